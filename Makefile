@@ -1,0 +1,95 @@
+# Everything works from Python 3.11 and make alone: the first target that needs the virtual
+# environment creates it and installs the project with tested versions (constraints.txt).
+
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+STAMPS := $(VENV)/.stamps
+INSTALL := $(PY) -m pip install --disable-pip-version-check --constraint constraints.txt
+VERSION_CHECK := import sys; sys.exit(sys.version_info < (3, 11))
+
+# The interpreter that creates the environment: make PYTHON=/path/to/python3.11 overrides the search.
+PYTHON ?= $(shell for p in python3.11 python3 python; do \
+	"$$p" -c '$(VERSION_CHECK)' 2>/dev/null && { echo "$$p"; break; }; done)
+
+# One worker per core, one thread per worker: laws that need more threads ask for them.
+PYTEST ?= OMP_NUM_THREADS=1 $(PY) -m pytest
+WORKERS ?= auto
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+EXAMPLES ?= 10000
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test check survey lint bench evidence clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+setup: $(STAMPS)/dev ## create .venv and install dynprop with everything that tests and linters need
+	@echo "==> ready: $(BIN)/dynprop"
+
+test: $(STAMPS)/dev ## run the whole test suite
+	@echo "==> tests"
+	$(PYTEST) -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+check: $(STAMPS)/check ## judge a selection of released packages and print the verdicts
+	@echo "==> verdicts on released packages"
+	$(PY) examples/survey.py --short
+
+survey: $(STAMPS)/survey ## judge every package of examples/
+	@echo "==> verdicts on all packages"
+	$(PY) examples/survey.py --all
+
+lint: $(STAMPS)/dev ## ruff and mypy --strict
+	@echo "==> ruff"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@echo "==> mypy"
+	$(BIN)/mypy
+
+bench: $(STAMPS)/dev ## time what is promised to be fast
+	@echo "==> benchmarks"
+	$(PY) -m pytest tests/bench --benchmark-enable --benchmark-only $(BENCH_ARGS)
+
+evidence: $(STAMPS)/dev ## judge correct implementations at length (EXAMPLES=10000 each; hours)
+	@echo "==> evidence, $(EXAMPLES) examples each"
+	$(PY) -m dynprop.check.evidence --examples $(EXAMPLES)
+
+clean: ## remove the environment, caches and build outputs
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find src tests examples -type d -name __pycache__ -prune -exec rm -rf {} +
+
+$(STAMPS)/venv:
+	@test -n "$(PYTHON)" || { \
+	  echo "error: dynprop needs Python 3.11 or newer; found: $$(python3 --version 2>/dev/null || echo none)."; \
+	  echo "       Install it, or name one: make PYTHON=/path/to/python3.11"; exit 1; } >&2
+	@"$(PYTHON)" -c '$(VERSION_CHECK)' || { \
+	  echo "error: $(PYTHON) does not run, or is older than the Python 3.11 that dynprop needs."; \
+	  exit 1; } >&2
+	@echo "==> creating $(VENV) with $$("$(PYTHON)" --version)"
+	@"$(PYTHON)" -m venv $(VENV) || { \
+	  echo "error: $(PYTHON) cannot create a virtual environment."; \
+	  echo "       On Debian and Ubuntu its venv module is a package of its own: python3.11-venv"; \
+	  exit 1; } >&2
+	@mkdir -p $(STAMPS)
+	@touch $@
+
+# torch goes first and alone: whatever asks for "torch" later then finds the pinned CPU build.
+$(STAMPS)/dev: $(STAMPS)/venv pyproject.toml constraints.txt
+	@echo "==> installing torch (CPU build, some 200 MB)"
+	$(INSTALL) torch
+	@echo "==> installing dynprop, test tools and linters"
+	$(INSTALL) --editable '.[torch,dev]'
+	@touch $@
+
+$(STAMPS)/check: $(STAMPS)/dev examples/requirements-check.txt examples/requirements-check-nodeps.txt
+	@echo "==> installing the packages to be judged"
+	$(INSTALL) --requirement examples/requirements-check.txt
+	$(INSTALL) --no-deps --requirement examples/requirements-check-nodeps.txt
+	@touch $@
+
+$(STAMPS)/survey: $(STAMPS)/check examples/requirements-survey.txt
+	@echo "==> installing more packages to be judged"
+	$(INSTALL) --requirement examples/requirements-survey.txt
+	@touch $@

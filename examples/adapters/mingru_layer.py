@@ -1,0 +1,41 @@
+"""minGRU-pytorch 0.2.1 ``minGRU(8)``: whole calls in log space, single steps in plain arithmetic.
+
+Both are the package's own; a call of length 1 takes the plain path. The state is positive by
+construction (the package takes its logarithm). Expected: wrong or inaccurate in the gradient: in
+the log-space form the gate gradients cancel and the long-term gradient is noise (float32: wrong
+from about lag 15 on). The forward values agree to 1e-6.
+"""
+
+import torch
+from minGRU_pytorch import minGRU
+
+from dynprop.check import Layer
+
+
+def layer(input_size=8, hidden_size=8):
+    module = minGRU(input_size)
+
+    def forward(x, state=None, lengths=None):
+        return module(x, state, return_next_prev_hidden=True)
+
+    def step(x_t, state=None):
+        y, state = module(x_t[:, None], state, return_next_prev_hidden=True)
+        return y[:, 0], state
+
+    def initial_state(batch):
+        generator = torch.Generator().manual_seed(0)
+        parameter = next(module.parameters())
+        state = 0.1 + torch.rand(batch, 1, input_size, generator=generator, dtype=torch.float64)
+        return state.to(parameter)
+
+    return Layer(
+        module,
+        forward=forward,
+        step=step,
+        initial_state=initial_state,
+        input_size=input_size,
+        time_axis=1,
+        batch_axis=0,
+        state_batch_axis=0,
+        framework="torch",
+    )

@@ -1,0 +1,143 @@
+"""Arrays: aliases, validation, and the only place where another library's array becomes numpy.
+
+numpy float64 and complex128 are the language of theory and of verdicts. torch and jax arrays are
+recognised without importing their libraries: an array of a library can only exist where that
+library has been imported already.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynprop.errors import ArgumentError
+
+__all__ = [
+    "BoolArray",
+    "FloatArray",
+    "IntArray",
+    "NumericArray",
+    "describe",
+    "dtype_name",
+    "is_array",
+    "library_of",
+    "require_finite",
+    "require_floating",
+    "require_rank",
+    "require_shape",
+    "round_to",
+    "to_numpy",
+]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+NumericArray = NDArray[Any]
+
+_FLOATING = frozenset({"bfloat16", "float16", "float32", "float64", "complex64", "complex128"})
+
+
+def library_of(value: object) -> str | None:
+    """Name the library that owns an array: "numpy", "torch", "jax", or None for anything else."""
+    if isinstance(value, np.ndarray | np.generic):
+        return "numpy"
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        return "torch"
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(value, jax.Array):
+        return "jax"
+    return None
+
+
+def is_array(value: object) -> bool:
+    """Say whether a value is an array of a library that dynprop knows."""
+    return library_of(value) is not None
+
+
+def dtype_name(value: object) -> str:
+    """Return the dtype of an array by its common name, such as "float32" or "bfloat16"."""
+    return str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
+
+
+def to_numpy(value: Any) -> NumericArray:
+    """Return a fresh numpy array with exactly the values of an array of any known library.
+
+    bfloat16, which numpy lacks, becomes float32. Gradients and devices are left behind.
+
+    Raises:
+        ArgumentError: the value is not an array.
+    """
+    library = library_of(value)
+    if library == "torch":
+        tensor = value.detach().cpu()
+        if dtype_name(tensor) == "bfloat16":
+            tensor = tensor.float()
+        return np.array(tensor.resolve_conj().resolve_neg().numpy())
+    if library == "jax":
+        array = np.asarray(value)
+        return np.array(array.astype(np.float32) if dtype_name(value) == "bfloat16" else array)
+    if library == "numpy":
+        return np.array(value)
+    raise ArgumentError("array", describe(value), "a numpy, torch or jax array")
+
+
+def round_to(values: NumericArray, dtype: str) -> FloatArray:
+    """Round real values to the nearest number of a dtype, kept as float64 (ties to even)."""
+    exact = np.asarray(values, dtype=np.float64)
+    if dtype == "float64":
+        return exact.copy()
+    with np.errstate(over="ignore", under="ignore"):
+        single = exact.astype(np.float16 if dtype == "float16" else np.float32)
+        if dtype == "bfloat16":
+            # Drop the low 16 bits of a float32; rounding twice is harmless to a test's data.
+            bits = single.view(np.uint32)
+            even = (bits >> np.uint32(16)) & np.uint32(1)
+            kept = (bits + np.uint32(0x7FFF) + even) & np.uint32(0xFFFF0000)
+            single = kept.view(np.float32)
+        return single.astype(np.float64)
+
+
+def describe(value: object) -> str:
+    """Describe a value in a few words for an error message: its type, dtype and shape."""
+    library = library_of(value)
+    if library is None:
+        return f"{type(value).__name__} {value!r:.60}"
+    shape = tuple(getattr(value, "shape", ()))
+    return f"{library} {dtype_name(value)} array of shape {shape}"
+
+
+def require_floating(name: str, value: Any) -> None:
+    """Raise ArgumentError unless the value is a floating or complex array of numpy or torch."""
+    if library_of(value) not in ("numpy", "torch"):
+        raise ArgumentError(name, describe(value), "a numpy or torch array of floats")
+    if dtype_name(value) not in _FLOATING:
+        raise ArgumentError(name, describe(value), f"a dtype among {', '.join(sorted(_FLOATING))}")
+
+
+def require_rank(name: str, value: Any, axes: Sequence[str]) -> None:
+    """Raise ArgumentError unless the array has one axis for each of the named ones."""
+    if len(value.shape) != len(axes):
+        raise ArgumentError(name, describe(value), f"{len(axes)} axes ({', '.join(axes)})")
+
+
+def require_shape(name: str, value: Any, shape: Sequence[int], reason: str) -> None:
+    """Raise ArgumentError unless the array has exactly this shape; the reason says why."""
+    if tuple(value.shape) != tuple(shape):
+        raise ArgumentError(name, describe(value), f"shape {tuple(shape)} {reason}")
+
+
+def require_finite(name: str, value: Any) -> None:
+    """Raise ArgumentError, saying where and what, if the array holds NaN or infinity."""
+    if library_of(value) == "torch":
+        if bool(value.detach().isfinite().all()):
+            return
+        value = to_numpy(value)
+    finite = np.isfinite(value)
+    if not finite.all():
+        where = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise ArgumentError(name, f"{value[where]} at index {where}", "finite values everywhere")

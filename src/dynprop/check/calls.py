@@ -1,0 +1,55 @@
+"""Calling a target: whatever it raises is the target's, whatever a law raises is ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["TargetMismatchError", "TargetRaisedError", "attributed", "guard"]
+
+REFUSALS = (ValueError, TypeError, NotImplementedError)
+
+
+class TargetRaisedError(Exception):
+    """The implementation under test raised; the cause is attached."""
+
+    def __init__(self, cause: BaseException) -> None:
+        """Keep the exception that the target raised."""
+        super().__init__(f"{type(cause).__name__}: {_first_line(cause)}")
+        self.cause = cause
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the exception is one by which a case may be refused."""
+        return isinstance(self.cause, REFUSALS)
+
+
+class TargetMismatchError(Exception):
+    """The implementation returned something of the wrong shape or structure."""
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else ""
+
+
+@contextmanager
+def attributed() -> Iterator[None]:
+    """Attribute everything raised inside to the target."""
+    try:
+        yield
+    except (TargetRaisedError, TargetMismatchError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise TargetRaisedError(error) from error
+
+
+def guard(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a target so that what it raises is attributed to it."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with attributed():
+            return function(*args, **kwargs)
+
+    return call

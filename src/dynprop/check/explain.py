@@ -1,0 +1,234 @@
+"""What is wrong, in words: a catalogue of transformations tried on a failure.
+
+Each entry of the catalogue says what the error would become if one known mistake were undone. An
+explanation by lost digits makes a failure *inaccurate*; any other makes it *wrong*, and so does none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from dynprop.arrays import BoolArray, FloatArray
+from dynprop.laws.evidence import Comparison
+from dynprop.laws.rounding import FORMATS, coarser
+
+__all__ = ["Explanation", "explain", "name_constant"]
+
+# A repaired value keeps rounding errors of its own; and statements of this module are hypotheses.
+SLACK = 16.0
+NORMWISE = 1e-2
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A hypothesis about a failure.
+
+    Attributes:
+        text: what seems to be wrong.
+        before: worst error as found.
+        after: worst error if the hypothesis is granted.
+        digits_only: whether only digits are lost, not the function.
+    """
+
+    text: str
+    before: float
+    after: float
+    digits_only: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.text} (error {self.before:.2g} -> {self.after:.2g} under it)"
+
+
+def explain(comparison: Comparison) -> Explanation | None:
+    """Return the first explanation of the catalogue that fits every decided entry, or None."""
+    if not comparison.decided.any() or comparison.ratio <= 1.0:
+        return None
+    with np.errstate(all="ignore"):
+        for attempt in CATALOGUE:
+            for found in attempt(comparison):
+                return found
+    return None
+
+
+def _error(c: Comparison, value: FloatArray, where: BoolArray | None = None) -> float:
+    chosen = c.decided if where is None else c.decided & where
+    return float(np.abs(value - c.reference)[chosen].max(initial=0.0))
+
+
+def _before(c: Comparison) -> float:
+    return float(c.residual[c.decided].max(initial=0.0))
+
+
+def _fits(c: Comparison, value: FloatArray, slack: float = SLACK) -> bool:
+    """Whether a transformed value agrees with the reference at every decided entry."""
+    if value.shape != c.reference.shape:
+        return False
+    return bool((np.abs(value - c.reference) <= slack * c.bound)[c.decided].all())
+
+
+def name_constant(factor: float) -> str:
+    """Name a factor as a person would: a root of a size, a whole number, a sign."""
+    for sign, prefix in ((1.0, ""), (-1.0, "-")):
+        for n in range(2, 129):
+            root = math.isqrt(n)
+            whole = root * root == n
+            forms = ((float(n), f"{n}"), (1.0 / n, f"1/{n}"))
+            if not whole:
+                forms += ((math.sqrt(n), f"√{n}"), (1.0 / math.sqrt(n), f"1/√{n}"))
+            for value, name in forms:
+                if abs(factor / (sign * value) - 1.0) < 1e-6:
+                    return f"{prefix}{name}"
+    return f"{factor:.6g}"
+
+
+def _scaled(c: Comparison) -> Iterator[Explanation]:
+    """One factor for every entry: a sign, a root of a size, any constant."""
+    used = c.decided & np.isfinite(c.value) & (c.reference != 0.0)
+    if used.sum() < 2:
+        return
+    top = np.where(used, np.abs(c.reference), -1.0).argmax()
+    factor = float(c.value.flat[top] / c.reference.flat[top])
+    if factor == 0.0:
+        if not np.any(c.value[c.decided]):
+            yield Explanation("always zero", _before(c), 0.0)
+        return
+    if not math.isfinite(factor) or not _fits(c, c.value / factor, SLACK * max(1.0, 1.0 / abs(factor))):
+        return
+    text = "sign flipped" if abs(factor + 1.0) < 1e-6 else f"scaled by {name_constant(factor)}"
+    yield Explanation(text, _before(c), _error(c, c.value / factor))
+
+
+def _sequence_axis(c: Comparison) -> int | None:
+    return next((i for i, a in enumerate(c.axes) if a in ("lag", "time")), None)
+
+
+def _truncated(c: Comparison) -> Iterator[Explanation]:
+    """Right before some lag, exactly zero or one constant factor from there on."""
+    axis = _sequence_axis(c)
+    if axis is None:
+        return
+    other = tuple(i for i in range(c.value.ndim) if i != axis)
+    bad = (c.ratios > 1.0).any(axis=other)
+    first = int(bad.argmax())
+    late = np.moveaxis(np.zeros(c.value.shape, dtype=bool), axis, 0)
+    late[first:] = True
+    after = np.moveaxis(late, 0, axis) & c.decided & (c.reference != 0.0)
+    if not after.any():
+        return
+    name = c.axes[axis]
+    if not np.any(c.value[after]):
+        text = f"truncated at {first}: exactly zero at every {name} from {first} on"
+        yield Explanation(text, _before(c), _error(c, c.value, ~after))
+        return
+    factors = c.value[after] / c.reference[after]
+    factor = float(np.median(factors))
+    if first > 0 and math.isfinite(factor) and np.all(np.abs(factors / factor - 1.0) < 1e-2):
+        text = f"scaled by {name_constant(factor)} at every {name} from {first} on"
+        yield Explanation(text, _before(c), _error(c, np.where(after, c.value / factor, c.value)))
+
+
+def _alternatives(c: Comparison) -> Iterator[Explanation]:
+    """The value of an implementation with one known mistake."""
+    for name, value in c.alternatives().items():
+        if value.shape != c.value.shape:
+            continue
+        apart = np.abs(value - c.reference)[c.decided].max(initial=0.0)
+        distance = np.abs(c.value - value)
+        if apart > 0.0 and (distance <= SLACK * c.bound)[c.decided].all():
+            yield Explanation(name, _before(c), float(distance[c.decided].max(initial=0.0)))
+
+
+def _repaired(c: Comparison) -> Iterator[Explanation]:
+    """The subject itself, with the suspected defect undone."""
+    for name, value in c.repaired().items():
+        if _fits(c, value):
+            yield Explanation(name, _before(c), _error(c, value))
+
+
+def _rows(c: Comparison) -> Iterator[Explanation]:
+    """Only the first row of the batch is right."""
+    if "batch" not in c.axes or c.value.shape[c.axes.index("batch")] < 2:
+        return
+    bad = np.moveaxis(c.ratios > 1.0, c.axes.index("batch"), 0)
+    rest = bad[1:].reshape(bad.shape[0] - 1, -1).any(axis=1)
+    if not bad[0].any() and rest.all():
+        yield Explanation("first row only: row 0 of the batch is right, every other is not", _before(c), 0.0)
+
+
+def _shifted(c: Comparison) -> Iterator[Explanation]:
+    """One step late or early along time or lag."""
+    axis = _sequence_axis(c)
+    if axis is None or c.value.shape[axis] < 3:
+        return
+    value, reference = (np.moveaxis(v, axis, 0) for v in (c.value, c.reference))
+    bound, decided = np.moveaxis(c.bound, axis, 0), np.moveaxis(c.decided, axis, 0)
+    for text, here, there in (
+        (f"off by one step: one {c.axes[axis]} late", slice(1, None), slice(None, -1)),
+        (f"off by one step: one {c.axes[axis]} early", slice(None, -1), slice(1, None)),
+    ):
+        distance = np.abs(value[here] - reference[there])
+        both = decided[here] & decided[there]
+        if both.sum() >= 2 and np.any(reference[there][both]):
+            if (distance <= SLACK * bound[there])[both].all():
+                yield Explanation(text, _before(c), float(distance[both].max(initial=0.0)))
+
+
+def _transposed(c: Comparison) -> Iterator[Explanation]:
+    """Two axes of equal length exchanged."""
+    for i in range(c.value.ndim):
+        for j in range(i + 1, c.value.ndim):
+            if c.value.shape[i] == c.value.shape[j] > 1 and _fits(c, np.swapaxes(c.value, i, j)):
+                text = f"transposed: {c.axes[i]} and {c.axes[j]} exchanged"
+                yield Explanation(text, _before(c), _error(c, np.swapaxes(c.value, i, j)))
+
+
+def _coarse(c: Comparison) -> Iterator[Explanation]:
+    """A format with fewer digits somewhere inside."""
+    finite = bool(np.isfinite(c.residual[c.decided]).all())
+    for format_ in coarser(c.dtype):
+        wider = c.bound * (format_.unit / FORMATS[c.dtype].unit)
+        if finite and (c.residual <= wider)[c.decided].all():
+            names = {"float32": "single precision (float32)", "float16": "half precision (float16)"}
+            text = f"{names.get(format_.name, format_.name)} inside a {c.dtype} computation"
+            ratio = float((c.residual / wider)[c.decided].max(initial=0.0))
+            yield Explanation(f"{text}: {ratio:.2g} of its bound", _before(c), 0.0, digits_only=True)
+
+
+def _relaxed(c: Comparison) -> Iterator[Explanation]:
+    """An evaluation of the right function that loses digits."""
+    for name, wider in c.relaxed().items():
+        held = (c.residual <= wider) & np.isfinite(wider) & np.isfinite(c.residual)
+        if held[c.decided].all():
+            yield Explanation(name, _before(c), 0.0, digits_only=True)
+
+
+def _few_digits(c: Comparison) -> Iterator[Explanation]:
+    """Errors small beside the largest entry, and not zeros in place of numbers."""
+    failing = c.ratios > 1.0
+    if not np.isfinite(c.residual[failing]).all():
+        return
+    if not np.any(c.value[failing]):
+        return
+    largest = float(c.scale[c.decided].max(initial=0.0))
+    relative = _before(c) / largest if largest else math.inf
+    if relative <= NORMWISE:
+        text = f"fewer digits than a sound evaluation has: {relative:.1g} of the largest entry is lost"
+        yield Explanation(text, _before(c), 0.0, digits_only=True)
+
+
+CATALOGUE: tuple[Callable[[Comparison], Iterator[Explanation]], ...] = (
+    _scaled,
+    _truncated,
+    _alternatives,
+    _repaired,
+    _shifted,
+    _transposed,
+    _coarse,
+    _relaxed,
+    _few_digits,
+    _rows,
+)

@@ -1,0 +1,82 @@
+"""Code that shows a counterexample when pasted, without dynprop wherever the law allows it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from dynprop.laws.registry import Case, Law
+
+__all__ = ["reproduction"]
+
+LIMIT = 400
+
+
+def _literal(values: Any) -> str:
+    return json.dumps(values)
+
+
+def _array(library: str, values: Any, shape: Any, dtype: str) -> str:
+    if values is None:
+        return "None"
+    empty = int(np.prod(shape)) == 0
+    if library == "torch":
+        made = f"torch.tensor({_literal(values)}, dtype=torch.{dtype})"
+        return f"torch.zeros({tuple(shape)}, dtype=torch.{dtype})" if empty else made
+    module = "jnp" if library == "jax" else "np"
+    made = f"{module}.array({_literal(values)}, dtype='{dtype}')"
+    return f"{module}.zeros({tuple(shape)}, dtype='{dtype}')" if empty else made
+
+
+def _imports(library: str, dtype: str) -> list[str]:
+    if library == "jax":
+        x64 = ['jax.config.update("jax_enable_x64", True)'] if dtype == "float64" else []
+        return ["import jax", *x64, "import jax.numpy as jnp"]
+    return ["import torch"] if library == "torch" else ["import numpy as np"]
+
+
+def reproduction(law: Law, subject: Any, case: Case, detail: dict[str, Any]) -> str:
+    """Return a script that shows how the subject breaks the law on this case."""
+    data = case.to_json()
+    if law.kind == "scan" and law.script and np.prod(data["shape"]) <= LIMIT:
+        shape = data["shape"]
+        library, dtype = subject.framework, data["dtype"]
+        arrays = [
+            f"gates = {_array(library, data['gates'], shape, dtype)}",
+            f"inputs = {_array(library, data['inputs'], shape, dtype)}",
+            f"initial = {_array(library, data['initial'], (shape[0], shape[2]), dtype)}",
+        ]
+        body = law.script
+        for key, value in detail.items():
+            body = body.replace("{" + key + "}", str(value))
+        return "\n".join([*_imports(library, dtype), *_target(subject), *arrays, body])
+    call = f"again({law.id!r}, subject, json.loads({json.dumps(data)!r}))"
+    lines = ["import json", "from dynprop.check import again", *_target(subject, "subject"), f"print({call})"]
+    if len(lines[-1]) > 20 * LIMIT:
+        return "# the case is large: run  dynprop replay REPORT.json  on the report of this check"
+    return "\n".join(lines)
+
+
+def _target(subject: Any, name: str = "f") -> list[str]:
+    """Return the lines that import the target under a name."""
+    origin: str = getattr(subject, "origin", "") or ""
+    place, _, attribute = origin.rpartition(":")
+    if name == "subject":
+        if not origin:
+            return ["# subject = the object that was checked"]
+        options = ", ".join(f"{k}={v!r}" for k, v in getattr(subject, "options", {}).items())
+        return [
+            "from dynprop.check import load_subject",
+            f"subject = load_subject({origin!r}, {subject.kind!r}{', ' if options else ''}{options})",
+        ]
+    if place.endswith(".py"):
+        folder, _, file = place.rpartition("/")
+        path = [f"import sys; sys.path.insert(0, {folder or '.'!r})"]
+        return [*path, f"from {file[:-3]} import {attribute} as {name}"]
+    if place:
+        head, *rest = attribute.split(".")
+        lines = [f"from {place} import {head}"]
+        return [*lines, f"{name} = {'.'.join([head, *rest])}"]
+    return [f"# {name} = {subject.name}: the function that was checked"]

@@ -1,0 +1,72 @@
+"""Sources of choices: the same case generators serve Hypothesis and an i.i.d. driver.
+
+A generator draws the *structure* of a case (sizes, classes, dtype) choice by choice and its numbers
+from one numpy Generator, so that a case is small to describe, quick to make, and reproducible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+__all__ = ["RandomSource", "Source", "length"]
+
+T = TypeVar("T")
+
+
+class Source(Protocol):
+    """Where a case generator gets its choices from."""
+
+    def integer(self, low: int, high: int) -> int:
+        """Draw a whole number from low to high, both included; simplest at low."""
+        ...
+
+    def choice(self, options: Sequence[T]) -> T:
+        """Draw one of the options; simplest the first."""
+        ...
+
+    def generator(self) -> np.random.Generator:
+        """Return a numpy Generator whose seed is drawn."""
+        ...
+
+
+class RandomSource:
+    """Independent, identically distributed choices from one numpy Generator."""
+
+    def __init__(self, seed: int | np.random.SeedSequence) -> None:
+        """Seed the source."""
+        self._rng = np.random.default_rng(seed)
+
+    def integer(self, low: int, high: int) -> int:
+        """Draw a whole number from low to high, both included."""
+        return int(self._rng.integers(low, high + 1))
+
+    def choice(self, options: Sequence[T]) -> T:
+        """Draw one of the options with equal probability."""
+        return options[int(self._rng.integers(len(options)))]
+
+    def generator(self) -> np.random.Generator:
+        """Return a Generator with a fresh seed."""
+        return np.random.default_rng(int(self._rng.integers(2**32)))
+
+
+def length(source: Source, longest: int, *, shortest: int = 0, usual: int = 12) -> int:
+    """Draw a number of steps: mostly small, sometimes a power of two and its neighbours.
+
+    Args:
+        source: where choices come from.
+        longest: never more than this.
+        shortest: never less than this.
+        usual: most lengths are at most this.
+    """
+    exponent = max(4, min(8, longest.bit_length() - 1))
+    size = source.choice(("small", "small", "near a power of two", "odd"))
+    if size == "small":
+        steps = source.integer(shortest, usual)
+    elif size == "odd":
+        steps = 2 * source.integer(1, 2 * usual) + 1
+    else:
+        steps = 2 ** source.integer(2, exponent) + source.integer(-1, 1)
+    return max(shortest, min(longest, steps))

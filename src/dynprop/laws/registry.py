@@ -1,0 +1,152 @@
+"""The registry of laws: one function each, with its claim, statement and source.
+
+Adding a law is adding one decorated function (CONTRIBUTING.md shows it); the runner, ``dynprop
+laws``, the kill matrix and the theory map find it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol
+
+from dynprop.errors import ArgumentError
+from dynprop.laws.domain import Domain
+from dynprop.laws.draw import Source
+from dynprop.laws.evidence import Evidence
+
+__all__ = ["KINDS", "Case", "Law", "all_laws", "law", "law_by_id", "laws_for"]
+
+KINDS = {
+    "scan": "dynprop.laws.scan",
+    "associative-scan": "dynprop.laws.associative_scan",
+    "layer": "dynprop.laws.layer",
+}
+
+
+class Case(Protocol):
+    """One input of a law: plain data that can be stored, replayed and made smaller."""
+
+    @property
+    def dtype(self) -> str:
+        """The format that the subject is to compute in."""
+        ...
+
+    def smaller(self) -> Iterable[Case]:
+        """Yield simpler cases, the most daring first."""
+        ...
+
+    def refusable(self) -> bool:
+        """Say whether an implementation may refuse this case with a plain error."""
+        ...
+
+    def describe(self) -> str:
+        """Describe the case on one line."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the case as plain JSON values."""
+        ...
+
+
+@dataclass(frozen=True)
+class Law:
+    """A statement that every correct implementation of a kind satisfies.
+
+    Attributes:
+        id: readable slug, kind first, such as "scan/gradient-by-lag".
+        kind: the kind of implementation that it judges.
+        claim: the claim of the theory (C0 to C7) that it makes executable.
+        statement: one sentence.
+        source: paper, section or issue.
+        test: (subject, case) -> Evidence.
+        draw: (source, domain) -> case.
+        fixed: (domain, sizes) -> cases that are always run first.
+        applies: (subject) -> why the law is not applicable, or None.
+        script: lines that show a failure without dynprop; names and {detail} keys are filled in.
+        share: fraction of the usual number of examples, for laws whose cases cost more.
+    """
+
+    id: str
+    kind: str
+    claim: str
+    statement: str
+    source: str
+    test: Callable[[Any, Any], Evidence]
+    draw: Callable[[Source, Domain, Any], Any]
+    fixed: Callable[[Domain, Any], Iterable[Any]]
+    applies: Callable[[Any], str | None]
+    script: str
+    share: float
+
+    @property
+    def slug(self) -> str:
+        """The id without its kind."""
+        return self.id.split("/", 1)[1]
+
+
+_LAWS: dict[str, Law] = {}
+
+
+def _nothing(domain: Domain, subject: Any) -> Iterable[Any]:
+    return ()
+
+
+def _always(subject: Any) -> str | None:
+    return None
+
+
+def law(
+    identifier: str,
+    *,
+    claim: str,
+    statement: str,
+    source: str,
+    draw: Callable[[Source, Domain, Any], Any],
+    fixed: Callable[[Domain, Any], Iterable[Any]] = _nothing,
+    applies: Callable[[Any], str | None] = _always,
+    script: str = "",
+    share: float = 1.0,
+) -> Callable[[Callable[[Any, Any], Evidence]], Callable[[Any, Any], Evidence]]:
+    """Register the decorated function as a law; see Law for the arguments."""
+
+    def register(test: Callable[[Any, Any], Evidence]) -> Callable[[Any, Any], Evidence]:
+        if identifier in _LAWS:
+            raise ArgumentError("law", repr(identifier), "an id that is not taken")
+        kind = identifier.split("/", 1)[0]
+        _LAWS[identifier] = Law(
+            identifier, kind, claim, statement, source, test, draw, fixed, applies, script, share
+        )
+        return test
+
+    return register
+
+
+def laws_for(kind: str) -> tuple[Law, ...]:
+    """Return the laws of one kind in the order of their definition.
+
+    Raises:
+        ArgumentError: an unknown kind.
+    """
+    if kind not in KINDS:
+        raise ArgumentError("kind", repr(kind), f"one of {', '.join(KINDS)}")
+    import_module(KINDS[kind])
+    return tuple(found for found in _LAWS.values() if found.kind == kind)
+
+
+def all_laws() -> tuple[Law, ...]:
+    """Return every law, kind by kind."""
+    return tuple(found for kind in KINDS for found in laws_for(kind))
+
+
+def law_by_id(identifier: str) -> Law:
+    """Return the law with this id.
+
+    Raises:
+        ArgumentError: there is none.
+    """
+    for found in all_laws():
+        if found.id == identifier:
+            return found
+    raise ArgumentError("law", repr(identifier), "an id that `dynprop laws` lists")

@@ -1,0 +1,94 @@
+"""Hypothesis strategies for the cases of the laws.
+
+Strategies draw structure (sizes, classes of gates, dtypes) choice by choice, simplest first, and the
+numbers from a drawn seed; they yield valid cases, not a distribution. All arguments are keywords with
+defaults, and impossible ones are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from hypothesis import strategies as st
+
+from dynprop.arrays import FloatArray
+from dynprop.errors import ArgumentError
+from dynprop.laws.domain import Domain
+from dynprop.laws.draw import Source
+from dynprop.laws.scan.cases import GATE_CLASSES, ScanCase, gate_classes, scan_case
+
+__all__ = ["cases", "gates", "scan_cases"]
+
+T = TypeVar("T")
+
+
+class HypothesisSource:
+    """Choices drawn by Hypothesis, which shrink towards the lowest and the first."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        """Wrap the draw function of a composite strategy."""
+        self._draw = draw
+
+    def integer(self, low: int, high: int) -> int:
+        """Draw a whole number from low to high, both included."""
+        return self._draw(st.integers(low, high))
+
+    def choice(self, options: Sequence[T]) -> T:
+        """Draw one of the options."""
+        return self._draw(st.sampled_from(options))
+
+    def generator(self) -> np.random.Generator:
+        """Return a Generator whose seed is drawn."""
+        return np.random.default_rng(self._draw(st.integers(0, 2**32 - 1)))
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn, generate: Callable[[Source, Domain, Any], T], domain: Domain, subject: Any = None
+) -> T:
+    """Cases from a law's own generator (``Law.draw``) within a domain."""
+    return generate(HypothesisSource(draw), domain, subject)
+
+
+def scan_cases(
+    *, domain: Domain | None = None, min_steps: int = 0, usual_steps: int = 12
+) -> st.SearchStrategy[ScanCase]:
+    """Cases of a gated scan.
+
+    Args:
+        domain: what the target promises; default everything in float64 and float32.
+        min_steps: smallest number of steps.
+        usual_steps: most cases have at most this many.
+
+    Raises:
+        ArgumentError: min_steps is negative or above the domain's max_length.
+    """
+    domain = Domain() if domain is None else domain
+    if not 0 <= min_steps <= domain.max_length:
+        raise ArgumentError("min_steps", str(min_steps), f"a whole number from 0 to {domain.max_length}")
+    if usual_steps < min_steps:
+        raise ArgumentError("usual_steps", str(usual_steps), f"at least min_steps, {min_steps}")
+
+    def generate(source: Source, within: Domain, subject: Any) -> ScanCase:
+        return scan_case(source, within, subject, shortest=min_steps, usual=usual_steps)
+
+    return cases(generate, domain)
+
+
+@st.composite
+def gates(
+    draw: st.DrawFn, *, shape: tuple[int, int, int] = (1, 4, 1), domain: Domain | None = None
+) -> FloatArray:
+    """Gates of shape (batch, time, channel) from every class that a domain contains.
+
+    Raises:
+        ArgumentError: a negative size.
+    """
+    if len(shape) != 3 or min(shape) < 0:
+        raise ArgumentError("shape", str(shape), "three sizes (batch, time, channel) of at least 0")
+    domain = Domain() if domain is None else domain
+    name = draw(st.sampled_from(gate_classes(domain)))
+    source = HypothesisSource(draw)
+    return np.asarray(GATE_CLASSES[name](source.generator(), shape), dtype=np.float64)

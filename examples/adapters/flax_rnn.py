@@ -53,9 +53,7 @@ def _linen(cell_type, input_size, hidden_size):
 
 def _nnx(cell_type, input_size, hidden_size):
     def rnn(dtype):
-        cell = cell_type(
-            input_size, hidden_size, dtype=dtype, param_dtype=dtype, rngs=nnx.Rngs(0)
-        )
+        cell = cell_type(input_size, hidden_size, dtype=dtype, param_dtype=dtype, rngs=nnx.Rngs(0))
         return nnx.RNN(cell, return_carry=True)
 
     parameters = nnx.state(rnn(jnp.float32), nnx.Param)

@@ -31,7 +31,7 @@ def _layer(core_type, input_size, hidden_size):
         return transformed.apply(parameters, None, x, state)
 
     return Layer(
-        forward=lambda x, state=None, lengths=None: apply(whole, x, state),
+        forward=lambda x, state=None: apply(whole, x, state),
         step=lambda x_t, state=None: apply(single, x_t, state),
         input_size=input_size,
         time_axis=1,

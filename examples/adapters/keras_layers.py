@@ -1,17 +1,19 @@
 """keras 3.15.1 ``SimpleRNN``, ``GRU`` and ``LSTM`` on the torch backend, batch first, with masks.
 
-A Keras layer casts its input to its own dtype, so there is one layer per dtype, all with the weights
-drawn in float32. Lengths become a right-padding mask. Expected: pass.
+A Keras layer casts its input to its own dtype, so there is one layer per dtype, all with the
+weights drawn in float32. Lengths become a right-padding mask. Expected: pass in float32 and
+bfloat16; inaccurate in float64, where ``keras.ops.matmul`` returns float32 on this backend (keras
+issue 23704) and the layer hands out float64 with single precision inside.
 """
 
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
-import keras  # noqa: E402
-import torch  # noqa: E402
+import keras
+import torch
 
-from dynprop.check import Layer  # noqa: E402
+from dynprop.check import Layer
 
 
 def _layer(layer_type, input_size, hidden_size):
@@ -22,7 +24,7 @@ def _layer(layer_type, input_size, hidden_size):
             return_state=True,
             dtype=dtype,
             kernel_initializer=keras.initializers.GlorotUniform(seed=0),
-            recurrent_initializer=keras.initializers.OrthogonalInitializer(seed=1),
+            recurrent_initializer=keras.initializers.GlorotUniform(seed=1),
             bias_initializer=keras.initializers.RandomNormal(stddev=0.3, seed=2),
         )
         layer.build((None, None, input_size))

@@ -12,10 +12,13 @@ from minGRU_pytorch import minGRU
 from dynprop.check import Layer
 
 
-def layer(input_size=8, hidden_size=8):
-    module = minGRU(input_size)
+SIZE = 8
 
-    def forward(x, state=None, lengths=None):
+
+def layer():
+    module = minGRU(SIZE)
+
+    def forward(x, state=None):
         return module(x, state, return_next_prev_hidden=True)
 
     def step(x_t, state=None):
@@ -25,7 +28,7 @@ def layer(input_size=8, hidden_size=8):
     def initial_state(batch):
         generator = torch.Generator().manual_seed(0)
         parameter = next(module.parameters())
-        state = 0.1 + torch.rand(batch, 1, input_size, generator=generator, dtype=torch.float64)
+        state = 0.1 + torch.rand(batch, 1, SIZE, generator=generator, dtype=torch.float64)
         return state.to(parameter)
 
     return Layer(
@@ -33,7 +36,7 @@ def layer(input_size=8, hidden_size=8):
         forward=forward,
         step=step,
         initial_state=initial_state,
-        input_size=input_size,
+        input_size=SIZE,
         time_axis=1,
         batch_axis=0,
         state_batch_axis=0,

@@ -15,7 +15,7 @@ ALPHA = 0.3
 
 def _whole(x):
     """(time, batch, feature) -> the same."""
-    frame = pd.DataFrame(x.detach().to(torch.float64).reshape(x.shape[0], -1).numpy())
+    frame = pd.DataFrame(x.detach().to(torch.float64).flatten(1).numpy())
     mean = frame.ewm(alpha=ALPHA, adjust=False).mean().to_numpy(copy=True)
     return torch.from_numpy(mean).reshape(x.shape).to(x.dtype)
 
@@ -25,7 +25,7 @@ def _step(x_t, state=None):
     return y_t, y_t
 
 
-def _documented(x, state=None, lengths=None):
+def _documented(x, state=None):
     outputs = []
     for x_t in x:
         y_t, state = _step(x_t, state)
@@ -33,12 +33,12 @@ def _documented(x, state=None, lengths=None):
     return torch.stack(outputs) if outputs else x, state
 
 
-def layer(input_size=3, hidden_size=3):
+def layer():
     return Layer(
         forward=_documented,
         step=_step,
         parallel=_whole,
-        input_size=input_size,
+        input_size=3,
         time_axis=0,
         batch_axis=1,
         framework="torch",

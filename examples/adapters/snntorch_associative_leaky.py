@@ -15,11 +15,11 @@ from snntorch._neurons.associative import AssociativeLeaky
 
 from dynprop.check import Layer
 
-VALUE, KEY = 3, 3
+INPUT, VALUE, KEY = 4, 3, 3
 
 
-def layer(input_size=4, hidden_size=9):
-    module = AssociativeLeaky(input_size, VALUE, KEY, VALUE * KEY, use_q_projection=False)
+def layer():
+    module = AssociativeLeaky(INPUT, VALUE, KEY, VALUE * KEY, use_q_projection=False)
     module.output = False
 
     def step(x_t, state=None):
@@ -28,7 +28,7 @@ def layer(input_size=4, hidden_size=9):
             write = write + state * torch.sigmoid(module.to_alpha(x_t))[:, None, :]
         return write.flatten(1), write
 
-    def forward(x, state=None, lengths=None):
+    def forward(x, state=None):
         outputs = []
         for x_t in x:
             y_t, state = step(x_t, state)
@@ -40,7 +40,7 @@ def layer(input_size=4, hidden_size=9):
         forward=forward,
         step=step,
         parallel=module,
-        input_size=input_size,
+        input_size=INPUT,
         time_axis=0,
         batch_axis=1,
         state_batch_axis=0,

@@ -2,8 +2,8 @@
 
 The package has two code paths: Python with gradients, and a C++ kernel without (float32 only),
 compiled when sru is first imported (needs a C++ compiler; about a minute once).
-``layer``: the path with gradients, float64 and float32. ``with_kernel``: the same with the kernel as
-its parallel form, float32. Expected: pass.
+``layer``: the path with gradients, float64 and float32. ``with_kernel``: the same with the kernel
+as its parallel form, float32. Expected: pass.
 """
 
 import torch

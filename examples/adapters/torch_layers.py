@@ -63,9 +63,7 @@ def _packed(module):
             return module(x, state)
         lengths = torch.as_tensor(lengths, dtype=torch.int64, device="cpu")
         try:
-            packed = pack_padded_sequence(
-                x, lengths, batch_first=module.batch_first, enforce_sorted=False
-            )
+            packed = pack_padded_sequence(x, lengths, module.batch_first, enforce_sorted=False)
         except RuntimeError as error:
             if "greater than 0" not in str(error):
                 raise

@@ -1,10 +1,11 @@
 """xlstm 2.0.6: the three mLSTM kernels of ``xlstm.blocks.mlstm.backends``, one head of size 8.
 
 chunk = ``chunkwise_simple`` with one chunk per call, step = ``recurrent_step_stabilized_simple``,
-parallel = ``parallel_stabilized_simple``. x is q; k and v are side inputs of the kernels' own shape,
-(B, heads, 1, head_dim) a step, and reach the step kernel as they are; the gate preactivations are
-fixed linear maps of x. A state that the other form made is reshaped to what a kernel documents
-(n: (B, NH, DH) or (B, NH, DH, 1); m: (B, NH)); a state goes back to its own form untouched.
+parallel = ``parallel_stabilized_simple``. x is q; k and v are side inputs of the kernels' own
+shape, (B, heads, 1, head_dim) a step, and reach the step kernel as they are; the gate
+preactivations are fixed linear maps of x. A state that the other form made is reshaped to what a
+kernel documents (n: (B, NH, DH) or (B, NH, DH, 1); m: (B, NH)); a state goes back to its own form
+untouched.
 
 Expected of ``layer``: wrong and error.
 
@@ -14,7 +15,7 @@ Expected of ``layer``: wrong and error.
 - step: ``squeeze_`` on q, k and v changes the shape of the caller's tensors.
 
 ``layer`` sets the kernels' ``eps`` to 0: it is added to normalisers that the forms scale
-differently, so they differ by about 1e-6 by design. ``layer_default_eps`` leaves it at 1e-6.
+differently, so they differ by about 1e-7 by design. ``layer_default_eps`` leaves it at 1e-6.
 """
 
 import torch
@@ -31,7 +32,8 @@ HEAD = 8
 
 def _build(options):
     generator = torch.Generator().manual_seed(0)
-    input_gate, forget_gate = torch.randn(2, HEAD, generator=generator, dtype=torch.float64) / HEAD**0.5
+    maps = torch.randn(2, HEAD, generator=generator, dtype=torch.float64) / HEAD**0.5
+    input_gate, forget_gate = maps
 
     def heads(x, k, v):
         """Sequences as the kernels take them: (B, NH, S, DH)."""
@@ -47,8 +49,9 @@ def _build(options):
             c, n, m = state
             if n.ndim == 4:  # from the step form
                 n, m = n.squeeze(-1), m.reshape(m.shape[:2])
+        size = max(1, x.shape[1])
         y, state = chunkwise_simple(
-            *qkv, i, f, c, n, m, chunk_size=x.shape[1], return_last_state=True, **options
+            *qkv, i, f, c, n, m, chunk_size=size, return_last_state=True, **options
         )
         return y[:, 0], state
 
@@ -62,7 +65,7 @@ def _build(options):
             n = n.unsqueeze(-1)
         i = (x_t @ input_gate.to(x_t)).view(batch, 1, 1, 1)
         f = (x_t @ forget_gate.to(x_t)).view(batch, 1, 1, 1) + 2
-        q = x_t.view(batch, 1, 1, HEAD)
+        q = x_t.clone().view(batch, 1, 1, HEAD)
         y, state = recurrent_step_stabilized_simple(c, n, m, q, k, v, i, f, **options)
         return y.reshape(batch, HEAD), state
 

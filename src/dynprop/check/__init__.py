@@ -1,1 +1,52 @@
-"""An implementation under test, the laws, a verdict."""
+"""An implementation under test, the laws, a verdict.
+
+Names are loaded when they are used: importing this room imports neither torch nor jax nor Hypothesis.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dynprop.check.api import Retrial, again, check
+    from dynprop.check.associative import AssociativeScan
+    from dynprop.check.layer import Layer
+    from dynprop.check.pytest_laws import parametrize_with_laws
+    from dynprop.check.report import Report
+    from dynprop.check.scan import Scan
+    from dynprop.check.targets import load_subject
+
+__all__ = [
+    "AssociativeScan",
+    "Layer",
+    "Report",
+    "Retrial",
+    "Scan",
+    "again",
+    "check",
+    "load_subject",
+    "parametrize_with_laws",
+]
+
+_HOMES = {
+    "AssociativeScan": "dynprop.check.associative",
+    "Layer": "dynprop.check.layer",
+    "Report": "dynprop.check.report",
+    "Retrial": "dynprop.check.api",
+    "Scan": "dynprop.check.scan",
+    "again": "dynprop.check.api",
+    "check": "dynprop.check.api",
+    "load_subject": "dynprop.check.targets",
+    "parametrize_with_laws": "dynprop.check.pytest_laws",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dynprop.check' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

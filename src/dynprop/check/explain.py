@@ -96,7 +96,9 @@ def _scaled(c: Comparison) -> Iterator[Explanation]:
         if not np.any(c.value[c.decided]):
             yield Explanation("always zero", _before(c), 0.0)
         return
-    if not math.isfinite(factor) or not _fits(c, c.value / factor, SLACK * max(1.0, 1.0 / abs(factor))):
+    # A factor that rounding could have made is none.
+    near = SLACK * float((c.bound / np.abs(c.reference)).flat[top]) + 1e-4
+    if not math.isfinite(factor) or abs(factor - 1.0) <= near or not _fits(c, c.value / factor, SLACK * max(1.0, 1.0 / abs(factor))):
         return
     text = "sign flipped" if abs(factor + 1.0) < 1e-6 else f"scaled by {name_constant(factor)}"
     yield Explanation(text, _before(c), _error(c, c.value / factor))

@@ -55,6 +55,10 @@ class Framework(Protocol):
         """Seed the library's global random numbers."""
         ...
 
+    def random_number(self) -> float | None:
+        """Draw from the library's global random numbers, if it has any."""
+        ...
+
     def device_of(self, value: Any) -> str:
         """Name the device of an array."""
         ...
@@ -116,6 +120,10 @@ class NumpyFramework:
         """Seed numpy's legacy global generator, which targets may still use."""
         np.random.seed(seed)  # noqa: NPY002  (the target's global state, not ours)
 
+    def random_number(self) -> float | None:
+        """Draw from numpy's legacy global generator."""
+        return float(np.random.random())  # noqa: NPY002  (the target's global state, not ours)
+
     def device_of(self, value: Any) -> str:
         """Name the only device."""
         return "cpu"
@@ -145,7 +153,7 @@ class TorchFramework:
     def array(self, values: NumericArray, dtype: str) -> Any:
         """Return a fresh contiguous tensor on the device."""
         wanted = getattr(self._torch, _dtype_for(values, dtype))
-        return self._torch.tensor(np.ascontiguousarray(values)).to(self._device, wanted)
+        return self._torch.from_numpy(np.array(values, order="C")).to(self._device, wanted)
 
     def setting(self, dtype: str) -> AbstractContextManager[Any]:
         """Nothing to set."""
@@ -194,6 +202,10 @@ class TorchFramework:
     def seed(self, seed: int) -> None:
         """Seed torch's global generator."""
         self._torch.manual_seed(seed)
+
+    def random_number(self) -> float | None:
+        """Draw from torch's global generator."""
+        return float(self._torch.rand(()))
 
     def device_of(self, value: Any) -> str:
         """Name the device of a tensor."""
@@ -259,6 +271,10 @@ class JaxFramework:
 
     def seed(self, seed: int) -> None:
         """JAX has no global random state."""
+
+    def random_number(self) -> float | None:
+        """JAX has no global random state."""
+        return None
 
     def device_of(self, value: Any) -> str:
         """Name the device of an array."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from dynprop.arrays import FloatArray
+from dynprop.arrays import FloatArray, NumericArray
 from dynprop.laws.domain import Domain
+from dynprop.laws.states import State
 
-__all__ = ["Native", "Program", "ScanSubject"]
+__all__ = ["LayerSubject", "Native", "Program", "ScanSubject"]
 
 Native = Any
 Program = Callable[[Callable[..., Native], Mapping[str, Native]], Native]
@@ -75,4 +76,128 @@ class ScanSubject(Protocol):
         self, program: Program, arrays: Mapping[str, FloatArray], dtype: str, wrt: Sequence[str]
     ) -> dict[str, FloatArray]:
         """Return the gradients of a scalar program of the target with respect to named arrays."""
+        ...
+
+
+class LayerSubject(Protocol):
+    """A recurrent layer under test; inputs and outputs are (batch, time, feature) here.
+
+    Forms are named "forward" (the whole call), "step", "chunk" and "parallel".
+    """
+
+    @property
+    def domain(self) -> Domain:
+        """What the target promises."""
+        ...
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether its library differentiates."""
+        ...
+
+    @property
+    def input_size(self) -> int:
+        """Number of features of an input."""
+        ...
+
+    @property
+    def side_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Trailing shapes of further per-step inputs, by name."""
+        ...
+
+    @property
+    def forms(self) -> frozenset[str]:
+        """Names of the forms that the object offers."""
+        ...
+
+    @property
+    def takes_state(self) -> bool:
+        """Whether a state can be given to the whole call."""
+        ...
+
+    @property
+    def returns_state(self) -> bool:
+        """Whether the whole call returns a state."""
+        ...
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether outputs depend on later inputs by design."""
+        ...
+
+    @property
+    def shortest_row(self) -> int | None:
+        """Smallest length of a padded row, None where padded rows are not offered."""
+        ...
+
+    @property
+    def state_obstacle(self) -> str | None:
+        """Why no Jacobian to the state can be taken, or None."""
+        ...
+
+    @property
+    def units(self) -> int | None:
+        """Size of the last axis of the first leaf of the state."""
+        ...
+
+    def call(
+        self,
+        form: str,
+        inputs: FloatArray,
+        state: State | None,
+        dtype: str,
+        sides: Mapping[str, FloatArray] | None = None,
+        lengths: Sequence[int] | None = None,
+    ) -> tuple[FloatArray, State | None]:
+        """Call a form; inputs are (batch, feature) for "step"."""
+        ...
+
+    def initial_state(self, batch: int, dtype: str) -> State | None:
+        """Return the object's own initial state, or None if it offers none."""
+        ...
+
+    def changed_arguments(self, form: str, inputs: FloatArray, state: State | None, dtype: str,
+                          sides: Mapping[str, FloatArray]) -> str | None:
+        """Call a form and say which argument it modified, values or metadata, or None."""
+        ...
+
+    def resets_random_numbers(
+        self, inputs: FloatArray, dtype: str, sides: Mapping[str, FloatArray]
+    ) -> bool:
+        """Say whether a call sets the library's global random numbers to a state of its own."""
+        ...
+
+    def expected_device(self) -> str:
+        """Return the device that the arguments live on."""
+        ...
+
+    def output_of(
+        self, inputs: FloatArray, state: State | None, dtype: str, sides: Mapping[str, FloatArray]
+    ) -> tuple[str, str, tuple[str, ...]]:
+        """Return the dtype and device of the outputs and the dtypes of the returned state."""
+        ...
+
+    def gradients(
+        self,
+        case_inputs: FloatArray,
+        state: State | None,
+        dtype: str,
+        sides: Mapping[str, FloatArray],
+        weights: FloatArray,
+    ) -> tuple[FloatArray, tuple[NumericArray, ...]]:
+        """Return d(weights . outputs) to the inputs and to the leaves of the state."""
+        ...
+
+    def step_jacobians(
+        self,
+        inputs: FloatArray,
+        state: State,
+        sides: Mapping[str, FloatArray],
+        outputs: bool,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the Jacobians of one step of every row in float64, to its state and to its input.
+
+        Shapes (rows, S, S) and (rows, S, features), S the size of the state of one row; with ``outputs``
+        the rows of the Jacobians are those of the output instead of the next state.
+        """
         ...

@@ -1,4 +1,4 @@
-"""Faults of kind associative-scan in numpy: inclusive prefixes along axis 0 under an associative combine."""
+"""Faults of kind associative-scan in numpy: inclusive prefixes of combine along axis 0."""
 
 from __future__ import annotations
 
@@ -139,11 +139,13 @@ def block_carry_flipped(combine: Combine, elements: Elements) -> Elements:
 
 @scan.fault("associative-scan/integers-through-float", gross=False)
 def integers_through_float(combine: Combine, elements: Elements) -> Elements:
-    """Keeps integers as float64 between the combinations: wrong above 2^53."""
+    """Keeps integers as float32 between the combinations: wrong above 2^24."""
+
+    def through_float(part: Array) -> Array:
+        return part.astype(np.float32).astype(part.dtype) if part.dtype.kind in "iu" else part
 
     def rounded(earlier: Elements, later: Elements) -> Elements:
-        combined = combine(earlier, later)
-        return tuple(part.astype(np.float64).astype(part.dtype) for part in combined)
+        return tuple(through_float(part) for part in combine(earlier, later))
 
     with np.errstate(invalid="ignore"):
         return tree(rounded, elements)

@@ -71,7 +71,9 @@ class LstmCells(nn.Module):
         return zeros, zeros.clone()
 
     def step(
-        self, x_t: Tensor, state: tuple[Tensor, Tensor]
+        self,
+        x_t: Tensor,
+        state: tuple[Tensor, Tensor],
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Take one step."""
         h, c = self.cell(x_t, state)
@@ -112,7 +114,7 @@ class DiagonalForms(nn.Module):
     def chunk(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Multiply triangular matrices of gate products, 8 steps at a time."""
         outputs = [self.read(self.write(x[:0]))]
-        for piece in x.split(8):
+        for piece in torch.split(x, 8):
             gates, values = torch.tanh(self.gate(piece)), self.write(piece)
             rows = [torch.ones_like(gates[0])[None]]
             for gate in gates:
@@ -218,7 +220,7 @@ class MinGruSteps(nn.Module):
 
 @layer.control("control/state-tree")
 class StateTree(nn.Module):
-    """A convolution of width 3 before a GRU; the state is a dict of a tensor and a list of two inputs."""
+    """A convolution of width 3 before a GRU; the state is a dict with a list in it."""
 
     def __init__(self, input_size: int = 3, hidden_size: int = 8) -> None:
         super().__init__()
@@ -240,7 +242,9 @@ class StateTree(nn.Module):
         return h, {"h": h, "past": [past, x_t]}
 
     def forward(
-        self, x: Tensor, state: dict[str, Any] | None = None
+        self,
+        x: Tensor,
+        state: dict[str, Any] | None = None,
     ) -> tuple[Tensor, dict[str, Any]]:
         """Run over the sequence."""
         tree = self.initial_state(x.shape[1]) if state is None else state

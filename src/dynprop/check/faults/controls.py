@@ -1,4 +1,4 @@
-"""Controls of kinds scan and associative-scan: right implementations that share no code with each other."""
+"""Controls of kinds scan and associative-scan: right, and without common code."""
 
 from __future__ import annotations
 
@@ -120,13 +120,13 @@ def torch_loop(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
 
 @torch_scan.control("control/torch-tree")
 def torch_tree(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
-    """Pairs by recursion: states at odd times from half the problem, those between from one step."""
+    """Pairs by recursion: odd times from half the problem, those between from one step."""
     if initial is not None:
         head = inputs[:, :1] + gates[:, :1] * initial[:, None]
         inputs = torch.cat([head, inputs[:, 1:]], 1)
     length = inputs.shape[1]
     if length < 2:
-        return inputs
+        return inputs.clone()
     left, right = slice(0, length - 1, 2), slice(1, length, 2)
     paired = gates[:, right] * inputs[:, left] + inputs[:, right]
     odd = torch_tree(gates[:, right] * gates[:, left], paired, None)
@@ -168,7 +168,7 @@ def torch_function(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Ten
     """An autograd.Function with the exact backward pass written by hand."""
     batch, _, channel = inputs.shape
     state = inputs.new_zeros((batch, channel)) if initial is None else initial
-    states: Tensor = _ExactFunction.apply(gates, inputs, state)
+    states: Tensor = _ExactFunction.apply(gates, inputs, state)  # type: ignore[no-untyped-call]
     return states
 
 
@@ -203,7 +203,7 @@ class _KernelFunction(torch.autograd.Function):
 def torch_kernel(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """A kernel outside torch, in float64 inside, differentiable once."""
     state = torch.zeros_like(inputs.sum(1)) if initial is None else initial
-    states: Tensor = _KernelFunction.apply(gates, inputs, state)
+    states: Tensor = _KernelFunction.apply(gates, inputs, state)  # type: ignore[no-untyped-call]
     return states
 
 
@@ -250,10 +250,8 @@ def associative_doubling(combine: Combine, elements: Elements) -> Elements:
             tuple(part[:-distance] for part in prefixes),
             tuple(part[distance:] for part in prefixes),
         )
-        prefixes = tuple(
-            np.concatenate([part[:distance], rest])
-            for part, rest in zip(prefixes, combined, strict=True)
-        )
+        heads = tuple(part[:distance] for part in prefixes)
+        prefixes = tuple(np.concatenate(parts) for parts in zip(heads, combined, strict=True))
         distance *= 2
     return prefixes
 

@@ -81,7 +81,7 @@ class InitialGradientGarbage(Elman):
     def begin(self, x: Tensor, state: Tensor | None) -> Tensor:
         """Use the state, and spoil its gradient on the way back."""
         begin = super().begin(x, state)
-        return begin + 1001 * (begin.detach() - begin)  # the value of begin, -1000 times its gradient
+        return begin + 1001 * (begin.detach() - begin)  # adds zero; the gradient is 1 - 1001
 
 
 @layer.fault("layer/gate-gradient-missing")
@@ -150,7 +150,8 @@ class DropoutInEvaluation(Elman):
 
     def cell(self, x_t: Tensor, state: Tensor) -> Tensor:
         """Return the next state."""
-        return functional.dropout(super().cell(x_t, state), 0.1)  # training=self.training is missing
+        following = super().cell(x_t, state)
+        return functional.dropout(following, 0.1)  # training=self.training is missing
 
 
 @layer.fault("layer/weights-rescaled")

@@ -1,4 +1,4 @@
-"""Faults of kind layer in one of its forms: step, chunk, parallel, padded rows, layouts of the batch."""
+"""Faults of kind layer in one form: step, chunk, parallel, padded rows, layouts of a batch."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ class ParallelDecayOneStepOff(Diagonal):
 
 
 @layer.fault(
-    "layer/parallel-decay-overflows", source="fla-org/flash-linear-attention#77", gross=False
+    "layer/parallel-decay-overflows",
+    source="fla-org/flash-linear-attention#77",
+    gross=False,
 )
 class ParallelDecayOverflows(Diagonal):
     """Divides by the decay since the start in its parallel form: NaN once that underflows."""

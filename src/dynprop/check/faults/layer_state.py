@@ -161,7 +161,7 @@ State = tuple[Tensor, Tensor]
 
 
 class Convolved(nn.Module):
-    """A right layer with a causal convolution of width 4 before it; the state is (h, last 3 inputs)."""
+    """A right layer behind a causal convolution of width 4; the state is (h, last 3 inputs)."""
 
     def __init__(self, input_size: int = 3, hidden_size: int = 8) -> None:
         super().__init__()
@@ -198,7 +198,9 @@ class ConvolutionCacheLost(Convolved):
 
 
 @layer.fault(
-    "layer/short-piece-cache", source="fla-org/flash-linear-attention#1140", gross=False
+    "layer/short-piece-cache",
+    source="fla-org/flash-linear-attention#1140",
+    gross=False,
 )
 class ShortPieceCache(Convolved):
     """Fills its convolution cache with zeros if a piece is shorter than 3 steps."""

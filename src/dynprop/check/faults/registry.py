@@ -1,16 +1,17 @@
 """The planted faults and the controls: what the laws must catch, and what they must never accuse.
 
-A fault is a wrong implementation of a recurrence with one defect, most of them named after a bug in released
-software. A control is a correct one, written independently of dynprop's own routines and of the other controls.
-Each stands in a module of this package, under the decorator of a :class:`Catalogue`; the first line of its docstring
-is its summary. Importing this module imports none of them, so that torch is not imported either.
+A fault is a wrong implementation of a recurrence with one defect, many of them named after a bug
+in released software. A control is a right one, written independently of dynprop's own routines and
+of the other controls. Each stands in a module of this package, under the decorator of a
+:class:`Catalogue`; the first line of its docstring is its summary. Importing this module imports
+none of them, so that torch is not imported either.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -34,9 +35,15 @@ Target = TypeVar("Target", bound=Callable[..., object])
 class Fault:
     """A wrong implementation that at least one law must catch.
 
-    ``source`` is the bug it is named after ("dynprop" where it is ours); ``gross``: visible in any decent case within
-    20 examples, whatever the seed; ``domain``: the options of ``dynprop check`` that the target declares;
-    ``build`` returns the target to judge, fresh where the target keeps something between calls.
+    Attributes:
+        name: readable slug, kind first, such as "scan/state-applied-twice".
+        kind: "scan", "associative-scan" or "layer".
+        framework: "numpy" or "torch".
+        summary: one sentence.
+        source: the real bug it is named after; "dynprop" where it is ours.
+        gross: visible in any decent case within 20 examples.
+        build: returns the target to judge, a fresh one where it keeps something between calls.
+        domain: the options of ``dynprop check`` that the target declares, such as gates: unit.
     """
 
     name: str
@@ -62,7 +69,7 @@ class Control:
 
 
 class Catalogue:
-    """The faults and controls of one kind and framework, collected by decorators in the order of their file."""
+    """The faults and controls of one kind and framework, entered by decorators in file order."""
 
     def __init__(self, kind: str, framework: str) -> None:
         self.kind = kind
@@ -79,7 +86,7 @@ class Catalogue:
         fresh: bool = False,
         domain: Mapping[str, str] | None = None,
     ) -> Callable[[Target], Target]:
-        """Plant the decorated target; ``fresh`` says that it is a class whose instances are the targets."""
+        """Plant the decorated target, or with ``fresh`` every instance of the decorated class."""
 
         def plant(target: Target) -> Target:
             build = target if fresh else lambda: target
@@ -91,7 +98,10 @@ class Catalogue:
         return plant
 
     def control(
-        self, name: str, *, domain: Mapping[str, str] | None = None
+        self,
+        name: str,
+        *,
+        domain: Mapping[str, str] | None = None,
     ) -> Callable[[Target], Target]:
         """Enter the decorated target among the controls."""
 
@@ -110,7 +120,8 @@ class Catalogue:
         domain: Mapping[str, str] | None = None,
     ) -> None:
         """Enter a target that has no definition to decorate."""
-        entry = Control(name, self.kind, self.framework, summary, lambda: target, dict(domain or {}))
+        domains = dict(domain or {})
+        entry = Control(name, self.kind, self.framework, summary, lambda: target, domains)
         self.controls.append(entry)
 
 
@@ -124,25 +135,14 @@ def summary_of(target: Callable[..., object]) -> str:
 
 def all_faults() -> tuple[Fault, ...]:
     """Return every planted fault; this imports torch."""
-    return tuple(
-        fault
-        for module in FAULT_MODULES
-        for catalogue in _catalogues(module)
-        for fault in catalogue.faults
-    )
+    return tuple(fault for catalogue in _catalogues(FAULT_MODULES) for fault in catalogue.faults)
 
 
 def all_controls() -> tuple[Control, ...]:
     """Return every control; this imports torch."""
-    return tuple(
-        control
-        for module in CONTROL_MODULES
-        for catalogue in _catalogues(module)
-        for control in catalogue.controls
-    )
+    return tuple(c for catalogue in _catalogues(CONTROL_MODULES) for c in catalogue.controls)
 
 
-def _catalogues(module: str) -> tuple[Catalogue, ...]:
-    loaded = importlib.import_module(f"{__package__}.{module}")
-    catalogues: tuple[Catalogue, ...] = loaded.CATALOGUES
-    return catalogues
+def _catalogues(modules: tuple[str, ...]) -> Iterator[Catalogue]:
+    for module in modules:
+        yield from importlib.import_module(f"{__package__}.{module}").CATALOGUES

@@ -1,8 +1,8 @@
 """Faults of kind scan in torch whose states are right and whose gradients are wrong.
 
 With the adjoint l_t = g_t + a_{t+1} l_{t+1} of the upstream gradient g, the gradients are
-l_t * h_{t-1} to the gates, l_t to the inputs and a_1 * l_1 to the initial state. Most faults here are a backward
-rule, joined to the right forward pass by ``with_backward``.
+l_t * h_{t-1} to the gates, l_t to the inputs and a_1 * l_1 to the initial state. Most faults here
+are a backward rule, joined to the right forward pass by ``with_backward``.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def with_backward(rule: Rule) -> Scan:
     """Return a scan whose gradients come from the rule."""
 
     def scan_with_rule(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
-        states: Tensor = HandWritten.apply(rule, gates, inputs, start(inputs, initial))
+        states: Tensor = HandWritten.apply(rule, gates, inputs, start(inputs, initial))  # type: ignore[no-untyped-call]
         return states
 
     scan_with_rule.__doc__ = rule.__doc__
@@ -70,7 +70,10 @@ def with_backward(rule: Rule) -> Scan:
 
 
 def backward_fault(
-    name: str, *, source: str = "dynprop", gross: bool = True
+    name: str,
+    *,
+    source: str = "dynprop",
+    gross: bool = True,
 ) -> Callable[[Rule], Rule]:
     """Plant the scan that has the decorated backward rule."""
 
@@ -85,9 +88,8 @@ def adjoint(gates: Tensor, upstream: Tensor) -> tuple[Tensor, Tensor]:
     """Return the adjoint of every step, and a_1 * l_1, the gradient to the initial state."""
     carry = torch.zeros_like(upstream.sum(1))
     rows: list[Tensor] = []
-    for gate, gradient in zip(
-        reversed(gates.unbind(1)), reversed(upstream.unbind(1)), strict=True
-    ):
+    steps = zip(gates.unbind(1), upstream.unbind(1), strict=True)
+    for gate, gradient in reversed(list(steps)):
         row = gradient + carry
         rows.append(row)
         carry = gate * row
@@ -207,7 +209,7 @@ def gate_gradient_one_step_late(saved: Saved, upstream: Tensor) -> Gradients:
 
 @backward_fault("scan/backward-divides-by-gate")
 def backward_divides_by_gate(saved: Saved, upstream: Tensor) -> Gradients:
-    """Recovers h_{t-1} as (h_t - x_t) / a_t to save memory: NaN at zero gates, noise at small ones."""
+    """Recovers h_{t-1} as (h_t - x_t) / a_t: NaN at zero gates, noise at small ones."""
     _, to_inputs, to_start = exact(saved, upstream)
     before = (saved.states - saved.inputs) / saved.gates
     return to_inputs * before, to_inputs, to_start
@@ -259,7 +261,7 @@ def upstream_overwritten(saved: Saved, upstream: Tensor) -> Gradients:
 
 @backward_fault("scan/upstream-strides-ignored", source="pytorch/pytorch#194719", gross=False)
 def upstream_strides_ignored(saved: Saved, upstream: Tensor) -> Gradients:
-    """Reads the upstream gradient as if it were contiguous; gradcheck passes contiguous ones only."""
+    """Reads the upstream gradient as if contiguous; gradcheck passes contiguous ones only."""
     _, time, channel = upstream.shape
     within = upstream.untyped_storage().nbytes() // upstream.element_size()
     if upstream.storage_offset() + upstream.numel() <= within:

@@ -1,4 +1,4 @@
-"""Faults of kind scan in numpy: h_t = a_t * h_{t-1} + x_t, all (batch, time, channel), wrong in one place each."""
+"""Faults of kind scan in numpy: h_t = a_t * h_{t-1} + x_t over (batch, time, channel)."""
 
 from __future__ import annotations
 
@@ -156,7 +156,11 @@ def padding_erases_initial(gates: Array, inputs: Array, initial: Array | None) -
     return loop(padded_gates, np.pad(inputs, widths), initial)[:, missing:]
 
 
-@scan.fault("scan/raises-below-length-two", source="REALDEFECTS: accelerated-scan 0.3.1", gross=False)
+@scan.fault(
+    "scan/raises-below-length-two",
+    source="REALDEFECTS: accelerated-scan 0.3.1",
+    gross=False,
+)
 def raises_below_length_two(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Raises IndexError at lengths 0 and 1."""
     states = loop(gates, inputs, initial)

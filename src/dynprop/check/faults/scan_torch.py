@@ -60,7 +60,7 @@ def channel_tail_skipped(gates: Tensor, inputs: Tensor, initial: Tensor | None) 
 
 
 def log_scan(log_gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
-    """Scan with the logarithms of positive gates: h = exp(A + logcumsumexp(log x - A)), A = cumsum(log a)."""
+    """Return exp(A + logcumsumexp(log x - A)) with A = cumsum(log a), complex for negative x."""
     total = torch.cumsum(log_gates, 1)
     terms = torch.log(torch.complex(inputs, torch.zeros_like(inputs))) - total
     if initial is not None:
@@ -90,7 +90,7 @@ def log_space_gates_clamped(gates: Tensor, inputs: Tensor, initial: Tensor | Non
     domain={"gates": "unit", "inputs": "positive"},
 )
 def log_space(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
-    """Adds logarithms of gates in (0, 1]: the right function with digits missing at great lengths."""
+    """Adds logarithms of gates in (0, 1]: the right function, short of digits when long."""
     state = None if initial is None else widened(initial)
     return log_scan(widened(gates).log(), widened(inputs), state).to(inputs.dtype)
 

@@ -136,6 +136,29 @@ def _chained(f: Any, a: Mapping[str, Native]) -> Native:
     return (f(a["gates"], inner, a.get("initial")) * a["cotangent"]).sum()
 
 
+def _resumed(f: Any, a: Mapping[str, Native]) -> Native:
+    p = a["gates"].shape[1] // 2
+    head = f(a["gates"][:, :p], a["inputs"][:, :p], a.get("initial"))
+    tail = f(a["gates"][:, p:], a["inputs"][:, p:], head[:, -1])
+    return (head * a["cotangent"][:, :p]).sum() + (tail * a["cotangent"][:, p:]).sum()
+
+
+def _residual(f: Any, a: Mapping[str, Native]) -> Native:
+    return ((f(a["gates"], a["inputs"], a.get("initial")) + a["inputs"]) * a["cotangent"]).sum()
+
+
+def _transposed(f: Any, a: Mapping[str, Native]) -> Native:
+    states = f(a["gates"], a["inputs"], a.get("initial"))
+    return (states.swapaxes(0, 2) * a["cotangent"].swapaxes(0, 2)).sum()
+
+
+def _strided(f: Any, a: Mapping[str, Native]) -> Native:
+    states = f(a["gates"], a["inputs"], a.get("initial"))
+    # The product is contiguous in the swapped axes, and so is the gradient that comes back.
+    weights = a["cotangent"].swapaxes(1, 2) * 1.0
+    return (states.swapaxes(1, 2) * weights).sum()
+
+
 def _differentiable(subject: ScanSubject) -> str | None:
     if not subject.differentiable:
         return "the library has no automatic differentiation"
@@ -168,6 +191,8 @@ def _gradients(
         if leaf not in wrt:
             continue
         extra = np.zeros_like(size)
+        if leaf == "inputs" and program is _residual:
+            extra = cotangent
         if leaf == "gates" and program is _shared_gates:
             extra = 2.0 * case.gates * cotangent
         scale = size + np.abs(extra)
@@ -229,6 +254,10 @@ WIRINGS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "all but the initial state": (_all_states, ("gates", "inputs")),
     "only the last state is used": (_last_state, LEAVES),
     "the gates are used elsewhere too": (_shared_gates, LEAVES),
+    "a residual connection adds the inputs": (_residual, LEAVES),
+    "the states are used in another memory layout": (_transposed, LEAVES),
+    "the gradient arrives in another memory layout": (_strided, LEAVES),
+    "two calls: the second half resumes from the first": (_resumed, LEAVES),
     "chained: the states are the inputs of a second scan": (_chained, LEAVES),
     "chained, only the initial state wants a gradient": (_chained, ("initial",)),
 }
@@ -239,7 +268,7 @@ WIRINGS: dict[str, tuple[Any, tuple[str, ...]]] = {
     claim="C6",
     statement="the gradients do not depend on which leaves want one, on a discarded output, on a second "
     "use of the gates, or on another scan behind",
-    source="pytorch/pytorch#184528, #172568, #153679",
+    source="pytorch/pytorch#184528, #172568, #153679; strides of grad_output in hand-written backwards",
     draw=partial(scan_case, shortest=2, usual=8),
     applies=_differentiable,
     script="# wiring: {wiring}\n# give requires_grad to exactly those leaves, run f, and compare the "

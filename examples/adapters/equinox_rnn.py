@@ -18,8 +18,8 @@ def _layer(cell, zeros, output, input_size):
         state = jax.vmap(cast)(x_t, state)
         return output(state), state
 
-    def forward(x, state=None, lengths=None):
-        state = zeros(x[:, 0]) if state is None else state
+    def forward(x, state=None):
+        state = zeros(x) if state is None else state
 
         def body(carry, x_t):
             y_t, carry = step(x_t, carry)
@@ -43,7 +43,7 @@ def gru(input_size=3, hidden_size=8):
     cell = eqx.nn.GRUCell(input_size, hidden_size, key=jax.random.key(0))
     return _layer(
         cell,
-        lambda x_t: jnp.zeros((x_t.shape[0], hidden_size), x_t.dtype),
+        lambda x: jnp.zeros((x.shape[0], hidden_size), x.dtype),
         lambda state: state,
         input_size,
     )
@@ -53,7 +53,7 @@ def lstm(input_size=3, hidden_size=8):
     cell = eqx.nn.LSTMCell(input_size, hidden_size, key=jax.random.key(0))
     return _layer(
         cell,
-        lambda x_t: (jnp.zeros((x_t.shape[0], hidden_size), x_t.dtype),) * 2,
+        lambda x: (jnp.zeros((x.shape[0], hidden_size), x.dtype),) * 2,
         lambda state: state[0],
         input_size,
     )

@@ -1,0 +1,312 @@
+"""Finding the implementation under test, and adapting it to its kind.
+
+A target is written ``package.module:attribute`` or ``path/to/file.py:attribute``. Whatever is wrong with
+it is one :class:`~dynprop.errors.TargetError` of one line, which says what was looked for and what would
+work.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import pkgutil
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from dynprop.errors import ArgumentError, TargetError
+
+__all__ = ["ADAPTERS", "OPTIONS", "adapter_of", "load_subject", "locate", "package_versions", "resolve"]
+
+# Kind -> module and class of its adapter; imported when a target of the kind is loaded.
+ADAPTERS = {
+    "scan": ("dynprop.check.scan", "Scan"),
+    "associative-scan": ("dynprop.check.associative", "AssociativeScan"),
+    "layer": ("dynprop.check.layer", "Layer"),
+}
+
+# What a caller may say about a target, whatever its kind; None means the kind's own default.
+OPTIONS = (
+    "framework",
+    "device",
+    "gates",
+    "inputs",
+    "dtypes",
+    "max_length",
+    "arithmetic",
+    "reach",
+    "sizes",
+)
+
+ARGUMENTS = {
+    "scan": ("gates", "inputs", "initial"),
+    "associative-scan": ("combine", "elements"),
+}
+FORM = "write package.module:attribute or path/to/file.py:attribute"
+
+
+def resolve(target: str) -> Any:
+    """Return the object that a target string names.
+
+    Args:
+        target: "package.module:attribute" (the current folder is searched too) or
+            "path/to/file.py:attribute"; attributes may be dotted.
+
+    Raises:
+        TargetError: there is no such module, file or attribute, or importing it raises; in one line.
+    """
+    return locate(target)[0]
+
+
+def locate(target: str) -> tuple[Any, ModuleType]:
+    """Return the object that a target string names, and the module in which it was looked up.
+
+    Raises:
+        TargetError: as for ``resolve``.
+    """
+    place, colon, attribute = target.rpartition(":")
+    if not colon or not place or not attribute:
+        raise TargetError(f"target {target!r}: {_form_hint(target.strip(':'))}")
+    is_file = place.endswith(".py") or "/" in place or "\\" in place
+    module = _import_file(place) if is_file else _import_module(place)
+    found: Any = module
+    for depth, name in enumerate(attribute.split(".")):
+        found = _attribute(found, name, ".".join([place, *attribute.split(".")[:depth]]))
+    return found, module
+
+
+def _form_hint(target: str) -> str:
+    head, dot, tail = target.rpartition(".")
+    if dot and tail == "py":
+        return f"no attribute named; write {target}:NAME with the name of a function or class in that file"
+    if dot and head and "/" not in target:
+        return f"no colon between module and attribute; did you mean {head}:{tail}?"
+    return f"no attribute named; {FORM}"
+
+
+def _attribute(owner: Any, name: str, place: str) -> Any:
+    try:
+        return getattr(owner, name)
+    except AttributeError:
+        pass
+    except Exception as error:
+        raise TargetError(f"looking up {name} in {place} raised {_raised(error)}") from error
+    if isinstance(owner, ModuleType) and hasattr(owner, "__path__"):
+        if importlib.util.find_spec(f"{owner.__name__}.{name}") is not None:
+            return _import_module(f"{owner.__name__}.{name}")
+    public = [n for n in dir(owner) if not n.startswith("_")]
+    if isinstance(owner, ModuleType):
+        own = [n for n in public if getattr(getattr(owner, n, None), "__module__", "") == owner.__name__]
+        public = own or public
+    raise TargetError(f"{place} has no attribute {name!r}; {_suggest(name, public, 'it has')}")
+
+
+def _suggest(name: str, known: Iterable[str], otherwise: str) -> str:
+    """Return "did you mean a or b?", or some of what is known."""
+    names = list(known)
+    close = get_close_matches(name, names, n=3)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+    return f"{otherwise}: {shown}" if names else f"{otherwise} nothing public"
+
+
+def _import_module(name: str) -> ModuleType:
+    if str(Path.cwd()) not in sys.path and "" not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
+            raise TargetError(f"importing {name} raised {_raised(error)}") from error
+        raise TargetError(_unknown_module(name, error.name)) from error
+    except (Exception, SystemExit) as error:
+        raise TargetError(f"importing {name} raised {_raised(error)}") from error
+
+
+def _unknown_module(name: str, missing: str) -> str:
+    parent, _, last = missing.rpartition(".")
+    if parent:
+        path = getattr(sys.modules.get(parent), "__path__", [])
+        known = [module.name for module in pkgutil.iter_modules(path) if not module.name.startswith("_")]
+        return f"{parent} has no module {last!r}; {_suggest(last, known, 'it has')}"
+    here = Path.cwd()
+    known = [p.stem for p in here.glob("*.py")] + [p.parent.name for p in here.glob("*/__init__.py")]
+    close = get_close_matches(last, [*known, *sys.modules], n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else "is it installed in this environment?"
+    return f"no module named {missing!r} in the current folder or among installed packages; {hint}"
+
+
+def _import_file(name: str) -> ModuleType:
+    path = Path(name)
+    if not path.is_file():
+        folder = path.parent
+        if not folder.is_dir():
+            raise TargetError(f"no file {name}: there is no folder {folder}")
+        near = [str(folder / p.name) for p in folder.glob("*.py")]
+        raise TargetError(f"no file {name}; {_suggest(str(path), near, f'{folder} has')}")
+    path = path.resolve()
+    folder, stem = str(path.parent), path.stem
+    known = sys.modules.get(stem)
+    if known is not None:
+        if getattr(known, "__file__", None) == str(path):
+            return known
+        stem = f"dynprop_target_{stem}"
+    spec = importlib.util.spec_from_file_location(stem, path)
+    if spec is None or spec.loader is None:
+        raise TargetError(f"{name} is not a Python file; {FORM}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[stem] = module
+    sys.path.insert(0, folder)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[stem]
+        raise TargetError(f"importing {name} raised {_raised(error)}") from error
+    finally:
+        # A target may import its neighbours when it is called; nothing installed is shadowed by then.
+        sys.path.remove(folder)
+        if folder not in sys.path:
+            sys.path.append(folder)
+    return module
+
+
+def _raised(error: BaseException) -> str:
+    """Describe an exception on one line: type, first line, and the place that raised it."""
+    lines = str(error).strip().splitlines()
+    text = f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{type(error).__name__}: {error.msg} ({_short(error.filename)}:{error.lineno})"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]
+    outside = [f for f in frames if f.filename != __file__ and f.filename != importlib.__file__]
+    return f"{text} ({_short(outside[-1].filename)}:{outside[-1].lineno})" if outside else text
+
+
+def _short(filename: str) -> str:
+    path = Path(filename)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else filename
+
+
+def adapter_of(kind: str) -> Any:
+    """Return the adapter class of a kind.
+
+    Raises:
+        ArgumentError: an unknown kind.
+    """
+    if kind not in ADAPTERS:
+        raise ArgumentError("kind", repr(kind), f"one of {', '.join(ADAPTERS)}")
+    module, name = ADAPTERS[kind]
+    return getattr(importlib.import_module(module), name)
+
+
+def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> Any:
+    """Find a target and adapt it to its kind, so that laws can judge it.
+
+    Args:
+        target: "package.module:attribute" or "path/to/file.py:attribute".
+        kind: "scan", "associative-scan" or "layer".
+        seed: seeds the making of a layer from a class or builder.
+        **options: what the target takes and promises: framework, device, gates, inputs, dtypes, max_length,
+            arithmetic, reach, sizes. None means the kind's default.
+
+    Returns:
+        The adapter, with attributes ``origin`` (the target string), ``options`` (those that differ from the
+        defaults) and ``packages`` (versions of what the target's module uses).
+
+    Raises:
+        TargetError: the target cannot be found, imported or built, or its signature does not fit.
+        ArgumentError: an unknown kind or option, or a value that the option does not take.
+    """
+    adapter = adapter_of(kind)
+    given = _given(adapter, kind, options)
+    found, module = locate(target)
+    build = getattr(adapter, "of", adapter)
+    if "seed" in inspect.signature(build).parameters:
+        given = {**given, "seed": seed} if seed else given
+    try:
+        subject = _adapted(adapter, build, found, kind, target, given)
+    except (TargetError, ArgumentError):
+        raise
+    except Exception as error:
+        raise TargetError(f"adapting {target} to kind {kind} raised {_raised(error)}") from error
+    for name, value in (
+        ("origin", target),
+        ("options", given),
+        ("packages", package_versions(module)),
+    ):
+        object.__setattr__(subject, name, value)
+    return subject
+
+
+def _adapted(adapter: Any, build: Any, found: Any, kind: str, target: str, given: Mapping[str, Any]) -> Any:
+    if build is adapter and isinstance(found, adapter):
+        return replace(found, **given)
+    other = [k for k in ADAPTERS if k != kind and type(found).__name__ == ADAPTERS[k][1]]
+    if other:
+        raise ArgumentError("kind", repr(kind), f"{other[0]!r}: {target} is a {type(found).__name__}")
+    if kind in ARGUMENTS:
+        _require_arguments(found, kind, target)
+    return build(found, **given)
+
+
+def _given(adapter: Any, kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that were given and differ from the adapter's defaults."""
+    taken = dict(inspect.signature(adapter).parameters)
+    if hasattr(adapter, "of"):
+        taken.update(inspect.signature(adapter.of).parameters)
+    given = {}
+    for name, value in options.items():
+        if value is None or value == {} or value == ():
+            continue
+        if name not in OPTIONS or name not in taken:
+            known = ", ".join(o for o in OPTIONS if o in taken)
+            raise ArgumentError(name, repr(value), f"no such option: kind {kind} takes {known}")
+        if value != taken[name].default:
+            given[name] = tuple(value) if isinstance(value, list) else value
+    return given
+
+
+def _require_arguments(found: Any, kind: str, target: str) -> None:
+    """Raise TargetError if a readable signature cannot take the arguments of the kind."""
+    wanted = ARGUMENTS[kind]
+    if not callable(found):
+        raise TargetError(
+            f"kind {kind} takes a function f({', '.join(wanted)}); {target} is "
+            f"{type(found).__name__} {found!r:.60}"
+        )
+    try:
+        signature = inspect.signature(found)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*wanted)
+    except TypeError as error:
+        raise TargetError(
+            f"kind {kind} calls f({', '.join(wanted)}), but {target} takes {signature} ({error})"
+        ) from error
+
+
+def package_versions(module: ModuleType) -> dict[str, str]:
+    """Return the versions of the installed packages whose names a module uses."""
+    names = {module.__name__.partition(".")[0]}
+    for value in vars(module).values():
+        origin = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+        if isinstance(origin, str):
+            names.add(origin.partition(".")[0])
+    found = {}
+    for name in sorted(names - set(sys.stdlib_module_names) - {"dynprop"}):
+        try:
+            found[name.replace("_", "-")] = importlib.metadata.version(name)
+        except (importlib.metadata.PackageNotFoundError, ValueError):
+            version = getattr(sys.modules.get(name), "__version__", None)
+            if isinstance(version, str):
+                found[name] = version
+    return found

@@ -1,7 +1,8 @@
 """mambapy 1.2.0 ``MambaBlock``: the parallel scan for training against ``step`` for generation.
 
 The cache of ``step`` is (h, last inputs of the convolution); without one it starts from zeros, as
-the package documents. float32 only: the block computes A and D in float32 by design. Expected: pass.
+the package documents. float32 only: the block computes A and D in float32 by design. Expected:
+pass.
 """
 
 from mambapy.mamba import MambaBlock, MambaConfig

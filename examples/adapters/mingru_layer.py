@@ -6,11 +6,9 @@ the log-space form the gate gradients cancel and the long-term gradient is noise
 from about lag 15 on). The forward values agree to 1e-6.
 """
 
-import torch
 from minGRU_pytorch import minGRU
 
 from dynprop.check import Layer
-
 
 SIZE = 8
 
@@ -25,17 +23,10 @@ def layer():
         y, state = module(x_t[:, None], state, return_next_prev_hidden=True)
         return y[:, 0], state
 
-    def initial_state(batch):
-        generator = torch.Generator().manual_seed(0)
-        parameter = next(module.parameters())
-        state = 0.1 + torch.rand(batch, 1, SIZE, generator=generator, dtype=torch.float64)
-        return state.to(parameter)
-
     return Layer(
         module,
         forward=forward,
         step=step,
-        initial_state=initial_state,
         input_size=SIZE,
         time_axis=1,
         batch_axis=0,

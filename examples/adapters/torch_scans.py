@@ -35,9 +35,13 @@ def _step(state, gate_and_input):
 
 
 def loop_scan(gates, inputs, initial=None):
-    """Kind scan, by the sequential ``scan`` operator and its own initial state."""
+    """Kind scan, by the sequential ``scan`` operator and its own initial state.
+
+    The operator documents that the carry keeps its metadata, strides included: hence ``contiguous``.
+    """
     if initial is None:
         initial = inputs.new_zeros(inputs.shape[0], inputs.shape[2])
+    gates, inputs, initial = gates.contiguous(), inputs.contiguous(), initial.contiguous()
     try:
         return _scan(_step, initial, (gates, inputs), dim=1)[1]
     except RuntimeError as error:

@@ -49,10 +49,8 @@ def _build(options):
             c, n, m = state
             if n.ndim == 4:  # from the step form
                 n, m = n.squeeze(-1), m.reshape(m.shape[:2])
-        size = max(1, x.shape[1])
-        y, state = chunkwise_simple(
-            *qkv, i, f, c, n, m, chunk_size=size, return_last_state=True, **options
-        )
+        one_chunk = {"chunk_size": max(1, x.shape[1]), "return_last_state": True}
+        y, state = chunkwise_simple(*qkv, i, f, c, n, m, **one_chunk, **options)
         return y[:, 0], state
 
     def step(x_t, state=None, *, k, v):

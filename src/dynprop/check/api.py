@@ -72,9 +72,7 @@ def adapt(subject: Any, *, seed: int = 0) -> Any:
     is_module = torch is not None and isinstance(subject, torch.nn.Module)
     if is_module or type(subject).__name__ == "Layer":
         return adapter_of("layer").of(subject, seed=seed)
-    raise ArgumentError(
-        "subject", describe(subject), "a Scan, a Layer, an AssociativeScan or a torch module"
-    )
+    raise ArgumentError("subject", describe(subject), "a Scan, a Layer, an AssociativeScan or a torch module")
 
 
 def chosen_laws(kind: str, only: Sequence[str] | None = None) -> tuple[Law, ...]:
@@ -124,7 +122,7 @@ def check(
     origin: str = getattr(adapted, "origin", "")
     options: Mapping[str, Any] = getattr(adapted, "options", {})
     tell = listen or _ignore
-    _require_counts(examples, iid, seed)
+    require_counts(examples, iid, seed)
     if timeout is not None:
         if not origin:
             raise ArgumentError("timeout", f"{timeout} for an object", "None, or a subject of load_subject")
@@ -145,12 +143,15 @@ def check(
     adapted.preflight()
     from dynprop.check.runner import Options, run_law
 
+    def count(event: str, value: Any) -> None:
+        if event == "done" and value:
+            tell("case", value)
+
     run = Options(examples=examples, iid=iid, seed=seed)
     results = []
     for law in chosen:
         tell("law", law.id)
-        counted = lambda event, value: tell("case", value) if event == "done" and value else None  # noqa: E731
-        results.append(run_law(law, adapted, run, counted))
+        results.append(run_law(law, adapted, run, count))
         tell("result", results[-1])
     return Report(
         origin or adapted.name,
@@ -198,7 +199,8 @@ def _ignore(event: str, value: Any) -> None:
     return None
 
 
-def _require_counts(examples: int | None, iid: int, seed: int) -> None:
+def require_counts(examples: int | None, iid: int, seed: int) -> None:
+    """Raise ArgumentError unless numbers of cases and the seed are at least 0."""
     for name, value in (("examples", examples or 0), ("iid", iid), ("seed", seed)):
         if value < 0:
             raise ArgumentError(name, str(value), "a whole number of at least 0")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dynprop.arrays import BoolArray, FloatArray
+from dynprop.arrays import BoolArray, FloatArray, round_to
 from dynprop.laws.evidence import Comparison
 from dynprop.laws.rounding import FORMATS, coarser
 
@@ -21,6 +21,8 @@ __all__ = ["Explanation", "explain", "name_constant"]
 # A repaired value keeps rounding errors of its own; and statements of this module are hypotheses.
 SLACK = 16.0
 NORMWISE = 1e-2
+# A hypothesis must take away most of the error to be worth printing.
+CONVINCING = 0.1
 
 
 @dataclass(frozen=True)
@@ -39,18 +41,28 @@ class Explanation:
     after: float
     digits_only: bool = False
 
+    @property
+    def head(self) -> str:
+        """The hypothesis without what differs from case to case."""
+        return self.text.split(":")[0]
+
     def __str__(self) -> str:
         return f"{self.text} (error {self.before:.2g} -> {self.after:.2g} under it)"
 
 
 def explain(comparison: Comparison) -> Explanation | None:
-    """Return the first explanation of the catalogue that fits every decided entry, or None."""
+    """Return the first explanation of the catalogue that fits every decided entry, or None.
+
+    Args:
+        comparison: a failing comparison.
+    """
     if not comparison.decided.any() or comparison.ratio <= 1.0:
         return None
     with np.errstate(all="ignore"):
         for attempt in CATALOGUE:
             for found in attempt(comparison):
-                return found
+                if found.digits_only or found.after <= CONVINCING * found.before:
+                    return found
     return None
 
 
@@ -63,11 +75,16 @@ def _before(c: Comparison) -> float:
     return float(c.residual[c.decided].max(initial=0.0))
 
 
-def _fits(c: Comparison, value: FloatArray, slack: float = SLACK) -> bool:
+def _slack(c: Comparison) -> float:
+    """Less slack where a unit in the last place is a percent already."""
+    return SLACK if FORMATS[c.dtype].unit < 2.0**-20 else 1.5
+
+
+def _fits(c: Comparison, value: FloatArray, factor: float = 1.0) -> bool:
     """Whether a transformed value agrees with the reference at every decided entry."""
     if value.shape != c.reference.shape:
         return False
-    return bool((np.abs(value - c.reference) <= slack * c.bound)[c.decided].all())
+    return bool((np.abs(value - c.reference) <= _slack(c) * factor * c.bound)[c.decided].all())
 
 
 def name_constant(factor: float) -> str:
@@ -98,7 +115,7 @@ def _scaled(c: Comparison) -> Iterator[Explanation]:
         return
     # A factor that rounding could have made is none.
     near = SLACK * float((c.bound / np.abs(c.reference)).flat[top]) + 1e-4
-    if not math.isfinite(factor) or abs(factor - 1.0) <= near or not _fits(c, c.value / factor, SLACK * max(1.0, 1.0 / abs(factor))):
+    if not math.isfinite(factor) or abs(factor - 1.0) <= near or not _fits(c, c.value / factor, max(1.0, 1.0 / abs(factor))):
         return
     text = "sign flipped" if abs(factor + 1.0) < 1e-6 else f"scaled by {name_constant(factor)}"
     yield Explanation(text, _before(c), _error(c, c.value / factor))
@@ -128,7 +145,8 @@ def _truncated(c: Comparison) -> Iterator[Explanation]:
         return
     factors = c.value[after] / c.reference[after]
     factor = float(np.median(factors))
-    if first > 0 and math.isfinite(factor) and np.all(np.abs(factors / factor - 1.0) < 1e-2):
+    enough = factors.size >= 3 and abs(factor - 1.0) > 1e-2
+    if enough and first > 0 and math.isfinite(factor) and np.all(np.abs(factors / factor - 1.0) < 1e-2):
         text = f"scaled by {name_constant(factor)} at every {name} from {first} on"
         yield Explanation(text, _before(c), _error(c, np.where(after, c.value / factor, c.value)))
 
@@ -140,7 +158,7 @@ def _alternatives(c: Comparison) -> Iterator[Explanation]:
             continue
         apart = np.abs(value - c.reference)[c.decided].max(initial=0.0)
         distance = np.abs(c.value - value)
-        if apart > 0.0 and (distance <= SLACK * c.bound)[c.decided].all():
+        if apart > 0.0 and (distance <= _slack(c) * c.bound)[c.decided].all():
             yield Explanation(name, _before(c), float(distance[c.decided].max(initial=0.0)))
 
 
@@ -157,7 +175,9 @@ def _rows(c: Comparison) -> Iterator[Explanation]:
         return
     bad = np.moveaxis(c.ratios > 1.0, c.axes.index("batch"), 0)
     rest = bad[1:].reshape(bad.shape[0] - 1, -1).any(axis=1)
-    if not bad[0].any() and rest.all():
+    known = np.moveaxis(c.decided, c.axes.index("batch"), 0).reshape(bad.shape[0], -1).sum(axis=1)
+    fine = FORMATS[c.dtype].unit < 2.0**-20 and known[0] >= known.max() / 2
+    if fine and not bad[0].any() and rest.all():
         yield Explanation("first row only: row 0 of the batch is right, every other is not", _before(c), 0.0)
 
 
@@ -175,7 +195,7 @@ def _shifted(c: Comparison) -> Iterator[Explanation]:
         distance = np.abs(value[here] - reference[there])
         both = decided[here] & decided[there]
         if both.sum() >= 2 and np.any(reference[there][both]):
-            if (distance <= SLACK * bound[there])[both].all():
+            if (distance <= _slack(c) * bound[there])[both].all():
                 yield Explanation(text, _before(c), float(distance[both].max(initial=0.0)))
 
 
@@ -193,11 +213,17 @@ def _coarse(c: Comparison) -> Iterator[Explanation]:
     finite = bool(np.isfinite(c.residual[c.decided]).all())
     for format_ in coarser(c.dtype):
         wider = c.bound * (format_.unit / FORMATS[c.dtype].unit)
-        if finite and (c.residual <= wider)[c.decided].all():
+        if finite and (c.residual <= wider)[c.decided].all() and _is_rounded(c, wider, format_.name):
             names = {"float32": "single precision (float32)", "float16": "half precision (float16)"}
             text = f"{names.get(format_.name, format_.name)} inside a {c.dtype} computation"
             ratio = float((c.residual / wider)[c.decided].max(initial=0.0))
             yield Explanation(f"{text}: {ratio:.2g} of its bound", _before(c), 0.0, digits_only=True)
+
+
+def _is_rounded(c: Comparison, wider: FloatArray, name: str) -> bool:
+    """Whether fewer digits are more than a wide bound: it is narrow, or the values carry no more digits."""
+    narrow = bool((wider <= 1e-2 * c.scale.max(initial=0.0))[c.decided].all())
+    return narrow or bool(np.array_equal(round_to(c.value, name), c.value))
 
 
 def _relaxed(c: Comparison) -> Iterator[Explanation]:
@@ -217,7 +243,7 @@ def _few_digits(c: Comparison) -> Iterator[Explanation]:
         return
     largest = float(c.scale[c.decided].max(initial=0.0))
     relative = _before(c) / largest if largest else math.inf
-    if relative <= NORMWISE:
+    if relative <= max(NORMWISE, 32.0 * FORMATS[c.dtype].unit):
         text = f"fewer digits than a sound evaluation has: {relative:.1g} of the largest entry is lost"
         yield Explanation(text, _before(c), 0.0, digits_only=True)
 
@@ -229,8 +255,9 @@ CATALOGUE: tuple[Callable[[Comparison], Iterator[Explanation]], ...] = (
     _repaired,
     _shifted,
     _transposed,
-    _coarse,
+    # The narrower bounds first: a log-space error also fits the bound of single precision.
     _relaxed,
+    _coarse,
     _few_digits,
     _rows,
 )

@@ -64,6 +64,7 @@ class RunningLayer:
     units: int | None = None
     note: str = ""
     _state_axes: tuple[int | None, ...] = ()
+    _complex_state: bool = False
     _parameters: Parameters = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -128,6 +129,8 @@ class RunningLayer:
             return "no state is returned and taken back"
         if None in self._state_axes:
             return "a part of the state has no batch axis"
+        if self._complex_state:
+            return "the state is complex"
         return None
 
     def seed(self, seed: int) -> None:
@@ -190,6 +193,7 @@ class RunningLayer:
             found.append([leaf for leaf in flatten(state, self.framework)[0] if is_array(leaf)])
         self.returns_state = bool(found[0])
         self._state_axes = tuple(self._axis(a, b) for a, b in zip(*found, strict=True))
+        self._complex_state = any(dtype_name(v).startswith("complex") for v in found[0])
         if found[0] and found[0][0].ndim:
             self.units = int(found[0][0].shape[-1])
 
@@ -241,6 +245,10 @@ class RunningLayer:
             state,
             dtypes=tuple(names.get(k, d) for k, d in zip(kinds, state.dtypes, strict=True)),
         )
+
+    def _own_initial(self, x: Any, form: str, dtype: str) -> Any:
+        state = self.initial_state(x.shape[0 if form == "step" else self.batch_axis], dtype)
+        return None if state is None else self.native_state(state)
 
     def numpy_state(self, tree: Any) -> State | None:
         """Return a native state as numpy leaves, or None where there is none."""
@@ -316,6 +324,9 @@ class RunningLayer:
                 return call(natives["x"], state, lengths=rows, **sides)
             if form == "parallel" or (form == "forward" and state is None):
                 return call(natives["x"], **sides)
+            if state is None and "initial_state" in self.forms_by_name and self.returns_state:
+                # A piece that starts a sequence starts from the layer's own initial state.
+                state = self._own_initial(natives["x"], form, dtype)
             return call(natives["x"], state, **sides)
 
     def _packed(self, x: Any, state: Any, lengths: Sequence[int]) -> Any:

@@ -105,11 +105,15 @@ class JudgedLayer(RunningLayer):
         dtype = "float64"
         one = {n: v[:, None] for n, v in sides.items()}
         doubled = State(
-            tuple(np.asarray(v, dtype=np.float64) for v in state.leaves),
-            tuple(dtype for _ in state.dtypes),
+            tuple(
+                np.asarray(v, dtype=np.float64) if i in state.floating else v
+                for i, v in enumerate(state.leaves)
+            ),
+            tuple(dtype if i in state.floating else d for i, d in enumerate(state.dtypes)),
             state.batch_axes,
             state.spec,
         )
+        axes_of = [state.batch_axes[i] for i in state.floating]
         arrays = self._natives(inputs[:, None], one, dtype)
         leaves = self._add_leaves(arrays, doubled)
         count = len(inputs)
@@ -119,8 +123,8 @@ class JudgedLayer(RunningLayer):
             if outputs:
                 return [self._canonical(y).reshape(count, -1)]
             kept = [v for v in flatten(after, self.framework)[0] if is_array(v)]
-            axes = zip(kept, doubled.batch_axes, strict=True)
-            return [self._rows_first(v, axis).reshape(count, -1) for v, axis in axes]
+            kept = [kept[i] for i in state.floating]
+            return [self._rows_first(v, a).reshape(count, -1) for v, a in zip(kept, axes_of, strict=True)]
 
         with self.library.setting(dtype):
             widths = [v.shape[1] for v in flat(arrays)]
@@ -134,7 +138,7 @@ class JudgedLayer(RunningLayer):
                     found = self.library.gradients(entry, arrays, ["x", *leaves])
                     rows = [
                         np.moveaxis(found[n], axis or 0, 0).reshape(count, -1)
-                        for n, axis in zip(leaves, doubled.batch_axes, strict=True)
+                        for n, axis in zip(leaves, axes_of, strict=True)
                     ]
                     to_state.append(np.concatenate(rows, axis=1))
                     x = np.moveaxis(found["x"], (self.batch_axis, self.time_axis), (0, 1))
@@ -149,9 +153,11 @@ class JudgedLayer(RunningLayer):
         """Put the leaves of a state among the named arrays and return their names."""
         if state is None:
             return []
-        names = [f"leaf {i}" for i in range(len(state.leaves))]
-        for name, values, dtype in zip(names, state.leaves, state.dtypes, strict=True):
-            arrays[name] = self._leaf(values, dtype)
+        names = []
+        for i, (values, dtype) in enumerate(zip(state.leaves, state.dtypes, strict=True)):
+            if i in state.floating:
+                names.append(f"leaf {i}")
+                arrays[names[-1]] = self._leaf(values, dtype)
         return names
 
     def _differentiable_call(
@@ -162,6 +168,12 @@ class JudgedLayer(RunningLayer):
         leaves: list[str],
         dtype: str,
     ) -> tuple[Any, Any]:
-        tree = None if state is None else self.native_state(state, [given[n] for n in leaves])
+        tree = None
+        if state is not None:
+            made = [
+                given[f"leaf {i}"] if f"leaf {i}" in leaves else self._leaf(values, kind)
+                for i, (values, kind) in enumerate(zip(state.leaves, state.dtypes, strict=True))
+            ]
+            tree = self.native_state(state, made)
         natives = {n: given[n] for n in ("x", *sides)}
         return self._split(self._raw(self.primary, natives, tree, dtype), self.primary)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -116,6 +116,20 @@ class Counterexample:
 
 
 @dataclass
+class Failures:
+    """Failing cases with one verdict and one hypothesis: how many, and the clearest of them."""
+
+    count: int = 0
+    shown: tuple[Any, Outcome] | None = None
+
+    def add(self, case: Any, outcome: Outcome) -> None:
+        """Count a case; show the one with the worst ratio."""
+        self.count += 1
+        if self.shown is None or outcome.ratio > self.shown[1].ratio:
+            self.shown = (case, outcome)
+
+
+@dataclass
 class LawResult:
     """A law over its cases.
 
@@ -127,8 +141,8 @@ class LawResult:
         counterexample: the smallest failing case, if any fails.
         hypothesis: what seems to be wrong.
         note: why the law is not applicable, or why fewer cases ran.
-        first_wrong_lag: smallest lag at which a gradient was wrong, over all cases.
-        max_decided_lag: largest lag that could be judged.
+        lags: by dtype, the smallest lag at which a gradient was wrong over all cases, or None, and the
+            largest lag that could be judged.
     """
 
     law: str
@@ -144,9 +158,8 @@ class LawResult:
     hypothesis: str | None = None
     note: str = ""
     not_applicable: bool = False
-    first_wrong_lag: int | None = None
-    max_decided_lag: int | None = None
-    failing: tuple[Any, Outcome] | None = field(default=None, repr=False)
+    lags: dict[str, tuple[int | None, int]] = field(default_factory=dict)
+    failures: dict[tuple[str, str], Failures] = field(default_factory=dict, repr=False)
 
     @property
     def verdict(self) -> str:
@@ -181,25 +194,50 @@ class LawResult:
         if outcome.verdict != "error":
             self.worst_ratio = max(self.worst_ratio, outcome.ratio)
         if outcome.evidence is not None and outcome.evidence.lags is not None:
-            self._add_lags(outcome.evidence.lags)
-        if outcome.failed and self._worse(outcome):
-            self.failing = (case, outcome)
+            self._add_lags(case.dtype, outcome.evidence.lags)
+        if outcome.failed:
+            head = "" if outcome.explanation is None else outcome.explanation.head
+            group = self.failures.setdefault((outcome.verdict, head), Failures())
+            group.add(case, outcome)
 
-    def _worse(self, outcome: Outcome) -> bool:
-        """Prefer the gravest verdict, then an explained failure, then the first one seen."""
-        if self.failing is None:
-            return True
-        rank, seen = FAILURES.index(outcome.verdict), FAILURES.index(self.failing[1].verdict)
-        if rank != seen:
-            return rank < seen
-        return outcome.explanation is not None and self.failing[1].explanation is None
+    @property
+    def failing(self) -> tuple[Any, Outcome] | None:
+        """The failing case to show: the gravest verdict, and the hypothesis that fits most cases.
 
-    def _add_lags(self, lags: LagProfile) -> None:
-        if lags.first_wrong is not None:
-            known = self.first_wrong_lag
-            self.first_wrong_lag = lags.first_wrong if known is None else min(known, lags.first_wrong)
-        if lags.max_decided is not None:
-            self.max_decided_lag = max(self.max_decided_lag or 0, lags.max_decided)
+        A hypothesis that fits fewer than two fifths of the failing cases is a coincidence.
+        """
+        for verdict in FAILURES:
+            groups = {head: g for (v, head), g in self.failures.items() if v == verdict}
+            total = sum(g.count for g in groups.values())
+            named = {h: g for h, g in groups.items() if h and g.count >= 0.4 * total}
+            chosen = max((named or groups).values(), key=lambda g: g.count, default=None)
+            if chosen is not None and chosen.shown is not None:
+                case, outcome = chosen.shown
+                return case, outcome if named else replace(outcome, explanation=None)
+        return None
+
+    def _add_lags(self, dtype: str, lags: LagProfile) -> None:
+        if lags.max_decided is None:
+            return
+        first, reach = self.lags.get(dtype, (None, 0))
+        wrong = [k for k in (first, lags.first_wrong) if k is not None]
+        self.lags[dtype] = (min(wrong, default=None), max(reach, lags.max_decided))
+
+    @property
+    def max_decided_lag(self) -> int | None:
+        """Largest lag that could be judged, over all dtypes; None without a gradient law."""
+        return max((reach for _, reach in self.lags.values()), default=None)
+
+    @property
+    def effective_lag(self) -> int | None:
+        """Largest lag up to which every decided gradient is right; -1 if lag 0 is wrong."""
+        first = [k - 1 for k, _ in self.lags.values() if k is not None]
+        return min(first, default=self.max_decided_lag)
+
+    @property
+    def effective_lags(self) -> dict[str, int]:
+        """The effective lag of each dtype."""
+        return {d: reach if first is None else first - 1 for d, (first, reach) in self.lags.items()}
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as the public contract has it."""

@@ -21,11 +21,12 @@ from dynprop import __version__
 from dynprop.check.outcome import FAILURES, Counterexample, LawResult
 from dynprop.errors import ArgumentError
 
-__all__ = ["SCHEMA", "Report", "library_versions"]
+__all__ = ["SCHEMA", "Report", "law_result_from_json", "law_result_to_json", "library_versions"]
 
 SCHEMA = 1
 REQUIRED = ("target", "kind", "verdict", "seed", "laws", "versions")
-FURTHER = ("wrong", "inaccurate", "first_wrong_lag", "max_decided_lag")
+FURTHER = ("wrong", "inaccurate", "lags")
+GRADIENT = "/gradient-by-lag"
 COUNTS = ("cases", "decided", "undecidable", "refused", "errors", "wrong", "inaccurate")
 
 
@@ -68,20 +69,23 @@ class Report:
     @property
     def max_decided_lag(self) -> int | None:
         """The largest lag at which a gradient could be judged; None without a gradient law."""
-        lags = [r.max_decided_lag for r in self._gradient_laws if r.max_decided_lag is not None]
-        return max(lags, default=None)
+        return max((reach for _, reach in self._lags), default=None)
 
     @property
     def effective_lag(self) -> int | None:
         """The largest lag up to which no decided gradient is wrong; -1 if lag 0 is."""
-        if self.max_decided_lag is None:
-            return None
-        wrong = [r.first_wrong_lag for r in self._gradient_laws if r.first_wrong_lag is not None]
-        return min(wrong) - 1 if wrong else self.max_decided_lag
+        wrong = [first - 1 for first, _ in self._lags if first is not None]
+        return min(wrong, default=self.max_decided_lag)
 
     @property
-    def _gradient_laws(self) -> tuple[LawResult, ...]:
-        return tuple(r for r in self.laws if r.law.endswith("/gradient-by-lag"))
+    def effective_lags(self) -> dict[str, int]:
+        """The effective lag of each dtype."""
+        gradient = (r for r in self.laws if r.law.endswith(GRADIENT))
+        return {dtype: lag for result in gradient for dtype, lag in result.effective_lags.items()}
+
+    @property
+    def _lags(self) -> list[tuple[int | None, int]]:
+        return [pair for r in self.laws if r.law.endswith(GRADIENT) for pair in r.lags.values()]
 
     def exit_code(self, strict: bool = False) -> int:
         """Return the exit status that ``dynprop check`` reports.
@@ -90,8 +94,8 @@ class Report:
             strict: whether a law that could not be decided keeps a check from success.
 
         Returns:
-            1 if some law is wrong, inaccurate or errs; else 0 if at least one passed (with ``strict`` 3 if some
-            law is undecidable); else 3.
+            1 if some law is wrong, inaccurate or errs; else 0 if at least one passed (with ``strict`` 3 if
+            some law is undecidable); else 3.
         """
         verdicts = [result.verdict for result in self.laws]
         if self.failures:
@@ -110,10 +114,7 @@ class Report:
                 "seed": self.seed,
                 "effective_lag": self.effective_lag,
                 "max_decided_lag": self.max_decided_lag,
-                "laws": [
-                    {**result.to_json(), **{name: getattr(result, name) for name in FURTHER}}
-                    for result in self.laws
-                ],
+                "laws": [law_result_to_json(result) for result in self.laws],
                 "versions": self.versions,
                 "options": self.options,
                 "domain": self.domain,
@@ -141,7 +142,7 @@ class Report:
         if data.get("schema", SCHEMA) != SCHEMA:
             raise ArgumentError("report", f"schema {data['schema']!r}", f"schema {SCHEMA}")
         try:
-            laws = tuple(_law_result(item) for item in data["laws"])
+            laws = tuple(law_result_from_json(item) for item in data["laws"])
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             got = f"a law without its results ({type(error).__name__}: {error})"
             raise ArgumentError("report", got, "the JSON that check wrote") from error
@@ -156,7 +157,14 @@ class Report:
         )
 
 
-def _law_result(data: Mapping[str, Any]) -> LawResult:
+def law_result_to_json(result: LawResult) -> dict[str, Any]:
+    """Return a law's result as plain JSON values: the keys of the contract, then what restores it."""
+    plain: dict[str, Any] = _plain({**result.to_json(), **{name: getattr(result, name) for name in FURTHER}})
+    return plain
+
+
+def law_result_from_json(data: Mapping[str, Any]) -> LawResult:
+    """Build the result that ``law_result_to_json`` described; the evidence of its cases is not kept."""
     ratio = data["worst_ratio"]
     if ratio is None:
         ratio = math.inf if data["decided"] else 0.0
@@ -165,17 +173,18 @@ def _law_result(data: Mapping[str, Any]) -> LawResult:
     if found is not None:
         digits = tuple((int(lag), float(d)) for lag, d in found["correct_digits"])
         example = Counterexample(**{**found, "correct_digits": digits})
-    return LawResult(
+    result = LawResult(
         data["id"],
-        **{name: int(data.get(name, 0)) for name in COUNTS},
         worst_ratio=float(ratio),
         counterexample=example,
         hypothesis=data["hypothesis"],
         note=data.get("note", ""),
         not_applicable=data["verdict"] == "not-applicable",
-        first_wrong_lag=data.get("first_wrong_lag"),
-        max_decided_lag=data.get("max_decided_lag"),
+        lags={dtype: (first, reach) for dtype, (first, reach) in data.get("lags", {}).items()},
     )
+    for name in COUNTS:
+        setattr(result, name, int(data.get(name, 0)))
+    return result
 
 
 def _plain(value: Any) -> Any:

@@ -84,7 +84,7 @@ def run_law(law: Law, subject: Any, options: Options, listen: Listener = _ignore
         case, outcome = result.failing
         smallest, final = shrink(law, subject, case, outcome, options.patience, listen)
         result.counterexample = _counterexample(law, subject, smallest, final, outcome)
-        explanation = final.explanation or outcome.explanation
+        explanation = outcome.explanation and (final.explanation or outcome.explanation)
         result.hypothesis = None if explanation is None else str(explanation)
     return result
 
@@ -157,10 +157,9 @@ def shrink(
 
 def _as_clear(tried: Outcome, outcome: Outcome) -> bool:
     """Whether a smaller case keeps the explanation of the larger one."""
-    return outcome.explanation is None or (
-        tried.explanation is not None
-        and tried.explanation.text.split(":")[0] == outcome.explanation.text.split(":")[0]
-    )
+    if outcome.explanation is None:
+        return True
+    return tried.explanation is not None and tried.explanation.head == outcome.explanation.head
 
 
 def _tried(law: Law, subject: Any, case: Case) -> Outcome | None:

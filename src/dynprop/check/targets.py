@@ -14,7 +14,7 @@ import inspect
 import pkgutil
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -98,24 +98,22 @@ def _attribute(owner: Any, name: str, place: str) -> Any:
         pass
     except Exception as error:
         raise TargetError(f"looking up {name} in {place} raised {_raised(error)}") from error
-    if isinstance(owner, ModuleType) and hasattr(owner, "__path__"):
-        if importlib.util.find_spec(f"{owner.__name__}.{name}") is not None:
-            return _import_module(f"{owner.__name__}.{name}")
+    inner = f"{owner.__name__}.{name}" if hasattr(owner, "__path__") else ""
+    if inner and importlib.util.find_spec(inner) is not None:
+        return _import_module(inner)
     public = [n for n in dir(owner) if not n.startswith("_")]
-    if isinstance(owner, ModuleType):
-        own = [n for n in public if getattr(getattr(owner, n, None), "__module__", "") == owner.__name__]
-        public = own or public
+    if not get_close_matches(name, public) and isinstance(owner, ModuleType):
+        public = [n for n in public if callable(getattr(owner, n, None))]
     raise TargetError(f"{place} has no attribute {name!r}; {_suggest(name, public, 'it has')}")
 
 
-def _suggest(name: str, known: Iterable[str], otherwise: str) -> str:
+def _suggest(name: str, known: Sequence[str], otherwise: str) -> str:
     """Return "did you mean a or b?", or some of what is known."""
-    names = list(known)
-    close = get_close_matches(name, names, n=3)
+    close = get_close_matches(name, known, n=3)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
-    return f"{otherwise}: {shown}" if names else f"{otherwise} nothing public"
+    shown = ", ".join(known[:6]) + (", ..." if len(known) > 6 else "")
+    return f"{otherwise} {shown or 'nothing public'}"
 
 
 def _import_module(name: str) -> ModuleType:
@@ -148,11 +146,10 @@ def _unknown_module(name: str, missing: str) -> str:
 def _import_file(name: str) -> ModuleType:
     path = Path(name)
     if not path.is_file():
-        folder = path.parent
-        if not folder.is_dir():
-            raise TargetError(f"no file {name}: there is no folder {folder}")
-        near = [str(folder / p.name) for p in folder.glob("*.py")]
-        raise TargetError(f"no file {name}; {_suggest(str(path), near, f'{folder} has')}")
+        if not path.parent.is_dir():
+            raise TargetError(f"no file {name}: there is no folder {path.parent}")
+        near = [str(path.parent / p.name) for p in path.parent.glob("*.py")]
+        raise TargetError(f"no file {name}; {_suggest(str(path), near, f'{path.parent} has')}")
     path = path.resolve()
     folder, stem = str(path.parent), path.stem
     known = sys.modules.get(stem)
@@ -268,7 +265,7 @@ def _given(adapter: Any, kind: str, options: Mapping[str, Any]) -> dict[str, Any
             continue
         if name not in OPTIONS or name not in taken:
             known = ", ".join(o for o in OPTIONS if o in taken)
-            raise ArgumentError(name, repr(value), f"no such option: kind {kind} takes {known}")
+            raise ArgumentError(name, repr(value), f"an option that kind {kind} takes: {known}")
         if value != taken[name].default:
             given[name] = tuple(value) if isinstance(value, list) else value
     return given
@@ -279,8 +276,7 @@ def _require_arguments(found: Any, kind: str, target: str) -> None:
     wanted = ARGUMENTS[kind]
     if not callable(found):
         raise TargetError(
-            f"kind {kind} takes a function f({', '.join(wanted)}); {target} is "
-            f"{type(found).__name__} {found!r:.60}"
+            f"kind {kind} takes a function f({', '.join(wanted)}); {target} is a {type(found).__name__}"
         )
     try:
         signature = inspect.signature(found)

@@ -46,6 +46,11 @@ class State:
         return replace(self, leaves=tuple(cut))
 
     @property
+    def floating(self) -> tuple[int, ...]:
+        """Positions of the leaves that can be differentiated (real floats)."""
+        return tuple(i for i, d in enumerate(self.dtypes) if d.startswith(("float", "bfloat")))
+
+    @property
     def finite(self) -> bool:
         """Whether every leaf is finite."""
         return all(bool(np.isfinite(leaf).all()) for leaf in self.leaves)

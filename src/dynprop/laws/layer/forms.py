@@ -44,6 +44,14 @@ def long_cases(domain: Domain, subject: Any) -> Iterator[LayerCase]:
         yield made_case(rng, subject, dtype, batch=2, steps=steps, state=False)
 
 
+def strong_cases(domain: Domain, subject: Any) -> Iterator[LayerCase]:
+    """Yield the long cases and one of 400 steps with large inputs, whose gates nearly close."""
+    yield from long_cases(domain, subject)
+    rng = np.random.default_rng([400, 3])
+    steps = min(400, domain.max_length)
+    yield made_case(rng, subject, domain.dtypes[0], batch=1, steps=steps, state=False, size=5.0)
+
+
 @law(
     "layer/own-steps",
     claim="C1",
@@ -93,7 +101,7 @@ def _several_forms(subject: LayerSubject) -> str | None:
     statement="the whole, chunked, parallel and stepped forms give the same outputs",
     source="snntorch 1.0.0 (cumprod over cumprod + 1e-8); fla-org/flash-linear-attention#47, #52",
     draw=layer_case,
-    fixed=long_cases,
+    fixed=strong_cases,
     applies=_several_forms,
     script="# the outputs of the forms that the object has, on the same x, beside each other",
     share=0.5,

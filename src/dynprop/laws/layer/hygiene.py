@@ -10,7 +10,7 @@ import numpy as np
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.layer.cases import LayerCase, layer_case
 from dynprop.laws.layer.forms import cuttable
-from dynprop.laws.layer.judging import agree, given_state, run_whole, sensitivity, steps_of, worst
+from dynprop.laws.layer.judging import agree, given_state, run_whole, same_call_bound, sensitivity, steps_of, worst
 from dynprop.laws.registry import law
 from dynprop.laws.subjects import LayerSubject
 
@@ -128,7 +128,7 @@ def no_hidden_state(subject: LayerSubject, case: LayerCase) -> Evidence:
         first = steps_of(subject, form, case, given, size)[0]
         steps_of(subject, form, other, given, size)
         again = steps_of(subject, form, case, given, size)[0]
-        bound = sensitivity(subject, case, state, first)
+        bound = same_call_bound(first, case.dtype)
         pairs.append(({"form": form}, agree(f"outputs of {form}, again", again, first, bound, case.dtype)))
     comparisons, detail = worst(pairs)
     failure = None

@@ -26,7 +26,7 @@ from dynprop.laws.rounding import FORMATS
 from dynprop.laws.states import State
 from dynprop.laws.subjects import LayerSubject
 
-__all__ = ["AXES", "Run", "agree", "beyond", "given_state", "run_whole", "sensitivity", "steps_of", "worst"]
+__all__ = ["AXES", "Run", "agree", "beyond", "given_state", "run_whole", "same_call_bound", "sensitivity", "steps_of", "worst"]
 
 AXES = ("batch", "time", "feature")
 CONSTANT = 32.0
@@ -100,6 +100,12 @@ def _bound(moved: FloatArray, y: FloatArray, unit: float) -> FloatArray:
     reached = np.maximum.accumulate(moved, axis=1)
     largest = np.maximum.accumulate(size, axis=1)
     return np.asarray(CONSTANT * (reached + 4.0 * unit * largest)[..., None])
+
+
+def same_call_bound(y: FloatArray, dtype: str) -> FloatArray:
+    """Return the bound on two calls with the same arguments, whose rounding may differ by threads only."""
+    steps = np.arange(1.0, y.shape[1] + 1.0)[None, :]
+    return _bound(np.zeros(y.shape[:2]), y, FORMATS[dtype].unit) * steps[..., None]
 
 
 def agree(

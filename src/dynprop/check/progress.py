@@ -1,0 +1,86 @@
+"""The line on stderr that says how far a check is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from rich.console import Console
+
+__all__ = ["Progress"]
+
+
+class Progress:
+    """The line on stderr that says what is going on; use it as the ``listen`` of a check.
+
+    On a terminal it is one line that is redrawn and removed at the end; elsewhere it is a plain line, at most
+    one every five seconds.
+
+    Args:
+        total: number of laws.
+        file: where to write; default stderr.
+        every: seconds between plain lines.
+    """
+
+    def __init__(self, total: int, file: TextIO | None = None, every: float = 5.0) -> None:
+        self._console = Console(file=file or sys.stderr, markup=False, emoji=False, highlight=False)
+        self._total = total
+        self._every = every
+        self._begin = self._spoke = time.monotonic()
+        self._law, self._doing, self._cases = "", "importing the target", 0
+        self._done = self._failed = 0
+        self._live: Any = None
+
+    def __call__(self, event: str, value: Any) -> None:
+        """Take note of one event of a check."""
+        if event == "law":
+            self._law, self._doing, self._cases = value, "", 0
+        elif event == "case":
+            self._cases = value
+        elif event == "smaller":
+            self._doing = "making the counterexample smaller"
+        elif event == "result":
+            self._done += 1
+            self._failed += bool(value.failed)
+        self._show()
+
+    def line(self) -> str:
+        """Return the line as it stands."""
+        failed = f", {self._failed} failed" if self._failed else ""
+        doing = self._doing or (f"{self._cases} cases" if self._cases else "")
+        parts = [f"{self._done}/{self._total} laws{failed}", self._law, doing]
+        return " · ".join([part for part in parts if part])
+
+    @contextmanager
+    def shown(self) -> Iterator[Progress]:
+        """Show the line inside the context."""
+        if not self._console.is_terminal:
+            yield self
+            return
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+
+        columns = (
+            TimeElapsedColumn(),
+            BarColumn(bar_width=16),
+            TextColumn("{task.description}", markup=False),
+        )
+        with Bar(*columns, console=self._console, transient=True, redirect_stdout=False) as bar:
+            task = bar.add_task(self.line(), total=self._total)
+            self._live = (bar, task)
+            try:
+                yield self
+            finally:
+                self._live = None
+
+    def _show(self) -> None:
+        if self._live is not None:
+            bar, task = self._live
+            bar.update(task, completed=self._done, description=self.line())
+        elif not self._console.is_terminal and time.monotonic() - self._spoke >= self._every:
+            self._spoke = time.monotonic()
+            seconds = self._spoke - self._begin
+            print(f"dynprop: {seconds:.0f} s · {self.line()}", file=self._console.file, flush=True)

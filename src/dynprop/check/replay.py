@@ -1,0 +1,59 @@
+"""Replaying a report: does each saved counterexample still fail?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dynprop.check.api import Retrial
+from dynprop.check.isolate import replay_isolated
+from dynprop.check.report import Report
+from dynprop.errors import ArgumentError
+
+__all__ = ["exit_code", "read_report", "replay"]
+
+Listener = Callable[[str, Any], None]
+
+
+def read_report(path: Path) -> Report:
+    """Read the JSON file that ``dynprop check --json`` wrote.
+
+    Raises:
+        ArgumentError: there is no such file, or it is not a report.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ArgumentError(
+            "report", f"{path} ({error.strerror})", "a file that check --json wrote"
+        ) from error
+    except ValueError as error:
+        raise ArgumentError(
+            "report", f"{path}, which is not JSON", "a file that check --json wrote"
+        ) from error
+    return Report.from_json(data)
+
+
+def replay(report: Report, *, timeout: float | None = None, listen: Listener | None = None) -> list[Retrial]:
+    """Run each saved counterexample of a report again, in a child process.
+
+    Args:
+        report: what ``read_report`` or ``dynprop.check.check`` returned.
+        timeout: seconds that one case may take; default that of the report, else 60.
+        listen: called as the replay goes on; see ``dynprop.check.isolate.replay_isolated``.
+
+    Returns:
+        One retrial per counterexample, in the order of the report.
+
+    Raises:
+        ArgumentError: a law of the report does not exist, or a saved case is none.
+        TargetError: the target cannot be loaded.
+    """
+    return replay_isolated(report, timeout=timeout, listen=listen)
+
+
+def exit_code(retrials: Sequence[Retrial]) -> int:
+    """Return 1 if a counterexample still fails, else 0."""
+    return int(any(retrial.failed for retrial in retrials))

@@ -12,9 +12,7 @@ settings.register_profile(
     "dynprop", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 # In CI a failure must be the change's fault: the same cases every time, and none from a database.
-settings.register_profile(
-    "dynprop-ci", settings.get_profile("dynprop"), derandomize=True, database=None
-)
+settings.register_profile("dynprop-ci", settings.get_profile("dynprop"), derandomize=True, database=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -2,7 +2,8 @@
 
 ``scan``: expected error, a RuntimeError at length 0; every other length passes.
 ``layer``: the same scan asked to hand over its state by ``return_next=True``. The option, which no
-document explains, is accepted and ignored: only the states come back. Expected: error (not a pair).
+document explains, is accepted and ignored: only the states come back. Expected: exit 2, "forward
+returned ... array, expected (y, state)".
 """
 
 import torch

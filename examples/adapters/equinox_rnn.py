@@ -11,6 +11,7 @@ from dynprop.check import Layer
 
 
 def _layer(cell, zeros, output, input_size):
+    @jax.jit
     def step(x_t, state=None):
         if state is None:
             state = zeros(x_t)
@@ -18,6 +19,7 @@ def _layer(cell, zeros, output, input_size):
         state = jax.vmap(cast)(x_t, state)
         return output(state), state
 
+    @jax.jit
     def forward(x, state=None):
         state = zeros(x) if state is None else state
 

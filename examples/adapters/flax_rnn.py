@@ -4,7 +4,7 @@ The documentation promises "the carry will be the state of the last valid elemen
 Expected: wrong in the padding law at length 0: index 0 - 1 picks the carry after all padded steps,
 where a row of length 0 alone keeps its initial carry. Lengths 1 to full agree.
 
-Parameters are drawn once in float32 and cast to the dtype of x.
+Parameters are drawn once in float32 and cast to the dtype of x; each form is compiled per shape.
 """
 
 import jax
@@ -21,10 +21,6 @@ def _cast(tree, dtype):
     return jax.tree.map(cast, tree)
 
 
-def _lengths(lengths):
-    return None if lengths is None else jnp.asarray(lengths)
-
-
 def _linen(cell_type, input_size, hidden_size):
     def cell(dtype):
         return cell_type(hidden_size, dtype=dtype, param_dtype=dtype)
@@ -35,12 +31,13 @@ def _linen(cell_type, input_size, hidden_size):
     example = jnp.zeros((1, 2, input_size), jnp.float32)
     variables = rnn(jnp.float32).init(jax.random.key(0), example)
 
+    @jax.jit
     def forward(x, state=None, lengths=None):
-        carry, y = rnn(x.dtype).apply(
-            _cast(variables, x.dtype), x, initial_carry=state, seq_lengths=_lengths(lengths)
-        )
+        parameters = _cast(variables, x.dtype)
+        carry, y = rnn(x.dtype).apply(parameters, x, initial_carry=state, seq_lengths=lengths)
         return y, carry
 
+    @jax.jit
     def step(x_t, state=None):
         if state is None:
             state = cell(x_t.dtype).initialize_carry(jax.random.key(0), x_t.shape)
@@ -63,10 +60,12 @@ def _nnx(cell_type, input_size, hidden_size):
         nnx.update(model, _cast(parameters, dtype))
         return model
 
+    @jax.jit
     def forward(x, state=None, lengths=None):
-        carry, y = load(x.dtype)(x, initial_carry=state, seq_lengths=_lengths(lengths))
+        carry, y = load(x.dtype)(x, initial_carry=state, seq_lengths=lengths)
         return y, carry
 
+    @jax.jit
     def step(x_t, state=None):
         cell = load(x_t.dtype).cell
         if state is None:

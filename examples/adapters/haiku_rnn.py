@@ -31,8 +31,8 @@ def _layer(core_type, input_size, hidden_size):
         return transformed.apply(parameters, None, x, state)
 
     return Layer(
-        forward=lambda x, state=None: apply(whole, x, state),
-        step=lambda x_t, state=None: apply(single, x_t, state),
+        forward=jax.jit(lambda x, state=None: apply(whole, x, state)),
+        step=jax.jit(lambda x_t, state=None: apply(single, x_t, state)),
         input_size=input_size,
         time_axis=1,
         batch_axis=0,

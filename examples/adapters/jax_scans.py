@@ -1,7 +1,8 @@
 """jax 0.10.2: ``jax.lax.scan`` and ``jax.lax.associative_scan`` (framework jax).
 
-The initial state is the carry of ``lax.scan``; for the tree it is folded into the first input.
-Expected: pass (above underflow: XLA flushes subnormal numbers to zero).
+Compiled once per shape by ``jax.jit``. The initial state is the carry of ``lax.scan``; for the tree
+it is folded into the first input. Expected: pass (above underflow: XLA flushes subnormal numbers to
+zero).
 """
 
 import jax
@@ -17,6 +18,7 @@ def _affine(left, right):
     return right[0] * left[0], right[0] * left[1] + right[1]
 
 
+@jax.jit
 def tree_scan(gates, inputs, initial=None):
     """Kind scan."""
     if initial is not None:
@@ -30,6 +32,7 @@ def _step(state, gate_and_input):
     return state, state
 
 
+@jax.jit
 def loop_scan(gates, inputs, initial=None):
     """Kind scan."""
     if initial is None:

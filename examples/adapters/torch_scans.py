@@ -37,11 +37,12 @@ def _step(state, gate_and_input):
 def loop_scan(gates, inputs, initial=None):
     """Kind scan, by the sequential ``scan`` operator and its own initial state.
 
-    The operator documents that the carry keeps its metadata, strides included: hence ``contiguous``.
+    The operator documents that the carry keeps its metadata. That includes the strides of axes of
+    size 1, so a plain copy of the initial state is handed over.
     """
     if initial is None:
         initial = inputs.new_zeros(inputs.shape[0], inputs.shape[2])
-    gates, inputs, initial = gates.contiguous(), inputs.contiguous(), initial.contiguous()
+    initial = initial.clone(memory_format=torch.contiguous_format)
     try:
         return _scan(_step, initial, (gates, inputs), dim=1)[1]
     except RuntimeError as error:

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -232,20 +232,22 @@ def faults(
 ) -> int:
     """Run every law on every planted fault; exit 1 if one is missed."""
     _require_writable("--json", json_file)
+    from dynprop.check.api import require_counts
     from dynprop.check.faults.matrix import kill_matrix
+    from dynprop.check.progress import Progress
 
-    matrix: Any = kill_matrix(examples=examples, listen=_say)
+    require_counts(examples, 0, 0)
+    with Progress(noun="faults").shown() as progress:
+        matrix = kill_matrix(examples=examples, listen=progress.step)
     if json_file != "-":
-        matrix.print()
+        from dynprop.check.matrix_text import print_matrix
+
+        print_matrix(matrix)
     _write(json_file, lambda: _json(matrix.to_json()))
     return int(bool(matrix.uncaught or matrix.accused))
 
 
 COMMANDS = ("check", "replay", "laws", "faults")
-
-
-def _say(event: str, value: Any) -> None:
-    print(f"dynprop: {event} {value}", file=sys.stderr, flush=True)
 
 
 def _sizes(text: str | None) -> dict[str, int] | None:

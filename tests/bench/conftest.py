@@ -20,9 +20,7 @@ def installed(package: str) -> str | None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_benchmark_update_machine_info(
-    config: pytest.Config, machine_info: dict[str, Any]
-) -> None:
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     machine_info["python"] = platform.python_version()
     machine_info["cores"] = os.cpu_count()
     machine_info["versions"] = {package: installed(package) for package in TIMED}

@@ -208,9 +208,7 @@ def test_references_share_no_code_with_their_subjects(file: str) -> None:
 @pytest.mark.parametrize("file", FILES)
 def test_no_hypothesis_profile_is_registered_or_loaded(file: str) -> None:
     """A profile is global: it belongs to the user's test session."""
-    named = {
-        node.attr for node in ast.walk(ast.parse(read(file))) if isinstance(node, ast.Attribute)
-    }
+    named = {node.attr for node in ast.walk(ast.parse(read(file))) if isinstance(node, ast.Attribute)}
     assert not named & {"register_profile", "load_profile"}
 
 

@@ -185,14 +185,19 @@ def again(law: str, subject: Any, case: Mapping[str, Any]) -> Retrial:
     """
     adapted = adapt(subject)
     (found,) = chosen_laws(adapted.kind, [law])
-    try:
-        restored = adapted.case_from_json(dict(case))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        got = f"{describe(case)} ({type(error).__name__}: {error})"
-        raise ArgumentError("case", got, f"a saved case of kind {adapted.kind}") from error
+    restored = restored_case(adapted, case)
     outcome = judge_case(found, adapted, restored)
     hypothesis = None if outcome.explanation is None else str(outcome.explanation)
     return Retrial(found.id, restored.describe(), outcome.verdict, outcome.message, hypothesis)
+
+
+def restored_case(subject: Any, case: Mapping[str, Any]) -> Any:
+    """Build a case from its JSON form; ArgumentError if it is none of the subject's kind."""
+    try:
+        return subject.case_from_json(dict(case))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        got = f"{describe(case)} ({type(error).__name__}: {error})"
+        raise ArgumentError("case", got, f"a saved case of kind {subject.kind}") from error
 
 
 def _ignore(event: str, value: Any) -> None:

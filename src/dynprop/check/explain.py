@@ -93,9 +93,9 @@ def name_constant(factor: float) -> str:
         for n in range(2, 129):
             root = math.isqrt(n)
             whole = root * root == n
-            forms = ((float(n), f"{n}"), (1.0 / n, f"1/{n}"))
+            forms = [(float(n), f"{n}"), (1.0 / n, f"1/{n}")]
             if not whole:
-                forms += ((math.sqrt(n), f"√{n}"), (1.0 / math.sqrt(n), f"1/√{n}"))
+                forms += [(math.sqrt(n), f"√{n}"), (1.0 / math.sqrt(n), f"1/√{n}")]
             for value, name in forms:
                 if abs(factor / (sign * value) - 1.0) < 1e-6:
                     return f"{prefix}{name}"
@@ -115,7 +115,11 @@ def _scaled(c: Comparison) -> Iterator[Explanation]:
         return
     # A factor that rounding could have made is none.
     near = SLACK * float((c.bound / np.abs(c.reference)).flat[top]) + 1e-4
-    if not math.isfinite(factor) or abs(factor - 1.0) <= near or not _fits(c, c.value / factor, max(1.0, 1.0 / abs(factor))):
+    if (
+        not math.isfinite(factor)
+        or abs(factor - 1.0) <= near
+        or not _fits(c, c.value / factor, max(1.0, 1.0 / abs(factor)))
+    ):
         return
     text = "sign flipped" if abs(factor + 1.0) < 1e-6 else f"scaled by {name_constant(factor)}"
     yield Explanation(text, _before(c), _error(c, c.value / factor))
@@ -156,9 +160,10 @@ def _alternatives(c: Comparison) -> Iterator[Explanation]:
     for name, value in c.alternatives().items():
         if value.shape != c.value.shape:
             continue
-        apart = np.abs(value - c.reference)[c.decided].max(initial=0.0)
+        # A mistake that makes no difference on this case explains nothing.
+        apart = (np.abs(value - c.reference) / np.maximum(c.bound, 5e-324))[c.decided].max(initial=0.0)
         distance = np.abs(c.value - value)
-        if apart > 0.0 and (distance <= _slack(c) * c.bound)[c.decided].all():
+        if apart > 2.0 * SLACK and (distance <= _slack(c) * c.bound)[c.decided].all():
             yield Explanation(name, _before(c), float(distance[c.decided].max(initial=0.0)))
 
 
@@ -228,7 +233,8 @@ def _is_rounded(c: Comparison, wider: FloatArray, name: str) -> bool:
 
 def _relaxed(c: Comparison) -> Iterator[Explanation]:
     """An evaluation of the right function that loses digits."""
-    for name, wider in c.relaxed().items():
+    failing = c.ratios > 1.0
+    for name, wider in sorted(c.relaxed().items(), key=lambda item: float(item[1][failing].sum())):
         held = (c.residual <= wider) & np.isfinite(wider) & np.isfinite(c.residual)
         if held[c.decided].all():
             yield Explanation(name, _before(c), 0.0, digits_only=True)

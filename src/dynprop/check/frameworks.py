@@ -33,9 +33,7 @@ class Framework(Protocol):
         """Return the context in which targets of this dtype are called."""
         ...
 
-    def gradients(
-        self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str]
-    ) -> dict[str, NumericArray]:
+    def gradients(self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str]) -> dict[str, NumericArray]:
         """Return the gradients of a scalar loss to named arrays; zero where it does not depend."""
         ...
 
@@ -92,9 +90,7 @@ class NumpyFramework:
         """Silence numpy's floating-point warnings, which are the target's business."""
         return np.errstate(all="ignore")
 
-    def gradients(
-        self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str]
-    ) -> dict[str, NumericArray]:
+    def gradients(self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str]) -> dict[str, NumericArray]:
         """Numpy has no automatic differentiation."""
         raise NotImplementedError("numpy has no automatic differentiation")
 
@@ -159,18 +155,14 @@ class TorchFramework:
         """Nothing to set."""
         return nullcontext()
 
-    def gradients(
-        self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str]
-    ) -> dict[str, NumericArray]:
+    def gradients(self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str]) -> dict[str, NumericArray]:
         """Differentiate once; an unused leaf has gradient zero."""
         leaves = {n: a.detach().clone().requires_grad_(n in wrt) for n, a in arrays.items()}
         total = loss(leaves)
         found: Sequence[Any] = [None] * len(wrt)
         if total.requires_grad:
             with attributed():
-                found = self._torch.autograd.grad(
-                    total, [leaves[n] for n in wrt], allow_unused=True
-                )
+                found = self._torch.autograd.grad(total, [leaves[n] for n in wrt], allow_unused=True)
         zero = self._torch.zeros_like
         return {
             name: to_numpy(zero(leaves[name]) if grad is None else grad)
@@ -244,9 +236,7 @@ class JaxFramework:
         context: AbstractContextManager[Any] = self._jax.enable_x64(dtype == "float64")
         return context
 
-    def gradients(
-        self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str]
-    ) -> dict[str, NumericArray]:
+    def gradients(self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str]) -> dict[str, NumericArray]:
         """Differentiate with jax.grad."""
         fixed = {n: a for n, a in arrays.items() if n not in wrt}
 
@@ -298,5 +288,3 @@ def framework_named(name: str, device: str = "cpu") -> Framework:
     if name not in FRAMEWORKS:
         raise ArgumentError("framework", repr(name), f"one of {', '.join(FRAMEWORKS)}")
     return FRAMEWORKS[name](device)
-
-

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-from dynprop.check.render import WORDS, domain_text, likeliest, ratio_text, sentence
+from dynprop.check.render import WORDS, domain_text, is_hypothesis, likeliest, ratio_text, sentence
 from dynprop.check.report import Report
 from dynprop.laws.registry import laws_for
 
@@ -105,6 +105,7 @@ def render_html(report: Report) -> str:
         rows=[_row(result, laws) for result in report.laws],
         likely=likely if count > 1 else "",
         likely_count=count,
+        likely_label="Most likely" if is_hypothesis(likely, report) else "In common",
         sentence=sentence(report),
         domain=domain_text(report),
         words=WORDS,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import pickle
-import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -313,9 +312,7 @@ class _Supervisor:
             result.note = loss
             return result
         case = pickle.loads(stage.case)
-        # What the script needs of the law's own parameters is not known: then the case is judged again.
-        plain = replace(law, script="") if re.search(r"\{\w+\}", law.script) else law
-        script = reproduction(plain, self.loaded, case, {})
+        script = reproduction(law, self.loaded, case, {})
         result.counterexample = Counterexample(case.to_json(), case.describe(), loss, {}, script)
         return result
 

@@ -143,8 +143,9 @@ class Layer:
             state_batch_axis=self.state_batch_axis,
             declared_sides=dict(self.side),
             bidirectional=bool(getattr(module, "bidirectional", False)),
-            domain=Domain("any", self.inputs, tuple(self.dtypes or library.dtypes), self.max_length,
-                          reach=self.reach),
+            domain=Domain(
+                "any", self.inputs, tuple(self.dtypes or library.dtypes), self.max_length, reach=self.reach
+            ),
             adapted=adapted,
             lenient=adapted and self.dtypes is None,
         )

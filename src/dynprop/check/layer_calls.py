@@ -158,10 +158,12 @@ class RunningLayer:
             except (TargetRaisedError, TargetMismatchError) as error:
                 reasons.append((dtype, error))
         if reasons and (not kept or not self.lenient):
-            dtype, error = reasons[0]
-            if not kept or not isinstance(error, TargetRaisedError):
-                raise TargetError(self._call_text(dtype, str(error))) from error
-            kept = list(self.domain.dtypes)
+            dtype, reason = reasons[0]
+            misfit = not isinstance(reason, TargetRaisedError) or isinstance(reason.cause, TypeError)
+            if misfit and not kept:
+                raise TargetError(self._call_text(dtype, str(reason))) from reason
+            # It raises on ordinary input: the laws say so, with the input.
+            kept, self.returns_state = list(self.domain.dtypes), self.returns_state or not kept
         elif reasons:
             self.note = "; ".join(f"{d} is not offered ({e})" for d, e in reasons)
         self.domain = replace(self.domain, dtypes=tuple(kept))
@@ -282,9 +284,7 @@ class RunningLayer:
         real = {"complex128": "float64", "complex64": "float32"}.get(dtype, dtype)
         return self.library.array(values, real)
 
-    def _natives(
-        self, inputs: FloatArray, sides: Mapping[str, FloatArray], dtype: str
-    ) -> dict[str, Any]:
+    def _natives(self, inputs: FloatArray, sides: Mapping[str, FloatArray], dtype: str) -> dict[str, Any]:
         """Return x and the sides in the target's axes; a step has no time axis."""
         whole = inputs.ndim == 3
         made = {}

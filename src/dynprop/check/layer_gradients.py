@@ -44,9 +44,7 @@ class JudgedLayer(RunningLayer):
                 return f"{form} modified the caller's {name} in place"
         return None
 
-    def resets_random_numbers(
-        self, inputs: FloatArray, dtype: str, sides: Mapping[str, FloatArray]
-    ) -> bool:
+    def resets_random_numbers(self, inputs: FloatArray, dtype: str, sides: Mapping[str, FloatArray]) -> bool:
         """Say whether a call sets the library's global random numbers to a state of its own."""
         drawn = []
         for seed in (1, 2):

@@ -78,8 +78,8 @@ def _failing(evidence: Evidence) -> Outcome:
     worst = max(found, key=lambda pair: pair[0].ratio)
     structural = [pair for pair in found if pair[1] is None or not pair[1].digits_only]
     explained = [pair for pair in structural if pair[1] is not None]
-    comparison, explanation = worst if precise else max(
-        explained or structural, key=lambda pair: pair[0].ratio
+    comparison, explanation = (
+        worst if precise else max(explained or structural, key=lambda pair: pair[0].ratio)
     )
     where = ", ".join(f"{a} {i}" for a, i in zip(comparison.axes, comparison.worst, strict=True))
     value, wanted = (float(v[comparison.worst]) for v in (comparison.value, comparison.reference))

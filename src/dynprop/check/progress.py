@@ -21,16 +21,20 @@ class Progress:
 
     Args:
         total: number of laws.
+        noun: what is counted.
         file: where to write; default stderr.
         every: seconds between plain lines.
     """
 
-    def __init__(self, total: int, file: TextIO | None = None, every: float = 5.0) -> None:
+    def __init__(
+        self, total: int = 0, *, noun: str = "laws", file: TextIO | None = None, every: float = 5.0
+    ) -> None:
         self._console = Console(file=file or sys.stderr, markup=False, emoji=False, highlight=False)
         self._total = total
+        self._noun = noun
         self._every = every
         self._begin = self._spoke = time.monotonic()
-        self._law, self._doing, self._cases = "", "importing the target", 0
+        self._law, self._doing, self._cases = "", "starting", 0
         self._done = self._failed = 0
         self._live: Any = None
 
@@ -47,11 +51,16 @@ class Progress:
             self._failed += bool(value.failed)
         self._show()
 
+    def step(self, name: str, done: int, total: int) -> None:
+        """Take note that something begins, and how many are done of how many."""
+        self._law, self._doing, self._done, self._total = name, "", done, total
+        self._show()
+
     def line(self) -> str:
         """Return the line as it stands."""
         failed = f", {self._failed} failed" if self._failed else ""
         doing = self._doing or (f"{self._cases} cases" if self._cases else "")
-        parts = [f"{self._done}/{self._total} laws{failed}", self._law, doing]
+        parts = [f"{self._done}/{self._total} {self._noun}{failed}", self._law, doing]
         return " · ".join([part for part in parts if part])
 
     @contextmanager
@@ -79,7 +88,7 @@ class Progress:
     def _show(self) -> None:
         if self._live is not None:
             bar, task = self._live
-            bar.update(task, completed=self._done, description=self.line())
+            bar.update(task, total=self._total, completed=self._done, description=self.line())
         elif not self._console.is_terminal and time.monotonic() - self._spoke >= self._every:
             self._spoke = time.monotonic()
             seconds = self._spoke - self._begin

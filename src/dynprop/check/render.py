@@ -25,6 +25,7 @@ from dynprop.laws.registry import Law, laws_for
 __all__ = [
     "WORDS",
     "domain_text",
+    "is_hypothesis",
     "likeliest",
     "open_console",
     "print_laws",
@@ -62,7 +63,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
     _print_laws_table(report.laws, out)
     likely, count = likeliest(report)
     if count > 1:
-        label = "most likely:" if _is_hypothesis(likely, report) else "in common:"
+        label = "most likely:" if is_hypothesis(likely, report) else "in common:"
         text = Text.assemble((likely, "bold red"), f"  ({count} of {len(report.failures)} failing laws)")
         out.print()
         _print_hanging(Text(label, "bold"), text, len(label) + 1, out)
@@ -170,7 +171,8 @@ def likeliest(report: Report) -> tuple[str, int]:
     return common[0] if common else ("", 0)
 
 
-def _is_hypothesis(likely: str, report: Report) -> bool:
+def is_hypothesis(likely: str, report: Report) -> bool:
+    """Say whether a cause is a hypothesis, rather than an error that several laws met."""
     return any(result.hypothesis and cause(result) == likely for result in report.failures)
 
 
@@ -246,7 +248,7 @@ def sentence(report: Report) -> str:
         likely, count = likeliest(report)
         if not likely or 1 == count < len(report.failures):
             return text
-        return f"{text}, most likely: {likely}" if _is_hypothesis(likely, report) else f"{text}: {likely}"
+        return f"{text}, most likely: {likely}" if is_hypothesis(likely, report) else f"{text}: {likely}"
     if not counts["pass"]:
         return "no law could be decided; this says nothing about the target"
     text = f"{counts['pass']} laws hold on {cases:,} decided cases"

@@ -59,12 +59,17 @@ def run_law(law: Law, subject: Any, options: Options, listen: Listener = _ignore
         law: the law.
         subject: an adapter from ``dynprop.check``.
         options: how much to run.
-        listen: called with ("case", case) before every case and ("done", count) after it.
+        listen: called with ("case", case) before every case and ("done", count) after it, and with
+            ("partial", result) before a counterexample is made smaller.
     """
     result = LawResult(law.id)
     reason = law.applies(subject)
     if reason is not None:
         result.not_applicable, result.note = True, reason
+        return result
+    if subject.domain.max_length < law.shortest:
+        result.not_applicable = True
+        result.note = f"it needs {law.shortest} steps and the domain ends at {subject.domain.max_length}"
         return result
     deadline = time.monotonic() + options.budget
 
@@ -82,16 +87,21 @@ def run_law(law: Law, subject: Any, options: Options, listen: Listener = _ignore
         result.note = f"{skipped} further cases were not run: {options.budget:.0f} s are used up"
     if result.failing is not None:
         case, outcome = result.failing
-        smallest, final = shrink(law, subject, case, outcome, options.patience, listen)
-        result.counterexample = _counterexample(law, subject, smallest, final, outcome)
-        explanation = outcome.explanation and (final.explanation or outcome.explanation)
-        result.hypothesis = None if explanation is None else str(explanation)
+        _keep(law, subject, result, (case, outcome), outcome)
+        listen("partial", result)
+        _keep(law, subject, result, shrink(law, subject, case, outcome, options.patience, listen), outcome)
     return result
 
 
-def _generate(
-    law: Law, subject: Any, options: Options, run: Callable[[Case], None], deadline: float
-) -> int:
+def _keep(law: Law, subject: Any, result: LawResult, smallest: tuple[Case, Outcome], found: Outcome) -> None:
+    """Write a failing case down as the counterexample, with the hypothesis that it supports."""
+    case, outcome = smallest
+    result.counterexample = _counterexample(law, subject, case, outcome, found)
+    explanation = found.explanation and (outcome.explanation or found.explanation)
+    result.hypothesis = None if explanation is None else str(explanation)
+
+
+def _generate(law: Law, subject: Any, options: Options, run: Callable[[Case], None], deadline: float) -> int:
     """Let Hypothesis generate cases; return how many were skipped for want of time."""
     count, skipped = options.count(law), 0
     if count == 0:
@@ -177,9 +187,7 @@ def _until(items: Iterable[Case], deadline: float) -> Iterator[Case]:
         yield item
 
 
-def _counterexample(
-    law: Law, subject: Any, case: Case, outcome: Outcome, found: Outcome
-) -> Counterexample:
+def _counterexample(law: Law, subject: Any, case: Case, outcome: Outcome, found: Outcome) -> Counterexample:
     detail = {} if outcome.evidence is None else dict(outcome.evidence.detail)
     lags = None if found.evidence is None else found.evidence.lags
     return Counterexample(

@@ -108,7 +108,9 @@ class Scan:
             f"{n} {dtype_name(v)} {tuple(v.shape)}"
             for n, v in zip(("gates", "inputs", "initial"), natives, strict=True)
         )
-        demand = f"kind scan takes f(gates, inputs, initial) -> states; called with {called} ({self.framework})"
+        demand = (
+            f"kind scan takes f(gates, inputs, initial) -> states; called with {called} ({self.framework})"
+        )
         try:
             with self.library.setting(dtype):
                 result = self.__dict__["_call"](*natives)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,12 @@ def _imports(library: str, dtype: str) -> list[str]:
 def reproduction(law: Law, subject: Any, case: Case, detail: dict[str, Any]) -> str:
     """Return a script that shows how the subject breaks the law on this case."""
     data = case.to_json()
-    if law.kind == "scan" and law.script and np.prod(data["shape"]) <= LIMIT:
+    body = law.script.get(subject.framework, law.script.get("", ""))
+    for key, value in detail.items():
+        body = body.replace("{" + key + "}", str(value))
+    # A case that raised has no detail to fill in: then the law itself is called.
+    ready = bool(body) and not re.search(r"\{\w+\}", body)
+    if law.kind == "scan" and ready and np.prod(data["shape"]) <= LIMIT:
         shape = data["shape"]
         library, dtype = subject.framework, data["dtype"]
         arrays = [
@@ -48,9 +54,6 @@ def reproduction(law: Law, subject: Any, case: Case, detail: dict[str, Any]) -> 
             f"inputs = {_array(library, data['inputs'], shape, dtype)}",
             f"initial = {_array(library, data['initial'], (shape[0], shape[2]), dtype)}",
         ]
-        body = law.script
-        for key, value in detail.items():
-            body = body.replace("{" + key + "}", str(value))
         return "\n".join([*_imports(library, dtype), *_target(subject), *arrays, body])
     call = f"again({law.id!r}, subject, json.loads({json.dumps(data)!r}))"
     lines = ["import json", "from dynprop.check import again", *_target(subject, "subject"), f"print({call})"]
@@ -73,10 +76,18 @@ def _target(subject: Any, name: str = "f") -> list[str]:
         ]
     if place.endswith(".py"):
         folder, _, file = place.rpartition("/")
-        path = [f"import sys; sys.path.insert(0, {folder or '.'!r})"]
-        return [*path, f"from {file[:-3]} import {attribute} as {name}"]
+        if not file[:-3].isidentifier():
+            head, *rest = attribute.split(".")
+            parts = "".join(f".{part}" for part in rest)
+            return ["import runpy", f"{name} = runpy.run_path({place!r})[{head!r}]{parts}"]
+        lines = [f"import sys; sys.path.insert(0, {folder or '.'!r})"]
+        place = file[:-3]
+    else:
+        lines = []
     if place:
         head, *rest = attribute.split(".")
-        lines = [f"from {place} import {head}"]
-        return [*lines, f"{name} = {'.'.join([head, *rest])}"]
+        if not rest:
+            alias = "" if head == name else f" as {name}"
+            return [*lines, f"from {place} import {head}{alias}"]
+        return [*lines, f"from {place} import {head}", f"{name} = {'.'.join([head, *rest])}"]
     return [f"# {name} = {subject.name}: the function that was checked"]

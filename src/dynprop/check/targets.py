@@ -276,7 +276,7 @@ def _require_arguments(found: Any, kind: str, target: str) -> None:
     wanted = ARGUMENTS[kind]
     if not callable(found):
         raise TargetError(
-            f"kind {kind} takes a function f({', '.join(wanted)}); {target} is a {type(found).__name__}"
+            f"kind {kind} takes a function f({', '.join(wanted)}); {target} is of type {type(found).__name__}"
         )
     try:
         signature = inspect.signature(found)

@@ -91,6 +91,7 @@ def work(pipe: Connection, job: Job) -> None:
 
     try:
         subject = _load(job, send)
+        _require_cases(job, subject)
         if job.preflight:
             subject.preflight()
     except (TargetError, ArgumentError) as error:
@@ -100,7 +101,7 @@ def work(pipe: Connection, job: Job) -> None:
     for index, task in job.tasks:
         send("task", index)
         try:
-            result = _saved_case(task, subject) if task.case is not None else _law(task, subject, job, send)
+            result = _law(task, subject, job, send) if task.case is None else _saved_case(task, subject)
         except Exception as error:  # a law raised, not the target: it is reported as such
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{os.path.basename(place.filename)}:{place.lineno}"
@@ -111,7 +112,13 @@ def work(pipe: Connection, job: Job) -> None:
 
 
 def _settle() -> None:
-    """Send what the target prints to stderr, leave Ctrl-C to the parent, and end when it ends."""
+    """Send what the target prints to stderr, leave Ctrl-C to the parent, and end when it ends.
+
+    One thread, unless the caller says otherwise: the cases are small, and threads that wait for each other on
+    a busy machine make them ten times slower.
+    """
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
     with suppress(OSError):
         os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -143,26 +150,32 @@ def _load(job: Job, send: Send) -> Any:
     return subject
 
 
+def _require_cases(job: Job, subject: Any) -> None:
+    """Raise ArgumentError if a saved case is none of the subject's kind."""
+    from dynprop.check.api import restored_case
+
+    for _, task in job.tasks:
+        if task.case is not None:
+            restored_case(subject, task.case)
+
+
 def _law(task: Task, subject: Any, job: Job, send: Send) -> Any:
     """Run a law; a failure is sent before its counterexample is made smaller."""
     from dynprop.check.api import chosen_laws
     from dynprop.check.report import law_result_to_json
-    from dynprop.check.runner import Options, _counterexample, run_law, shrink
+    from dynprop.check.runner import Options, run_law
 
     (law,) = chosen_laws(job.kind, [task.law])
 
     def listen(event: str, value: Any) -> None:
-        send(event, _pickled(value) if event == "case" else value)
+        if event == "case":
+            value = _pickled(value)
+        elif event == "partial":
+            value = law_result_to_json(value)
+        send(event, value)
 
-    options = Options(examples=job.examples, iid=job.iid, seed=job.seed, patience=0.0)
+    options = Options(examples=job.examples, iid=job.iid, seed=job.seed, patience=PATIENCE)
     result = run_law(law, subject, options, listen)
-    if result.failing is not None:
-        case, outcome = result.failing
-        send("partial", law_result_to_json(result))
-        smallest, final = shrink(law, subject, case, outcome, PATIENCE, listen)
-        result.counterexample = _counterexample(law, subject, smallest, final, outcome)
-        if result.hypothesis is not None and final.explanation is not None:
-            result.hypothesis = str(final.explanation)
     # Evidence holds closures, which cannot travel between processes: the JSON form can.
     return law_result_to_json(result)
 

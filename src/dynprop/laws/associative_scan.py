@@ -145,11 +145,11 @@ def _wrapped(value: int) -> int:
     return (value + 2**63) % 2**64 - 2**63
 
 
-def _equal(
-    case: AssociativeCase, value: Elements, label: str, reference: Elements | None = None
-) -> Evidence:
+def _equal(case: AssociativeCase, value: Elements, label: str, reference: Elements | None = None) -> Evidence:
     reference = _reference(case) if reference is None else reference
-    if len(value) != len(reference) or any(v.shape != r.shape for v, r in zip(value, reference, strict=False)):
+    if len(value) != len(reference) or any(
+        v.shape != r.shape for v, r in zip(value, reference, strict=False)
+    ):
         shapes = [v.shape for v in value]
         return Evidence(failure=f"prefixes have shapes {shapes}, expected {[r.shape for r in reference]}")
     found, expected, wrong = (_flat(v) for v in (value, reference, _reference(case, flipped=True)))
@@ -172,9 +172,7 @@ def _equal(
 
 def _steps(value: Elements, reference: Elements) -> list[tuple[NumericArray, NumericArray]]:
     count = len(reference[0])
-    return [
-        (np.array([v[t] for v in value]), np.array([r[t] for r in reference])) for t in range(count)
-    ]
+    return [(np.array([v[t] for v in value]), np.array([r[t] for r in reference])) for t in range(count)]
 
 
 def _flat(elements: Elements) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

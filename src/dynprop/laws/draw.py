@@ -58,7 +58,7 @@ def length(source: Source, longest: int, *, shortest: int = 0, usual: int = 12) 
     Args:
         source: where choices come from.
         longest: never more than this.
-        shortest: never less than this.
+        shortest: never less than this, unless ``longest`` is.
         usual: most lengths are at most this.
     """
     exponent = max(4, min(8, longest.bit_length() - 1))
@@ -69,4 +69,4 @@ def length(source: Source, longest: int, *, shortest: int = 0, usual: int = 12) 
         steps = 2 * source.integer(1, 2 * usual) + 1
     else:
         steps = 2 ** source.integer(2, exponent) + source.integer(-1, 1)
-    return max(shortest, min(longest, steps))
+    return max(min(shortest, longest), min(longest, steps))

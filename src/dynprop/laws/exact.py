@@ -40,9 +40,7 @@ class Exact:
         """Store Arb numbers at one place, rounded to two floats."""
         highs = [float(v) for v in values]
         # Beyond the range of float64 there is no second part; such entries are never decided.
-        lows = [
-            float(v - h) if abs(h) < np.inf else 0.0 for v, h in zip(values, highs, strict=True)
-        ]
+        lows = [float(v - h) if abs(h) < np.inf else 0.0 for v, h in zip(values, highs, strict=True)]
         self.high[where] = highs if isinstance(where[1], slice) else highs[0]
         self.low[where] = lows if isinstance(where[1], slice) else lows[0]
 

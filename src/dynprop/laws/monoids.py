@@ -58,8 +58,11 @@ def _matrix(a: Any, b: Any) -> Any:
 
 
 def _last(a: Any, b: Any) -> Any:
-    """Keep the first of the left and the last of the right: intervals of time steps."""
-    return (a[0] + 0 * b[0], b[1] + 0 * a[1], a[2] + b[2])
+    """Keep the first of the left and the last of the right: intervals of time steps.
+
+    The fourth part is 1 and broadcasts: operations with Python numbers fail in torch's vmap at size 0.
+    """
+    return (a[0] * b[3], b[1] * a[3], a[2] + b[2], a[3] * b[3])
 
 
 def _draw_affine(rng: np.random.Generator, length: int) -> Elements:
@@ -76,7 +79,7 @@ def _draw_small_affine(rng: np.random.Generator, length: int) -> Elements:
 
 def _draw_interval(rng: np.random.Generator, length: int) -> Elements:
     steps = np.arange(float(length))
-    return (steps, steps.copy(), np.ones(length))
+    return (steps, steps.copy(), np.ones(length), np.ones(length))
 
 
 MONOIDS = (

@@ -6,8 +6,9 @@ laws``, the kill matrix and the theory map find it here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -64,7 +65,8 @@ class Law:
         draw: (source, domain) -> case.
         fixed: (domain, sizes) -> cases that are always run first.
         applies: (subject) -> why the law is not applicable, or None.
-        script: lines that show a failure without dynprop; names and {detail} keys are filled in.
+        script: lines that show a failure without dynprop, by framework where they differ ("" is the rest);
+            names and {detail} keys are filled in.
         share: fraction of the usual number of examples, for laws whose cases cost more.
     """
 
@@ -77,8 +79,13 @@ class Law:
     draw: Callable[[Source, Domain, Any], Any]
     fixed: Callable[[Domain, Any], Iterable[Any]]
     applies: Callable[[Any], str | None]
-    script: str
+    script: Mapping[str, str]
     share: float
+
+    @property
+    def shortest(self) -> int:
+        """Smallest number of steps that its cases have."""
+        return int(self.draw.keywords.get("shortest", 0)) if isinstance(self.draw, partial) else 0
 
     @property
     def slug(self) -> str:
@@ -106,7 +113,7 @@ def law(
     draw: Callable[[Source, Domain, Any], Any],
     fixed: Callable[[Domain, Any], Iterable[Any]] = _nothing,
     applies: Callable[[Any], str | None] = _always,
-    script: str = "",
+    script: str | Mapping[str, str] = "",
     share: float = 1.0,
 ) -> Callable[[Callable[[Any, Any], Evidence]], Callable[[Any, Any], Evidence]]:
     """Register the decorated function as a law; see Law for the arguments."""
@@ -115,8 +122,9 @@ def law(
         if identifier in _LAWS:
             raise ArgumentError("law", repr(identifier), "an id that is not taken")
         kind = identifier.split("/", 1)[0]
+        scripts = {"": script} if isinstance(script, str) else script
         _LAWS[identifier] = Law(
-            identifier, kind, claim, statement, source, test, draw, fixed, applies, script, share
+            identifier, kind, claim, statement, source, test, draw, fixed, applies, scripts, share
         )
         return test
 

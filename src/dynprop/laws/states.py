@@ -33,9 +33,7 @@ class State:
         """Apply a function to every floating leaf."""
         return replace(
             self,
-            leaves=tuple(
-                function(v) if np.issubdtype(v.dtype, np.inexact) else v for v in self.leaves
-            ),
+            leaves=tuple(function(v) if np.issubdtype(v.dtype, np.inexact) else v for v in self.leaves),
         )
 
     def rows(self, rows: slice | NumericArray) -> State:

@@ -53,34 +53,34 @@ def cases(
 
 
 def scan_cases(
-    *, domain: Domain | None = None, min_steps: int = 0, usual_steps: int = 12
+    *, domain: Domain | None = None, min_steps: int = 0, usual_steps: int | None = None
 ) -> st.SearchStrategy[ScanCase]:
     """Cases of a gated scan.
 
     Args:
         domain: what the target promises; default everything in float64 and float32.
         min_steps: smallest number of steps.
-        usual_steps: most cases have at most this many.
+        usual_steps: most cases have at most this many; default 12, or min_steps where that is more.
 
     Raises:
-        ArgumentError: min_steps is negative or above the domain's max_length.
+        ArgumentError: min_steps is negative or above the domain's max_length, or usual_steps below it.
     """
     domain = Domain() if domain is None else domain
     if not 0 <= min_steps <= domain.max_length:
         raise ArgumentError("min_steps", str(min_steps), f"a whole number from 0 to {domain.max_length}")
-    if usual_steps < min_steps:
+    usual = max(12, min_steps) if usual_steps is None else usual_steps
+    if usual < min_steps:
         raise ArgumentError("usual_steps", str(usual_steps), f"at least min_steps, {min_steps}")
 
     def generate(source: Source, within: Domain, subject: Any) -> ScanCase:
-        return scan_case(source, within, subject, shortest=min_steps, usual=usual_steps)
+        return scan_case(source, within, subject, shortest=min_steps, usual=usual)
 
     return cases(generate, domain)
 
 
-@st.composite
 def gates(
-    draw: st.DrawFn, *, shape: tuple[int, int, int] = (1, 4, 1), domain: Domain | None = None
-) -> FloatArray:
+    *, shape: tuple[int, int, int] = (1, 4, 1), domain: Domain | None = None
+) -> st.SearchStrategy[FloatArray]:
     """Gates of shape (batch, time, channel) from every class that a domain contains.
 
     Raises:
@@ -88,7 +88,13 @@ def gates(
     """
     if len(shape) != 3 or min(shape) < 0:
         raise ArgumentError("shape", str(shape), "three sizes (batch, time, channel) of at least 0")
-    domain = Domain() if domain is None else domain
-    name = draw(st.sampled_from(gate_classes(domain)))
-    source = HypothesisSource(draw)
-    return np.asarray(GATE_CLASSES[name](source.generator(), shape), dtype=np.float64)
+    return _gates(shape, Domain() if domain is None else domain)
+
+
+@st.composite
+def _gates(draw: st.DrawFn, shape: tuple[int, int, int], domain: Domain) -> FloatArray:
+    make = GATE_CLASSES[draw(st.sampled_from(gate_classes(domain)))]
+    rng = HypothesisSource(draw).generator()
+    if domain.gates == "constant":
+        return np.repeat(make(rng, (shape[0], 1, shape[2])), shape[1], axis=1)
+    return np.asarray(make(rng, shape), dtype=np.float64)

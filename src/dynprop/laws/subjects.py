@@ -111,6 +111,11 @@ class LayerSubject(Protocol):
         ...
 
     @property
+    def primary(self) -> str:
+        """The form that maps a whole sequence: "forward", else "chunk", else "parallel"."""
+        ...
+
+    @property
     def takes_state(self) -> bool:
         """Whether a state can be given to the whole call."""
         ...
@@ -156,14 +161,13 @@ class LayerSubject(Protocol):
         """Return the object's own initial state, or None if it offers none."""
         ...
 
-    def changed_arguments(self, form: str, inputs: FloatArray, state: State | None, dtype: str,
-                          sides: Mapping[str, FloatArray]) -> str | None:
+    def changed_arguments(
+        self, form: str, inputs: FloatArray, state: State | None, dtype: str, sides: Mapping[str, FloatArray]
+    ) -> str | None:
         """Call a form and say which argument it modified, values or metadata, or None."""
         ...
 
-    def resets_random_numbers(
-        self, inputs: FloatArray, dtype: str, sides: Mapping[str, FloatArray]
-    ) -> bool:
+    def resets_random_numbers(self, inputs: FloatArray, dtype: str, sides: Mapping[str, FloatArray]) -> bool:
         """Say whether a call sets the library's global random numbers to a state of its own."""
         ...
 

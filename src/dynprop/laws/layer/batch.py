@@ -182,7 +182,9 @@ def side_inputs(subject: LayerSubject, case: LayerCase) -> Evidence:
         other = values.copy()
         other[0, p:] = 1.0
         value = run_whole(subject, replace(case, sides={**case.sides, name: other}), state)
-        earlier = agree(f"outputs before {name} changes", value[:, :p], whole[:, :p], bound[:, :p], case.dtype)
+        earlier = agree(
+            f"outputs before {name} changes", value[:, :p], whole[:, :p], bound[:, :p], case.dtype
+        )
         others = agree(f"outputs of rows whose {name} stays", value[1:], whole[1:], bound[1:], case.dtype)
         pairs += [({"split": p, "side": name}, earlier), ({"split": p, "side": name}, others)]
     comparisons, detail = worst(pairs)

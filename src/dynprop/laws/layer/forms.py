@@ -79,9 +79,7 @@ def own_steps(subject: LayerSubject, case: LayerCase) -> Evidence:
     return Evidence(comparisons, detail=detail)
 
 
-def _known_mistakes(
-    subject: LayerSubject, case: LayerCase, state: State | None
-) -> Mapping[str, FloatArray]:
+def _known_mistakes(subject: LayerSubject, case: LayerCase, state: State | None) -> Mapping[str, FloatArray]:
     """Return what single steps give when the state is lost on the way."""
     single = [run_whole(subject, case.part(t, t + 1), None) for t in range(case.steps)]
     known = {"state ignored": np.concatenate(single, axis=1)}
@@ -163,9 +161,7 @@ def split_resume(subject: LayerSubject, case: LayerCase) -> Evidence:
     return Evidence(comparisons, detail=detail)
 
 
-def _lost_state(
-    subject: LayerSubject, first: FloatArray, tail: LayerCase
-) -> Mapping[str, FloatArray]:
+def _lost_state(subject: LayerSubject, first: FloatArray, tail: LayerCase) -> Mapping[str, FloatArray]:
     return {"state ignored": np.concatenate([first, run_whole(subject, tail, None)], axis=1)}
 
 
@@ -226,7 +222,8 @@ def _rescaled(state: State | None, own: Any, resume: Any, first: FloatArray) -> 
     if not changed:
         return {}
     mended = replace(
-        state, leaves=tuple(v / f if v.dtype.kind == "f" else v for v, f in zip(state.leaves, factors, strict=True))
+        state,
+        leaves=tuple(v / f if v.dtype.kind == "f" else v for v, f in zip(state.leaves, factors, strict=True)),
     )
     factor = float(np.median([factors[i] for i in changed]))
     name = f"state scaled by {_constant(factor)} when handed over (leaves {', '.join(map(str, changed))})"

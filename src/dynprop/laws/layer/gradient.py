@@ -38,7 +38,7 @@ from dynprop.laws.subjects import LayerSubject
 __all__ = ["Chain", "chain", "gradient_by_lag", "gradient_to_state"]
 
 CONSTANT = 4.0
-LONG = 64
+LONG = 100
 
 
 def _has_jacobians(subject: LayerSubject) -> str | None:
@@ -50,7 +50,7 @@ def _has_jacobians(subject: LayerSubject) -> str | None:
 
 
 def long_cases(domain: Domain, subject: Any) -> Iterator[LayerCase]:
-    """Yield one case of 64 steps in every dtype, its inputs of the usual size."""
+    """Yield one case of 100 steps in every dtype, its inputs of the usual size."""
     for i, dtype in enumerate(domain.dtypes):
         rng = np.random.default_rng([LONG, i])
         steps = min(LONG, domain.max_length)
@@ -147,9 +147,7 @@ def chain(subject: LayerSubject, row: LayerCase, start: State, weights: FloatArr
             born = np.diag(loss(r, j[t], dj[t]))[None]
             errors = np.concatenate([errors @ j[t], born])
             r = r @ j[t]
-    return Chain(
-        np.array(inputs), CONSTANT * np.array(bounds), r, CONSTANT * np.abs(errors).sum(axis=(0, 1))
-    )
+    return Chain(np.array(inputs), CONSTANT * np.array(bounds), r, CONSTANT * np.abs(errors).sum(axis=(0, 1)))
 
 
 def _first_state(subject: LayerSubject, case: LayerCase) -> State | None:
@@ -228,7 +226,7 @@ def _profile(lag: Comparison) -> LagProfile:
     with np.errstate(all="ignore"):
         error = lag.residual.max(axis=2)[0] / size
         bound = lag.bound.max(axis=2)[0] / size
-    decided = lag.decided.all(axis=2)[0]
+    decided = np.asarray(lag.decided.all(axis=2))[0]
     error = np.where(decided, np.nan_to_num(error, nan=np.inf, posinf=np.inf), 0.0)
     return LagProfile(np.arange(len(size)), error, np.where(decided, bound, 0.0), decided)
 
@@ -346,7 +344,5 @@ def step_gradient(subject: LayerSubject, case: LayerCase) -> Evidence:
             size = np.abs(fine[part]).max(axis=1, keepdims=True, initial=0.0)
             bound = left.max(axis=1, keepdims=True, initial=0.0) + 2.0**-26 * (1.0 + size)
             label = f"gradient of one step's {'output' if outputs else 'state'} to its {which}"
-            comparisons.append(
-                agree(label, value, fine[part], bound, "float64", axes=("batch", "unit"))
-            )
+            comparisons.append(agree(label, value, fine[part], bound, "float64", axes=("batch", "unit")))
     return Evidence(tuple(comparisons))

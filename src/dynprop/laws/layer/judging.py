@@ -26,7 +26,18 @@ from dynprop.laws.rounding import FORMATS
 from dynprop.laws.states import State
 from dynprop.laws.subjects import LayerSubject
 
-__all__ = ["AXES", "Run", "agree", "beyond", "given_state", "run_whole", "same_call_bound", "sensitivity", "steps_of", "worst"]
+__all__ = [
+    "AXES",
+    "Run",
+    "agree",
+    "beyond",
+    "given_state",
+    "run_whole",
+    "same_call_bound",
+    "sensitivity",
+    "steps_of",
+    "worst",
+]
 
 AXES = ("batch", "time", "feature")
 CONSTANT = 32.0
@@ -142,9 +153,9 @@ def beyond(bound: FloatArray, start: int) -> FloatArray:
     return bound[:, start:]
 
 
-def worst(pairs: Iterable[tuple[Mapping[str, Any], Comparison]]) -> tuple[
-    tuple[Comparison, ...], Mapping[str, Any]
-]:
+def worst(
+    pairs: Iterable[tuple[Mapping[str, Any], Comparison]],
+) -> tuple[tuple[Comparison, ...], Mapping[str, Any]]:
     """Return every comparison, and the detail of the one with the worst ratio."""
     listed = list(pairs)
     detail = max(listed, key=lambda pair: pair[1].ratio, default=({}, None))[0]

@@ -6,7 +6,7 @@ and sums rounds each term at most 2 (t + 1) times, so
 .. math:: |\hat h_t - h_t| \le \gamma_{2(t+2)}\, A_t + U_t, \qquad A_t = |a_t| A_{t-1} + |x_t|,
 
 with U_t for underflow: a flushed partial product loses at most ``tiny``, which later factors, at most
-the largest contiguous product M_t, and partial states, at most max A, can enlarge. An entry is out of
+the largest contiguous product M_t, and partial states, at most max A, can enlarge. A sequence is out of
 range where such a product or state comes near overflow, since inf * 0 makes NaN in a tree and not in
 a loop. Gradients obey the same argument with the adjoint recurrence (Higham 2002, section 3.1).
 """
@@ -22,9 +22,20 @@ from dynprop.laws.domain import Domain
 from dynprop.laws.rounding import FORMATS, Format, gamma
 from dynprop.laws.scan.cases import ScanCase
 
-__all__ = ["ScanBound", "absolute_adjoint", "forward_bound", "lag_bound", "largest_products", "log_sum"]
+__all__ = [
+    "NORMWISE",
+    "ScanBound",
+    "absolute_adjoint",
+    "cancelling_log_bound",
+    "forward_bound",
+    "lag_bound",
+    "largest_products",
+    "log_sum",
+    "normwise_gradient_bound",
+]
 
-QUIET = {"over": "ignore", "under": "ignore", "invalid": "ignore", "divide": "ignore"}
+
+NORMWISE = "an evaluation accurate only relative to the largest term, such as an FFT"
 
 
 @dataclass(frozen=True)
@@ -49,13 +60,13 @@ class ScanBound:
         """Return the bounds of evaluations with fewer digits, by name."""
         return {
             "a log-space evaluation": self.logarithmic,
-            "an evaluation accurate only relative to the largest term, such as an FFT": self.normwise,
+            NORMWISE: self.normwise,
         }
 
 
 def largest_products(gates: FloatArray) -> FloatArray:
     """Return log2 of the largest contiguous product within steps 1..t (at least 0, the empty one)."""
-    with np.errstate(**QUIET):
+    with np.errstate(all="ignore"):
         logs = np.log2(np.abs(gates))
     best = np.zeros_like(logs)
     ending = np.zeros_like(logs[:, :0].sum(axis=1))
@@ -71,7 +82,7 @@ def absolute_states(gates: FloatArray, inputs: FloatArray, initial: FloatArray |
     """Return A_t = |a_t| A_{t-1} + |x_t|, the sum of the absolute terms of each state."""
     states = np.empty_like(inputs)
     state = np.zeros_like(inputs[:, :0].sum(axis=1)) if initial is None else np.abs(initial)
-    with np.errstate(**QUIET):
+    with np.errstate(all="ignore"):
         for t in range(inputs.shape[1]):
             state = np.abs(gates[:, t]) * state + np.abs(inputs[:, t])
             states[:, t] = state
@@ -80,18 +91,25 @@ def absolute_states(gates: FloatArray, inputs: FloatArray, initial: FloatArray |
 
 def log_sum(gates: FloatArray) -> FloatArray:
     """Return the running sum of abs(log(abs(a_t))), infinite from the first zero on."""
-    with np.errstate(**QUIET):
+    with np.errstate(all="ignore"):
         return np.cumsum(np.abs(np.log(np.abs(gates))), axis=1)
+
+
+def _log_extent(inputs: FloatArray) -> FloatArray:
+    """Largest abs(log(abs(x))) of the inputs of each channel, shape (batch, 1, channel)."""
+    with np.errstate(all="ignore"):
+        logs = np.abs(np.log(np.abs(inputs)))
+    return np.asarray(np.nan_to_num(logs, posinf=0.0).max(axis=1, keepdims=True, initial=0.0))
 
 
 def _log_error(format_: Format, steps: FloatArray, logs: FloatArray) -> FloatArray:
     """Relative error of exp of a sum of logarithms, each partial sum rounded once."""
-    with np.errstate(**QUIET):
+    with np.errstate(all="ignore"):
         return np.expm1(np.minimum((steps + 8.0) * format_.unit * (logs + 1.0), 700.0))
 
 
 def _underflow(format_: Format, steps: FloatArray, peak: FloatArray, size: FloatArray) -> FloatArray:
-    with np.errstate(**QUIET):
+    with np.errstate(all="ignore"):
         return 4.0 * (steps + 1.0) ** 2 * format_.tiny * np.exp2(peak) * np.maximum(size, 1.0)
 
 
@@ -102,28 +120,49 @@ def forward_bound(case: ScanCase, domain: Domain) -> ScanBound:
     absolute = absolute_states(case.gates, case.inputs, case.initial)
     peak = largest_products(case.gates)
     largest = np.maximum.accumulate(absolute, axis=1)
-    with np.errstate(**QUIET):
+    with np.errstate(all="ignore"):
         underflow = _underflow(format_, steps, peak, largest)
-        logarithmic = absolute * _log_error(format_, steps, log_sum(case.gates) + np.log1p(largest))
+        logarithmic = absolute * _log_error(
+            format_, steps, log_sum(case.gates) + np.log1p(largest) + _log_extent(case.inputs)
+        )
         bound = gamma(2.0 * (steps + 1.0), format_.unit) * absolute + underflow
         start = 0.0 if case.initial is None else np.abs(case.initial)[:, None, :]
         total = np.exp2(peak[:, -1:]) * (np.abs(case.inputs).sum(axis=1, keepdims=True) + start)
         normwise = 64.0 * format_.unit * (4.0 + np.log2(steps[:, -1:])) * total + 0.0 * absolute
     logarithmic = bound + np.nan_to_num(logarithmic, nan=np.inf, posinf=np.inf)
+    within = (peak <= np.log2(format_.safe)) & (largest <= format_.safe)
     return ScanBound(
         logarithmic if domain.arithmetic == "log" else bound,
         absolute,
-        (peak <= np.log2(format_.safe)) & (largest <= format_.safe),
+        # The whole sequence: a convolution or a masked product carries a later overflow to earlier steps.
+        within.all(axis=1, keepdims=True) & (absolute >= 0.0),
         logarithmic,
         bound + np.nan_to_num(normwise, nan=np.inf, posinf=np.inf),
     )
 
 
-def lag_bound(gates: FloatArray, products: FloatArray, dtype: str, domain: Domain) -> ScanBound:
+def normwise_gradient_bound(case: ScanCase, cotangent: FloatArray, leaf: str, depth: int) -> FloatArray:
+    """Return the largest residual of a gradient that is accurate only relative to its largest term."""
+    unit, steps = FORMATS[case.dtype].unit, max(case.steps, 2)
+    with np.errstate(all="ignore"):
+        peak = np.exp2(depth * largest_products(case.gates).max(axis=1, keepdims=True, initial=0.0))
+        total = 64.0 * depth * unit * (4.0 + np.log2(steps)) * peak
+        total = total * np.abs(cotangent).sum(axis=1, keepdims=True)
+        if leaf == "gates":
+            states = absolute_states(case.gates, case.inputs, case.initial)
+            total = total * steps * (1.0 + states.max(axis=1, keepdims=True, initial=0.0))
+    found = total[:, 0] if leaf == "initial" else total
+    return np.asarray(np.nan_to_num(found, nan=np.inf, posinf=np.inf))
+
+
+def lag_bound(
+    gates: FloatArray, inputs: FloatArray, products: FloatArray, dtype: str, domain: Domain
+) -> ScanBound:
     """Return the bound on dh(T)/dx(T-k), one product of k gates: gamma(2 max(k, 1)) of itself.
 
     Args:
         gates: shape (batch, time, channel).
+        inputs: same shape; their logarithms count where arithmetic is by logarithms.
         products: the exact products at index k of the time axis.
         dtype: the format of the subject.
         domain: what the subject promises.
@@ -133,20 +172,40 @@ def lag_bound(gates: FloatArray, products: FloatArray, dtype: str, domain: Domai
     suffix = np.concatenate([np.ones_like(gates[:, :1]), gates[:, :0:-1]], axis=1)
     peak = largest_products(suffix)
     size = np.abs(products)
-    with np.errstate(**QUIET):
+    with np.errstate(all="ignore"):
         underflow = _underflow(format_, steps, peak, np.ones_like(size))
         bound = gamma(2.0 * np.maximum(steps, 1.0), format_.unit) * size + underflow
-        logarithmic = bound + size * _log_error(format_, steps, log_sum(suffix))
+        # Sums of logarithms run over the whole sequence, whatever the lag.
+        logs = log_sum(gates)[:, -1:] + _log_extent(inputs)
+        logarithmic = bound + size * _log_error(format_, np.full((1, 1, 1), steps.max() + 1.0), logs)
         largest = size.max(axis=1, keepdims=True, initial=0.0)
         normwise = bound + 64.0 * format_.unit * (steps + 1.0) * largest
     logarithmic = np.nan_to_num(logarithmic, nan=np.inf, posinf=np.inf)
     return ScanBound(
         logarithmic if domain.arithmetic == "log" else bound,
         size,
-        peak <= np.log2(format_.safe),
+        largest_products(gates).max(axis=1, keepdims=True, initial=0.0) <= np.log2(format_.safe) + 0.0 * size,
         logarithmic,
         normwise,
     )
+
+
+def cancelling_log_bound(case: ScanCase, cotangent: FloatArray, leaf: FloatArray, depth: int) -> FloatArray:
+    """Return the largest residual of a gradient through logarithms, which cancels terms of every state.
+
+    The gradient to log(leaf) is a difference of sums over all states, and dividing by the leaf follows.
+    """
+    format_ = FORMATS[case.dtype]
+    steps = np.full((1, 1, 1), float(depth * case.steps))
+    absolute = absolute_states(case.gates, case.inputs, case.initial)
+    for _ in range(depth - 1):
+        absolute = absolute_states(case.gates, absolute, case.initial)
+    with np.errstate(all="ignore"):
+        logs = log_sum(case.gates)[:, -1:] + np.log1p(absolute.max(axis=1, keepdims=True, initial=0.0))
+        total = (np.abs(cotangent) * absolute).sum(axis=1, keepdims=True)
+        noise = 4.0 * total * _log_error(format_, steps, logs)
+        found = (noise[:, 0] if leaf.ndim == 2 else noise) / np.abs(leaf)
+    return np.asarray(np.nan_to_num(found, nan=np.inf, posinf=np.inf))
 
 
 def absolute_adjoint(
@@ -165,7 +224,7 @@ def absolute_adjoint(
     to_gates, to_initial = np.zeros_like(a), zero.copy()
     incoming = np.abs(cotangent)
     largest = np.max([level.max(axis=1, initial=0.0) for level in levels], axis=0)
-    with np.errstate(**QUIET):
+    with np.errstate(all="ignore"):
         for level in reversed(range(depth)):
             states = levels[level + 1]
             first = zero if start is None else start

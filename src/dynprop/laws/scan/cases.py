@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dynprop.arrays import FloatArray, round_to
+from dynprop.arrays import FloatArray, NumericArray, round_to
 from dynprop.laws.domain import Domain
 from dynprop.laws.draw import Source, length
 
@@ -38,9 +38,7 @@ GATE_CLASSES: dict[str, Callable[[Rng, Shape], FloatArray]] = {
     "unit with exact ones": lambda rng, s: _with_exact(1.0 - rng.random(s), rng, (1.0,)),
     "signed": _signed_unit,
     "exactly 0, 1 and -1": lambda rng, s: rng.choice([0.0, 1.0, -1.0], s),
-    "signed with exact values": lambda rng, s: _with_exact(
-        _signed_unit(rng, s), rng, (0.0, 1.0, -1.0)
-    ),
+    "signed with exact values": lambda rng, s: _with_exact(_signed_unit(rng, s), rng, (0.0, 1.0, -1.0)),
     "normal": lambda rng, s: rng.standard_normal(s),
     "above 1": lambda rng, s: rng.choice([-1.0, 1.0], s) * rng.uniform(1.0, 1.6, s),
     "tiny": lambda rng, s: _with_exact(10.0 ** rng.uniform(-9, -2, s), rng, (1.0, 0.5)),
@@ -109,9 +107,9 @@ class ScanCase:
         for axis, size in ((0, batch), (2, channels)):
             if size > 1:
                 for i in range(size):
-                    yield self._take(np.array([i]), axis)
+                    yield self.take(np.array([i]), axis)
                 if size > 2:
-                    yield self._take(np.arange(2), axis)
+                    yield self.take(np.arange(2), axis)
         for kept in sorted({steps // 2, steps - steps // 4, steps - 8, steps - 1}):
             if 0 < kept < steps:
                 yield self.part(0, kept)
@@ -122,7 +120,8 @@ class ScanCase:
         yield from self._rounder("inputs")
         yield from self._rounder("gates")
 
-    def _take(self, index: np.ndarray[Any, Any], axis: int) -> ScanCase:
+    def take(self, index: NumericArray, axis: int) -> ScanCase:
+        """Return some of the rows (axis 0) or channels (axis 2)."""
         initial = self.initial
         if initial is not None:
             initial = initial.take(index, axis=0 if axis == 0 else 1)
@@ -137,7 +136,8 @@ class ScanCase:
         values: FloatArray = getattr(self, name)
         for simple in (np.ones_like(values), np.sign(values), *_rounded(values)):
             if not np.array_equal(simple, values) and np.isfinite(simple).all():
-                yield replace(self, **{name: simple})
+                changed: dict[str, Any] = {name: simple}
+                yield replace(self, **changed)
 
     def to_json(self) -> dict[str, Any]:
         """Return the case as plain JSON values; Python floats survive JSON exactly."""
@@ -159,9 +159,7 @@ class ScanCase:
         return cls(
             np.array(data["gates"], dtype=np.float64).reshape(shape),
             np.array(data["inputs"], dtype=np.float64).reshape(shape),
-            None
-            if initial is None
-            else np.array(initial, dtype=np.float64).reshape(shape[0], shape[2]),
+            None if initial is None else np.array(initial, dtype=np.float64).reshape(shape[0], shape[2]),
             data["dtype"],
             data["stratum"],
             data["seed"],
@@ -189,9 +187,7 @@ def _inputs(rng: Rng, shape: tuple[int, ...], domain: Domain, dtype: str) -> Flo
     return round_to(np.where(rng.random(shape) < 0.05, 0.0, values), dtype)
 
 
-def build_case(
-    rng: Rng, shape: Shape, name: str, dtype: str, domain: Domain, *, initial: bool
-) -> ScanCase:
+def build_case(rng: Rng, shape: Shape, name: str, dtype: str, domain: Domain, *, initial: bool) -> ScanCase:
     """Fill a case of a given shape and class with numbers."""
     return ScanCase(
         _gates(rng, shape, name, domain, dtype),

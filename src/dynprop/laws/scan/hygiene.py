@@ -124,4 +124,3 @@ def threads(subject: ScanSubject, case: ScanCase) -> Evidence:
     ]
     comparisons, detail = worst(pairs)
     return Evidence(comparisons, detail=detail)
-

@@ -61,15 +61,19 @@ def split_resume(subject: ScanSubject, case: ScanCase) -> Evidence:
         tail = replace(case.part(p, case.steps), initial=whole[:, p - 1])
         for part, time in ((case.part(0, p), slice(0, p)), (tail, slice(p, None))):
             label = "states resumed from the state there" if part is tail else "states of the head"
-            if np.isfinite(whole[:, p - 1]).all():
+            if _in_domain(subject, whole[:, p - 1]):
                 ignored = _without_state(subject, part) if part is tail else dict
                 value = run(subject, part)
                 cut = cut_bound(bound, time)
-                pairs.append(
-                    ({"split": p}, agree(label, value, whole[:, time], part, cut, ignored))
-                )
+                pairs.append(({"split": p}, agree(label, value, whole[:, time], part, cut, ignored)))
     comparisons, detail = worst(pairs)
     return Evidence(comparisons, detail=detail)
+
+
+def _in_domain(subject: ScanSubject, state: FloatArray) -> bool:
+    """Whether a state may be given: finite, and above zero where the domain says so."""
+    positive = subject.domain.inputs != "positive" or bool((state > 0.0).all())
+    return positive and bool(np.isfinite(state).all())
 
 
 def _without_state(subject: ScanSubject, part: ScanCase) -> Any:
@@ -134,7 +138,7 @@ def _padding_allowed(subject: ScanSubject) -> str | None:
 def padding(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Pad both ends and compare with the sequence alone."""
     count = 1 + case.seed % 4
-    batch, steps, channels = case.gates.shape
+    batch, _, channels = case.gates.shape
     ones, zeros = np.ones((batch, count, channels)), np.zeros((batch, count, channels))
     plain, bound = run(subject, case), forward_bound(case, subject.domain)
     behind = replace(
@@ -153,7 +157,6 @@ def padding(subject: ScanSubject, case: ScanCase) -> Evidence:
         agree("states with padding behind", run(subject, behind), repeated, behind, wide),
         agree("states with padding in front", run(subject, front)[:, count:], plain, case, bound),
     ]
-    del steps
     return Evidence(tuple(pairs), detail={"padding": count})
 
 
@@ -161,7 +164,7 @@ def _alone(subject: ScanSubject, case: ScanCase, axis: int, name: str) -> Eviden
     whole, bound = run(subject, case), forward_bound(case, subject.domain)
     pairs = []
     for i in range(case.gates.shape[axis]):
-        single = case._take(np.array([i]), axis)
+        single = case.take(np.array([i]), axis)
         value = run(subject, single)
         together = whole.take([i], axis=axis)
         cut = replace(bound, **{k: v.take([i], axis=axis) for k, v in bound.__dict__.items()})
@@ -236,7 +239,7 @@ def _small_numbers(rng: np.random.Generator, shape: tuple[int, ...], domain: Dom
     "scan/superposition",
     claim="C1",
     statement="the states are linear in inputs and initial state: f(x + y) = f(x) + f(y)",
-    source=" ".join(("linearity of eq. 10.37;", "state-spaces/mamba#75")),
+    source="linearity of eq. 10.37; state-spaces/mamba#75",
     draw=_summable,
     script="y = inputs / inputs  # any second input\n"
     "print(f(gates, inputs, None) + f(gates, y, None) - f(gates, inputs + y, None))",
@@ -264,8 +267,7 @@ def superposition(subject: ScanSubject, case: ScanCase) -> Evidence:
 @law(
     "scan/adjoint",
     claim="C6",
-    statement="the scan run backwards in time with shifted gates is its transpose: "
-    "<f(x), y> = <x, f*(y)>",
+    statement="the scan run backwards in time with shifted gates is its transpose: <f(x), y> = <x, f*(y)>",
     source="dot-product test (Claerbout 1992, Earth Soundings Analysis, chapter 5)",
     draw=at_least_two,
     script="# sum(f(gates, inputs, None) * y) equals sum(inputs * g), g the flipped states of the flipped y\n"
@@ -289,7 +291,7 @@ def adjoint(subject: ScanSubject, case: ScanCase) -> Evidence:
         # float64 sums of the law itself, of either side.
         size = (np.abs(weights) * absolute_states(case.gates, case.inputs, None)).sum(axis=1)
         bound += 4.0 * (case.steps + 2) * 2.0**-53 * size
-    in_range = forward.in_range.all(axis=1) & backward.in_range.all(axis=1)
+    in_range = np.asarray(forward.in_range.all(axis=1) & backward.in_range.all(axis=1))
     return Evidence(
         (
             compare(

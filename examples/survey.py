@@ -1,0 +1,130 @@
+"""Judge released packages and compare each verdict with what was found by hand (survey.toml).
+
+    python examples/survey.py --short            the selection of `make check`
+    python examples/survey.py --all              everything, a few minutes
+    python examples/survey.py --only xlstm       entries whose name contains a word
+    --record FILE                                write verdicts, versions and date as JSON
+
+Exit status 1 if a verdict is not the expected one, or a law that should have failed did not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import sys
+import time
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from dynprop.check.isolate import check_isolated
+from dynprop.check.report import Report
+from dynprop.errors import DynpropError
+
+ROOT = Path(__file__).resolve().parent.parent
+FAILING = ("wrong", "error", "inaccurate")
+
+
+def judged(entry: dict[str, Any]) -> Report:
+    """Run the laws on one entry, in a child process."""
+    options = {k.replace("-", "_"): v for k, v in entry.get("options", {}).items()}
+    run = {name: options.pop(name) for name in ("examples", "timeout") if name in options}
+    options["framework"] = entry["framework"]
+    return check_isolated(entry["target"], entry["kind"], options=options, **run)
+
+
+def missing(entry: dict[str, Any]) -> list[str]:
+    """Return the required releases that are not installed."""
+    absent = []
+    for requirement in entry.get("requires", []):
+        name, _, wanted = requirement.partition("==")
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found = "not installed"
+        if found.split("+")[0] != wanted:
+            absent.append(f"{requirement} (found: {found})")
+    return absent
+
+
+def verdict_line(entry: dict[str, Any], report: Report) -> tuple[list[str], list[str]]:
+    """Return what to print about a report, and what differs from the expectation."""
+    failed = {r.law: r for r in report.laws if r.verdict in FAILING}
+    decided = sum(r.decided for r in report.laws)
+    lag = "" if report.effective_lag is None else f"  effective lag {report.effective_lag}"
+    lines = [
+        f"  {report.verdict:<11}{decided:>5} cases decided{lag}   {', '.join(f'{k} {v}' for k, v in report.versions.items() if k not in ('python', 'dynprop', 'numpy'))}"
+    ]
+    for law, result in failed.items():
+        message = result.counterexample.message if result.counterexample else result.note
+        lines.append(f"    {law}: {message}"[:150])
+        if result.hypothesis:
+            lines.append(f"      likely: {result.hypothesis}")
+    problems = []
+    if report.verdict not in entry["expected"]:
+        problems.append(f"verdict {report.verdict}, expected {' or '.join(entry['expected'])}")
+    problems += [f"{law} did not fail" for law in entry.get("laws", []) if law not in failed]
+    return lines, problems
+
+
+def main() -> int:
+    """Judge the chosen entries; see the module docstring."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    chosen = parser.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("--short", action="store_true", help="the selection of make check")
+    chosen.add_argument("--all", action="store_true", help="every entry")
+    chosen.add_argument("--only", metavar="WORD", help="entries whose name contains this")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write the verdicts as JSON")
+    given = parser.parse_args()
+    os.chdir(ROOT)
+    entries = tomllib.loads((ROOT / "examples" / "survey.toml").read_text())["entry"]
+    picked = [
+        e for e in entries if given.all or (given.short and e["short"]) or (given.only or "\0") in e["name"]
+    ]
+    if not picked:
+        print(f"no entry of survey.toml has {given.only!r} in its name", file=sys.stderr)
+        return 2
+    records, surprises = [], 0
+    for i, entry in enumerate(picked, 1):
+        print(f"[{i}/{len(picked)}] {entry['name']}: {entry['story']}", flush=True)
+        started = time.monotonic()
+        absent = missing(entry)
+        if absent:
+            print(f"  NOT JUDGED: needs {', '.join(absent)}")
+            surprises += 1
+            continue
+        try:
+            report = judged(entry)
+        except DynpropError as error:
+            print(f"  NOT JUDGED: {error}")
+            surprises += 1
+            continue
+        lines, problems = verdict_line(entry, report)
+        print("\n".join(lines))
+        for problem in problems:
+            print(f"  UNEXPECTED: {problem}")
+        surprises += bool(problems)
+        record = report.to_json()
+        record |= {"name": entry["name"], "story": entry["story"], "expected": entry["expected"]}
+        record |= {"seconds": round(time.monotonic() - started, 1)}
+        records.append(record)
+    if given.record:
+        data = {
+            "date": datetime.date.today().isoformat(),
+            "python": platform.python_version(),
+            "entries": records,
+        }
+        given.record.parent.mkdir(parents=True, exist_ok=True)
+        given.record.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n")
+    agreed = len(picked) - surprises
+    print(f"\n{agreed} of {len(picked)} verdicts are as expected")
+    return 1 if surprises else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

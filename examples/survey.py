@@ -47,7 +47,7 @@ def missing(entry: dict[str, Any]) -> list[str]:
             found = metadata.version(name)
         except metadata.PackageNotFoundError:
             found = "not installed"
-        if found.split("+")[0] != wanted:
+        if wanted and found.split("+")[0] != wanted:
             absent.append(f"{requirement} (found: {found})")
     return absent
 
@@ -57,9 +57,9 @@ def verdict_line(entry: dict[str, Any], report: Report) -> tuple[list[str], list
     failed = {r.law: r for r in report.laws if r.verdict in FAILING}
     decided = sum(r.decided for r in report.laws)
     lag = "" if report.effective_lag is None else f"  effective lag {report.effective_lag}"
-    lines = [
-        f"  {report.verdict:<11}{decided:>5} cases decided{lag}   {', '.join(f'{k} {v}' for k, v in report.versions.items() if k not in ('python', 'dynprop', 'numpy'))}"
-    ]
+    own = {k: v for k, v in report.versions.items() if k not in ("python", "dynprop", "numpy")}
+    versions = ", ".join(f"{name} {version}" for name, version in own.items())
+    lines = [f"  {report.verdict:<11}{decided:>5} cases decided{lag}   {versions}"]
     for law, result in failed.items():
         message = result.counterexample.message if result.counterexample else result.note
         lines.append(f"    {law}: {message}"[:150])

@@ -114,7 +114,7 @@ def _scaled(c: Comparison) -> Iterator[Explanation]:
             yield Explanation("always zero", _before(c), 0.0)
         return
     # A factor that rounding could have made is none.
-    near = SLACK * float((c.bound / np.abs(c.reference)).flat[top]) + 1e-4
+    near = SLACK * float((c.bound / np.abs(c.reference)).flat[top]) + max(1e-4, 32.0 * FORMATS[c.dtype].unit)
     if (
         not math.isfinite(factor)
         or abs(factor - 1.0) <= near
@@ -199,9 +199,9 @@ def _shifted(c: Comparison) -> Iterator[Explanation]:
     ):
         distance = np.abs(value[here] - reference[there])
         both = decided[here] & decided[there]
-        if both.sum() >= 2 and np.any(reference[there][both]):
-            if (distance <= _slack(c) * bound[there])[both].all():
-                yield Explanation(text, _before(c), float(distance[both].max(initial=0.0)))
+        fits = bool((distance <= _slack(c) * bound[there])[both].all())
+        if fits and both.sum() >= 2 and np.any(reference[there][both]):
+            yield Explanation(text, _before(c), float(distance[both].max(initial=0.0)))
 
 
 def _transposed(c: Comparison) -> Iterator[Explanation]:

@@ -159,7 +159,9 @@ class RunningLayer:
                 reasons.append((dtype, error))
         if reasons and (not kept or not self.lenient):
             dtype, reason = reasons[0]
-            misfit = not isinstance(reason, TargetRaisedError) or isinstance(reason.cause, TypeError)
+            misfit = not isinstance(reason, TargetRaisedError) or isinstance(
+                reason.cause, TypeError | ValueError | AttributeError
+            )
             if misfit and not kept:
                 raise TargetError(self._call_text(dtype, str(reason))) from reason
             # It raises on ordinary input: the laws say so, with the input.

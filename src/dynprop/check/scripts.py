@@ -45,7 +45,8 @@ def reproduction(law: Law, subject: Any, case: Case, detail: dict[str, Any]) -> 
     for key, value in detail.items():
         body = body.replace("{" + key + "}", str(value))
     # A case that raised has no detail to fill in: then the law itself is called.
-    ready = bool(body) and not re.search(r"\{\w+\}", body)
+    code = [line for line in body.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    ready = bool(code) and not re.search(r"\{\w+\}", body)
     if law.kind == "scan" and ready and np.prod(data["shape"]) <= LIMIT:
         shape = data["shape"]
         library, dtype = subject.framework, data["dtype"]

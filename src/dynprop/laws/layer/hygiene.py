@@ -61,7 +61,7 @@ def _double(subject: LayerSubject) -> str | None:
     source="caches and buffers left in float32",
     draw=partial(layer_case, longest=12),
     applies=_double,
-    script="# change x by 1e-10 of itself and by 1e-6 of itself: the slopes of the outputs agree in float64,\n"
+    script="# change x by 2^-32 and by 2^-20: the slopes of the outputs agree in float64,\n"
     "# and not if anything inside is rounded to float32",
     share=0.3,
 )

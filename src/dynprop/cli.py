@@ -174,13 +174,14 @@ def check(
             timeout=timeout,
             listen=progress,
         )
-    if json_file != "-":
-        print_report(report)
+    # Files first: whoever reads the printed report may close the pipe early.
     _write(json_file, report.dumps)
     if html_file is not None:
         from dynprop.check.html import render_html
 
         _write(html_file, lambda: render_html(report))
+    if json_file != "-":
+        print_report(report)
     return report.exit_code(strict)
 
 

@@ -91,6 +91,11 @@ class RunningLayer:
         return self.library.differentiable
 
     @property
+    def compiles(self) -> bool:
+        """Whether its library compiles every new shape, so that few shapes are drawn."""
+        return self.framework == "jax"
+
+    @property
     def takes_state(self) -> bool:
         """Whether a state can be given."""
         names = self.signatures.get(self.primary)

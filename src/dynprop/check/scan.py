@@ -91,6 +91,11 @@ class Scan:
         return self.library.thread_counts
 
     @property
+    def compiles(self) -> bool:
+        """Whether its library compiles every new shape, so that few shapes are drawn."""
+        return self.framework == "jax"
+
+    @property
     def has_layouts(self) -> bool:
         """Whether a caller of its library can choose a memory layout."""
         return self.framework != "jax"

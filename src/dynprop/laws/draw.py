@@ -52,7 +52,10 @@ class RandomSource:
         return np.random.default_rng(int(self._rng.integers(2**32)))
 
 
-def length(source: Source, longest: int, *, shortest: int = 0, usual: int = 12) -> int:
+FEW_LENGTHS = (2, 3, 5, 8, 17, 33)
+
+
+def length(source: Source, longest: int, *, shortest: int = 0, usual: int = 12, few: bool = False) -> int:
     """Draw a number of steps: mostly small, sometimes a power of two and its neighbours.
 
     Args:
@@ -60,7 +63,11 @@ def length(source: Source, longest: int, *, shortest: int = 0, usual: int = 12) 
         longest: never more than this.
         shortest: never less than this, unless ``longest`` is.
         usual: most lengths are at most this.
+        few: draw from a few lengths only, for libraries that compile every new shape.
     """
+    if few:
+        known = [n for n in (0, 1, *FEW_LENGTHS) if min(shortest, longest) <= n <= min(longest, 3 * usual)]
+        return source.choice(known or [min(shortest, longest)])
     exponent = max(4, min(8, longest.bit_length() - 1))
     size = source.choice(("small", "small", "near a power of two", "odd"))
     if size == "small":

@@ -34,6 +34,11 @@ class ScanSubject(Protocol):
         ...
 
     @property
+    def has_layouts(self) -> bool:
+        """Whether a caller of its library can choose a memory layout."""
+        ...
+
+    @property
     def thread_counts(self) -> tuple[int, ...]:
         """Thread counts that its library can be set to; empty if it has no such setting."""
         ...

@@ -176,8 +176,9 @@ def layer_case(
     """
     dtype = source.choice(domain.dtypes)
     most = min(longest, domain.max_length)
-    steps = length(source, most, shortest=min(shortest, most), usual=min(usual, most))
-    batch = source.integer(*batches)
+    few = bool(getattr(subject, "compiles", False))
+    steps = length(source, most, shortest=min(shortest, most), usual=min(usual, most), few=few)
+    batch = batches[1] if few else source.integer(*batches)
     given = bool(source.choice((False, True))) if state is None else state
     size = source.choice((1.0, 0.3, 2.0))
     return made_case(

@@ -200,20 +200,22 @@ def build_case(rng: Rng, shape: Shape, name: str, dtype: str, domain: Domain, *,
 
 
 def scan_case(
-    source: Source, domain: Domain, _subject: Any = None, *, shortest: int = 0, usual: int = 12
+    source: Source, domain: Domain, subject: Any = None, *, shortest: int = 0, usual: int = 12
 ) -> ScanCase:
     """Draw a case of a domain.
 
     Args:
         source: where choices come from.
         domain: what the target promises.
+        subject: the target; where its library compiles every new shape, shapes are few.
         shortest: smallest number of steps.
         usual: most cases have at most this many steps.
     """
     dtype = source.choice(domain.dtypes)
     name = source.choice(gate_classes(domain))
-    steps = length(source, domain.max_length, shortest=shortest, usual=usual)
-    shape = (source.integer(1, 3), steps, source.integer(1, 3))
+    few = bool(getattr(subject, "compiles", False))
+    steps = length(source, domain.max_length, shortest=shortest, usual=usual, few=few)
+    shape = (2, steps, 2) if few else (source.integer(1, 3), steps, source.integer(1, 3))
     initial = source.choice((False, True))
     return build_case(source.generator(), shape, name, dtype, domain, initial=initial)
 

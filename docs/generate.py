@@ -1,0 +1,426 @@
+"""Make the generated pages of docs/ from the registry of laws and from docs/evidence.
+
+    python docs/generate.py              laws.md, faults.md, judged.md, controls.md, the table in bounds.md
+    python docs/generate.py --measure    first judge layers again for that table, which takes minutes
+
+A page whose evidence is not there is left as it is, with a line that says how to record it (``RECORDED``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dynprop.laws.registry import KINDS, laws_for
+
+__all__ = ["DOCS", "EVIDENCE", "PAGES", "STANDALONE", "main", "page"]
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+EVIDENCE = DOCS / "evidence"
+FAILING = ("wrong", "error", "inaccurate")
+NOTE = "<!-- made by docs/generate.py: do not edit -->"
+
+# Entries of the survey, by the beginning of their names -> script that shows the defect without dynprop.
+STANDALONE = {
+    "accelerated-scan-ref": "accelerated_scan_length_one.py",
+    "assoc-scan": "assoc_scan_return_next.py",
+    "flax-": "flax_length_zero.py",
+    "keras-gru-float64": "keras_float64.py",
+    "keras-simple-rnn-float64": "keras_float64.py",
+    "lru-pytorch": "lru_pytorch_state.py",
+    "mingru": "mingru_gradient.py",
+    "snntorch-associative-leaky": "snntorch_associative_leaky.py",
+    "xlstm-mlstm": "xlstm_chunk_to_step.py",
+}
+
+# How each evidence file is recorded.
+RECORDED = {
+    "faults.json": "dynprop faults --json docs/evidence/faults.json",
+    "survey.json": "python examples/survey.py --all --record docs/evidence/survey.json",
+    "controls.json": "python -m dynprop.check.evidence",
+    "layers.json": "python docs/generate.py --measure",
+}
+
+
+# Tables.
+
+
+def _cell(value: object) -> str:
+    """Return a value as the text of a table cell."""
+    text = " ".join(str(value).split()).replace("|", "\\|")
+    return re.sub(r"<(?=[A-Za-z/!])", "&lt;", text)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    lines += ["| " + " | ".join(_cell(v) for v in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _code(text: str) -> str:
+    """Return text as inline code; in a table the bars of |x| would end a cell."""
+    return f"`{text}`"
+
+
+def _slug(identifier: str) -> str:
+    return identifier.split("/", 1)[-1]
+
+
+def ratio(value: float | None) -> str:
+    """Return an error over bound as a short number."""
+    if value is None:
+        return ""
+    if value in (0.0, float("inf")):
+        return "0" if value == 0.0 else "∞"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{value:.2g}" if 1e-3 <= value < 100 else f"{mantissa}e{int(exponent)}"
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _recorded(data: Mapping[str, Any]) -> str:
+    """Say when and with what an evidence file was recorded, as far as it says so itself."""
+    parts = [str(data["date"])] if "date" in data else []
+    parts += [f"Python {data['python']}"] if "python" in data else []
+    parts += [_versions(data["versions"])] if "versions" in data else []
+    parts += [f"{name} {data[name]}" for name in ("seed", "examples") if name in data]
+    return f"Recorded: {', '.join(parts)}.\n\n" if parts else ""
+
+
+# Pages.
+
+
+def laws_page() -> str:
+    """Return laws.md: every law of every kind."""
+    text = [
+        f"# The laws\n\n{NOTE}\n",
+        "One row per law, in the order in which `dynprop check` runs them. A claim is explained in the "
+        "[theory map](theory.md), a bound in [bounds](bounds.md). `dynprop laws` prints the same list.\n",
+    ]
+    for kind in KINDS:
+        found = laws_for(kind)
+        rows = [(_code(_slug(law.id)), law.claim, law.statement, law.source) for law in found]
+        text.append(f"## Kind `{kind}`: {len(found)} laws\n")
+        text.append(_table(("law", "claim", "statement", "source"), rows) + "\n")
+    return "\n".join(text)
+
+
+def faults_page(data: Mapping[str, Any]) -> str:
+    """Return faults.md: the kill matrix."""
+    rows = data["rows"]
+    wrong, right = ([r for r in rows if r["correct"] is c] for c in (False, True))
+    text = [
+        f"# Planted faults and the laws that catch them\n\n{NOTE}\n",
+        "Each fault is a wrong implementation of a recurrence with one defect, many of them named after a "
+        "bug in released software. `dynprop faults` runs every law on every fault and on every control, a "
+        "correct implementation that no law may accuse. A gross fault gets 20 examples per law, any other "
+        "as many as `dynprop check` draws.\n",
+        f"{_recorded(data)}**{len(wrong) - len(data['uncaught'])} of {len(wrong)} faults are caught, "
+        f"{len(data['accused'])} of {len(right)} controls are accused.**\n",
+    ]
+    for title, names in (
+        ("Faults that no law catches", "uncaught"),
+        ("Controls that are accused", "accused"),
+    ):
+        if data[names]:
+            text.append(f"{title}: {', '.join(_code(n) for n in data[names])}.\n")
+    for kind in dict.fromkeys(r["kind"] for r in rows):
+        text.append(f"## Kind `{kind}`\n")
+        text.append(
+            _table(
+                ("fault", "what it does", "source", "caught by"),
+                (
+                    (_code(_slug(r["name"])), r["summary"], r["source"], _catchers(r))
+                    for r in wrong
+                    if r["kind"] == kind
+                ),
+            )
+            + "\n"
+        )
+        text.append(
+            _table(
+                ("control", "what it does", "cases", "accused by"),
+                (
+                    (_code(_slug(r["name"])), r["summary"], r["cases"], _catchers(r) or "none")
+                    for r in right
+                    if r["kind"] == kind
+                ),
+            )
+            + "\n"
+        )
+    text.append("## Blind spots\n")
+    if data["idle"]:
+        idle = ", ".join(_code(i) for i in data["idle"])
+        text.append(f"No planted fault shows what these laws are for: {idle}. Each needs a fault.\n")
+    else:
+        text.append("Every law catches at least one planted fault.\n")
+    alone = _needed(wrong)
+    text.append("Laws that are the only one to catch some fault:\n")
+    text.append(_table(("law", "faults"), ((_code(i), ", ".join(f)) for i, f in alone.items())) + "\n")
+    return "\n".join(text)
+
+
+def _catchers(row: Mapping[str, Any]) -> str:
+    """Return the laws that failed a fault, those that gave no more than lost digits marked."""
+    marks = {"wrong": "", "error": " (error)", "inaccurate": " (inaccurate)"}
+    return ", ".join(_code(_slug(i)) + marks[row["verdicts"][i]] for i in row["caught_by"])
+
+
+def _needed(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if len(row["caught_by"]) == 1:
+            found.setdefault(row["caught_by"][0], []).append(_code(_slug(row["name"])))
+    return found
+
+
+def judged_page(data: Mapping[str, Any]) -> str:
+    """Return judged.md: released packages and their verdicts."""
+    entries = data["entries"]
+    surprising = [e["name"] for e in entries if e["verdict"] not in e["expected"]]
+    text = [
+        f"# Released packages, judged\n\n{NOTE}\n",
+        "Verdicts on releases as they were, through the adapters in [examples](../examples/README.md). A "
+        "verdict is about one release, one adapter and the declared domain. "
+        "`python examples/survey.py --all` judges them again.\n",
+        _recorded(data)
+        + f"{len(entries)} targets"
+        + (f"; not as expected: {', '.join(_code(n) for n in surprising)}" if surprising else "")
+        + ".\n",
+        _table(
+            ("target", "release", "verdict", "effective lag", "decided lags", "failing laws", "story"),
+            (_judged_row(e) for e in entries),
+        )
+        + "\n",
+    ]
+    failing = [e for e in entries if e["verdict"] in FAILING]
+    if failing:
+        text.append("## What fails\n")
+    text += [_judged_failures(e) for e in failing]
+    return "\n".join(text)
+
+
+def _release(entry: Mapping[str, Any]) -> str:
+    own = {n: v for n, v in entry["versions"].items() if n not in ("python", "dynprop", "numpy")}
+    others = {n: v for n, v in own.items() if n not in ("torch", "jax", "jaxlib")}
+    return _versions(others or own)
+
+
+def _judged_row(entry: Mapping[str, Any]) -> tuple[object, ...]:
+    failing = [_code(_slug(r["id"])) for r in entry["laws"] if r["verdict"] in FAILING]
+    name = f"[{entry['name']}](#{entry['name']})" if failing else entry["name"]
+    lags = ["" if entry.get(k) is None else entry[k] for k in ("effective_lag", "max_decided_lag")]
+    return name, _release(entry), f"**{entry['verdict']}**", *lags, ", ".join(failing), entry["story"]
+
+
+def _judged_failures(entry: Mapping[str, Any]) -> str:
+    target, options = entry["target"], entry.get("options", {})
+    given = " ".join(f"--{k.replace('_', '-')} {_option(v)}" for k, v in options.items())
+    place = target.partition(":")[0]
+    linked = f"[{target}](../{place})" if place.endswith(".py") else _code(target)
+    script = next((f for start, f in STANDALONE.items() if entry["name"].startswith(start)), None)
+    lines = [
+        f"### {entry['name']}\n",
+        f"{linked}, kind `{entry['kind']}`"
+        + (f", `{given}`" if given else "")
+        + f"; {_versions(entry['versions'])}.",
+    ]
+    if script:
+        lines.append(f"Without dynprop: [{script}](../examples/standalone/{script}).")
+    lines.append("")
+    for result in entry["laws"]:
+        if result["verdict"] not in FAILING:
+            continue
+        found = result["counterexample"] or {}
+        message = found.get("message") or result.get("note", "")
+        likely = f". Likely: {result['hypothesis']}" if result["hypothesis"] else ""
+        lines.append(f"- {_code(result['id'])} **{result['verdict']}**: {_cell(message + likely)}.")
+    return "\n".join(lines) + "\n"
+
+
+def _option(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ",".join(f"{k}={v}" for k, v in value.items())
+    return ",".join(str(v) for v in value) if isinstance(value, list | tuple) else str(value)
+
+
+def controls_page(data: Mapping[str, Any]) -> str:
+    """Return controls.md: how often correct implementations were judged, and never accused."""
+    rows = data["controls"]
+    laws: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        for found in row["laws"]:
+            laws.setdefault(found["law"], []).append({**found, "control": row["control"]})
+    total, failed = (sum(r[name] for r in rows) for name in ("cases", "failed"))
+    text = [
+        f"# Correct implementations, judged at length\n\n{NOTE}\n",
+        "Independent, identically distributed cases, split among the laws by their shares. A case that "
+        "fails would be a false accusation. `make evidence` records this again.\n",
+        f"{_recorded(data)}**{failed} of {total:,} cases were accused, over {len(rows)} controls.**\n",
+        _table(
+            ("control", "kind", "cases", "decided", "accused", "worst error/bound", "seconds"),
+            (
+                (
+                    _code(_slug(r["control"])),
+                    r["kind"],
+                    f"{r['cases']:,}",
+                    f"{r['decided']:,}",
+                    r["failed"],
+                    ratio(r["worst_ratio"]),
+                    f"{r['seconds']:.0f}",
+                )
+                for r in rows
+            ),
+        )
+        + "\n",
+        "## By law\n",
+        _table(
+            ("law", "cases", "decided", "undecidable", "refused", "accused", "worst error/bound", "on"),
+            (_control_law(law, found) for law, found in laws.items()),
+        )
+        + "\n",
+    ]
+    return "\n".join(text)
+
+
+def _control_law(law: str, found: Sequence[Mapping[str, Any]]) -> tuple[object, ...]:
+    names = ("cases", "decided", "undecidable", "refused", "failed")
+    counts = [f"{sum(f[name] for f in found):,}" for name in names]
+    worst = max(found, key=lambda f: f["worst_ratio"] or 0.0)
+    on = _code(_slug(worst["control"])) if worst["worst_ratio"] else ""
+    return _code(law), *counts, ratio(worst["worst_ratio"]), on
+
+
+# The measured table of bounds.md.
+
+GROUPS = {"torch.nn.RNN": "rnn", "torch.nn.GRU": "gru", "torch.nn.LSTM": "lstm"}
+BEGIN, END = "<!-- layers.json: begin -->", "<!-- layers.json: end -->"
+
+
+def layer_targets() -> dict[str, list[str]]:
+    """Return the targets of the measured table: torch.nn with its options, and the layer controls."""
+    import inspect
+    import runpy
+
+    from dynprop.check.faults.registry import all_controls
+
+    adapters = "examples/adapters/torch_layers.py"
+    names = [n for n, v in runpy.run_path(str(ROOT / adapters)).items() if inspect.isfunction(v)]
+    found = {g: [f"{adapters}:{n}" for n in names if n.startswith(start)] for g, start in GROUPS.items()}
+    own = [c.build() for c in all_controls() if c.kind == "layer"]
+    classes = [c for c in own if inspect.isclass(c) and c.__module__.startswith("dynprop.")]
+    return {**found, "other controls": [f"{c.__module__}:{c.__qualname__}" for c in classes]}
+
+
+def measure() -> None:
+    """Judge every layer of the table at default examples and write layers.json."""
+    import datetime
+    import platform
+    from importlib import metadata
+
+    from dynprop.check.isolate import check_isolated
+
+    rows = []
+    for group, targets in layer_targets().items():
+        for target in targets:
+            report = check_isolated(target, "layer")
+            print(f"{target}: {report.verdict}", flush=True)
+            keys = ("id", "verdict", "cases", "decided", "undecidable", "worst_ratio")
+            laws = [{k: r[k] for k in keys} for r in report.to_json()["laws"]]
+            rows.append({"group": group, "target": target, "verdict": report.verdict, "laws": laws})
+    data = {
+        "date": datetime.date.today().isoformat(),
+        "python": platform.python_version(),
+        "versions": {n: metadata.version(n) for n in ("dynprop", "numpy", "torch", "hypothesis")},
+        "seed": 0,
+        "layers": rows,
+    }
+    EVIDENCE.mkdir(exist_ok=True)
+    text = json.dumps(data, indent=1, allow_nan=False)
+    (EVIDENCE / "layers.json").write_text(text + "\n", encoding="utf-8")
+
+
+def layers_table(data: Mapping[str, Any]) -> str:
+    """Return the table of bounds.md: the worst error over bound of each law and group of layers."""
+    groups = list(dict.fromkeys(row["group"] for row in data["layers"]))
+    worst: dict[str, dict[str, float]] = {}
+    counts: dict[str, list[int]] = {}
+    for row in data["layers"]:
+        for law in row["laws"]:
+            count = counts.setdefault(law["id"], [0, 0])
+            count[0] += law["decided"]
+            count[1] += law["undecidable"]
+            if law["worst_ratio"] is not None:
+                at = worst.setdefault(law["id"], {})
+                at[row["group"]] = max(at.get(row["group"], 0.0), law["worst_ratio"])
+    rows = [
+        (_code(_slug(law)), *(ratio(found.get(g)) for g in groups), *counts[law])
+        for law, found in worst.items()
+    ]
+    sizes = ", ".join(f"{sum(r['group'] == g for r in data['layers'])} × {g}" for g in groups)
+    failing = [r["target"] for r in data["layers"] if r["verdict"] in FAILING]
+    accused = f"Accused: {', '.join(failing)}." if failing else "None is accused."
+    return (
+        f"{_recorded(data)}Default examples; {sizes}. {accused} "
+        "An empty cell: not applicable, or nothing decided.\n\n"
+        + _table(("law", *groups, "decided", "undecidable"), rows)
+    )
+
+
+def bounds_page(data: Mapping[str, Any]) -> str:
+    """Return bounds.md with its table as it is now."""
+    text = (DOCS / "bounds.md").read_text(encoding="utf-8")
+    head, _, rest = text.partition(BEGIN)
+    return f"{head}{BEGIN}\n{layers_table(data)}\n{END}{rest.partition(END)[2]}"
+
+
+# Page -> evidence that it needs, and what makes it.
+PAGES: dict[str, tuple[str | None, Callable[..., str]]] = {
+    "laws.md": (None, laws_page),
+    "faults.md": ("faults.json", faults_page),
+    "judged.md": ("survey.json", judged_page),
+    "controls.md": ("controls.json", controls_page),
+    "bounds.md": ("layers.json", bounds_page),
+}
+
+
+def page(name: str) -> str | None:
+    """Return the text of a generated page, or None where its evidence is not there."""
+    evidence, make = PAGES[name]
+    if evidence is None:
+        return make().rstrip("\n") + "\n"
+    path = EVIDENCE / evidence
+    if not path.is_file():
+        return None
+    return make(json.loads(path.read_text(encoding="utf-8"))).rstrip("\n") + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write every page whose evidence is there."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--measure", action="store_true", help="record evidence/layers.json")
+    if parser.parse_args(arguments).measure:
+        os.chdir(ROOT)
+        measure()
+    for name, (evidence, _) in PAGES.items():
+        text = page(name)
+        if text is None:
+            how = RECORDED[str(evidence)]
+            print(f"{name}: left as it is; docs/evidence/{evidence} is not there, record it by: {how}")
+        else:
+            (DOCS / name).write_text(text, encoding="utf-8")
+            print(f"{name}: written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

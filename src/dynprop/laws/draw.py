@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-__all__ = ["RandomSource", "Source", "length"]
+__all__ = ["RandomSource", "Source", "length", "split_points"]
 
 T = TypeVar("T")
 
@@ -77,3 +77,16 @@ def length(source: Source, longest: int, *, shortest: int = 0, usual: int = 12, 
     else:
         steps = 2 ** source.integer(2, exponent) + source.integer(-1, 1)
     return max(min(shortest, longest), min(longest, steps))
+
+
+def split_points(steps: int, few: bool = False) -> list[int]:
+    """Return the places to cut: all of them up to 24 steps, then the edges and powers of two.
+
+    ``few`` is for libraries that compile every new shape.
+    """
+    if few:
+        return sorted({1, steps // 2, steps - 1} - {0})
+    if steps <= 24:
+        return list(range(1, steps))
+    near = {2**k + d for k in range(1, steps.bit_length()) for d in (-1, 0, 1)}
+    return sorted(p for p in near | {1, 2, 3, steps - 2, steps - 1, steps // 3} if 0 < p < steps)

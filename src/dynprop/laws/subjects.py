@@ -29,6 +29,11 @@ class ScanSubject(Protocol):
         ...
 
     @property
+    def compiles(self) -> bool:
+        """Whether its library compiles every new shape, so that few shapes are drawn."""
+        ...
+
+    @property
     def differentiable(self) -> bool:
         """Whether its library has automatic differentiation."""
         ...
@@ -93,6 +98,11 @@ class LayerSubject(Protocol):
     @property
     def domain(self) -> Domain:
         """What the target promises."""
+        ...
+
+    @property
+    def compiles(self) -> bool:
+        """Whether its library compiles every new shape, so that few shapes are drawn."""
         ...
 
     @property

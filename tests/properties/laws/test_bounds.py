@@ -221,7 +221,11 @@ def lag_ratios(evaluate: Evaluation, gates: FloatArray, dtype: str) -> Ratios:
     backwards = np.concatenate([gates[:, :1], gates[:, :0:-1]], axis=1)
     found = evaluated(evaluate, ScanCase(backwards, impulse, None, dtype))
     exact = gate_products(gates)
-    return ratios(found, exact, lag_bound(gates, exact.high, dtype, EVERYTHING))
+    return ratios(found, exact, products_bound(gates, dtype))
+
+
+def products_bound(gates: FloatArray, dtype: str) -> ScanBound:
+    return lag_bound(gates, np.ones_like(gates), gate_products(gates).high, dtype, EVERYTHING)
 
 
 def flushed(value: np.float32) -> np.float32:
@@ -268,9 +272,9 @@ def test_no_parenthesisation_exceeds_a_bound_even_if_subnormals_are_flushed(data
     assert ratios(found, exact, forward_bound(case, EVERYTHING))[0][0, -1, 0] <= 1.0
     # The product of all gates is the gradient at the lag behind one more step.
     longer = np.concatenate([np.ones((1, 1, 1)), gates], axis=1)
-    products = gate_products(longer)
-    bound = lag_bound(longer, products.high, "float32", EVERYTHING)
-    assert ratios(np.full_like(longer, float(product)), products, bound)[0][0, -1, 0] <= 1.0
+    value = np.full_like(longer, float(product))
+    bound = products_bound(longer, "float32")
+    assert ratios(value, gate_products(longer), bound)[0][0, -1, 0] <= 1.0
 
 
 # No blank cheque
@@ -400,7 +404,7 @@ def test_a_product_that_overflows_on_the_way_is_out_of_range_although_both_ends_
 ) -> None:
     gates = column([1.0, 1e-30, 1e30, 1e30, 1e-30])
     bound = forward_bound(ScanCase(gates, np.ones_like(gates), None, dtype), EVERYTHING)
-    lags = lag_bound(gates, gate_products(gates).high, dtype, EVERYTHING)
+    lags = products_bound(gates, dtype)
     # The whole sequence: a masked product or a convolution carries the overflow to every step.
     assert np.unique(bound.in_range).tolist() == np.unique(lags.in_range).tolist() == [known]
 
@@ -415,7 +419,7 @@ def test_a_sequence_out_of_range_leaves_the_other_rows_and_channels_in_range() -
     gates = np.ones((2, 3, 2))
     gates[1, :, 0] = 1e30
     bound = forward_bound(ScanCase(gates, np.ones_like(gates), None, "float32"), EVERYTHING)
-    lags = lag_bound(gates, gate_products(gates).high, "float32", EVERYTHING)
+    lags = products_bound(gates, "float32")
     for found in (bound.in_range, lags.in_range):
         assert found.all(axis=1).tolist() == [[True, True], [False, True]]
         assert found.any(axis=1).tolist() == [[True, True], [False, True]]
@@ -443,7 +447,7 @@ def test_exploding_states_are_decided_until_they_leave_the_range(steps: int, kno
 def test_a_product_below_the_smallest_number_is_undecidable_and_not_wrong() -> None:
     gates = np.full((1, 8, 1), 1e-9)
     exact = gate_products(gates)
-    bound = lag_bound(gates, exact.high, "float32", EVERYTHING)
+    bound = products_bound(gates, "float32")
     nothing = np.where(np.abs(exact.high) < 2.0**-126, 0.0, exact.high)
     found, known = ratios(nothing, exact, bound)
     # 1e-36 is above the smallest normal float32, 1.2e-38, but not by the factor 4 (k + 1)^2 that flushed

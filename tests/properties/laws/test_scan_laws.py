@@ -29,7 +29,8 @@ LAWS = [law.id for law in laws_for("scan")]
 
 @cache
 def entries() -> dict[str, Fault | Control]:
-    return {entry.name: entry for entry in (*all_faults(), *all_controls())}
+    chosen: list[Fault | Control] = [*all_faults(), *all_controls()]
+    return {entry.name: entry for entry in chosen}
 
 
 def judged(law: Law | str, subject: Any, options: Options = QUICK) -> LawResult:
@@ -238,7 +239,7 @@ def test_noise_below_a_percent_fails_the_law_and_does_not_shorten_the_effective_
 
 def exploding(steps: int = 2000, dtype: str = "float32") -> ScanCase:
     gates = np.full((1, steps, 1), 1.6)
-    return ScanCase(np.float64(np.float32(gates)), np.ones_like(gates), None, dtype)
+    return ScanCase(gates.astype(np.float32).astype(np.float64), np.ones_like(gates), None, dtype)
 
 
 @pytest.mark.parametrize("control", ["torch-loop", "torch-tree", "torch-chunk-matrix", "numpy-doubling"])

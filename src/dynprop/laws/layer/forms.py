@@ -12,6 +12,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.laws.domain import Domain
+from dynprop.laws.draw import split_points
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.layer.cases import LayerCase, layer_case, made_case
 from dynprop.laws.layer.judging import agree, given_state, run_whole, sensitivity, steps_of, worst
@@ -144,12 +145,8 @@ def split_resume(subject: LayerSubject, case: LayerCase) -> Evidence:
     state = given_state(subject, case)
     whole = run_whole(subject, case, state)
     bound = sensitivity(subject, case, state, whole)
-    points = range(1, case.steps)
-    if case.steps > 24:
-        near = {2**k + d for k in range(1, 8) for d in (-1, 0, 1)} | {case.steps - 1, case.steps // 3}
-        points = [p for p in points if p in near]  # type: ignore[assignment]  # a thinner range
     pairs = []
-    for p in points:
+    for p in split_points(case.steps, subject.compiles):
         head, tail = case.part(0, p), case.part(p, None)
         first, middle = subject.call(subject.primary, head.inputs, state, case.dtype, head.sides)
         value = run_whole(subject, tail, middle)

@@ -181,10 +181,11 @@ def lag_bound(
         largest = size.max(axis=1, keepdims=True, initial=0.0)
         normwise = bound + 64.0 * format_.unit * (steps + 1.0) * largest
     logarithmic = np.nan_to_num(logarithmic, nan=np.inf, posinf=np.inf)
+    peak_of_all = largest_products(gates).max(axis=1, keepdims=True, initial=0.0)
     return ScanBound(
         logarithmic if domain.arithmetic == "log" else bound,
         size,
-        largest_products(gates).max(axis=1, keepdims=True, initial=0.0) <= np.log2(format_.safe) + 0.0 * size,
+        np.broadcast_to(peak_of_all <= np.log2(format_.safe), size.shape),
         logarithmic,
         normwise,
     )

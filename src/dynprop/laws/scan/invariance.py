@@ -14,7 +14,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.laws.domain import Domain
-from dynprop.laws.draw import Source
+from dynprop.laws.draw import Source, split_points
 from dynprop.laws.evidence import Evidence, compare
 from dynprop.laws.registry import law
 from dynprop.laws.scan.bounds import absolute_states, forward_bound
@@ -26,18 +26,10 @@ from dynprop.laws.subjects import ScanSubject
 crowded = partial(scan_case, shortest=2, usual=8)
 
 
-def split_points(steps: int) -> list[int]:
-    """Return the places to cut: all of them up to 24 steps, then the edges and powers of two."""
-    if steps <= 24:
-        return list(range(1, steps))
-    near = {2**k + d for k in range(1, steps.bit_length()) for d in (-1, 0, 1)}
-    return sorted(p for p in near | {1, 2, 3, steps - 2, steps - 1, steps // 3} if 0 < p < steps)
-
-
-def cut_cases(domain: Domain, _subject: Any) -> Iterator[ScanCase]:
+def cut_cases(domain: Domain, subject: Any) -> Iterator[ScanCase]:
     """Yield longer cases, whose chunks and blocks have edges inside."""
     for dtype in domain.dtypes:
-        for steps in (33, 130, 257):
+        for steps in (33,) if subject.compiles else (33, 130, 257):
             if steps <= domain.max_length:
                 yield sized_case(steps, dtype, domain)
 
@@ -57,7 +49,7 @@ def split_resume(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Cut at every split point; compare the head alone and the resumed tail with the whole."""
     whole, bound = run(subject, case), forward_bound(case, subject.domain)
     pairs = []
-    for p in split_points(case.steps):
+    for p in split_points(case.steps, subject.compiles):
         tail = replace(case.part(p, case.steps), initial=whole[:, p - 1])
         for part, time in ((case.part(0, p), slice(0, p)), (tail, slice(p, None))):
             label = "states resumed from the state there" if part is tail else "states of the head"

@@ -1,0 +1,42 @@
+"""Every planted fault is caught, a gross one within 20 examples; no control is accused in 100.
+
+`dynprop faults` prints the whole matrix; here a fault needs one law that fails it.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from dynprop.check.faults.matrix import GROSS_EXAMPLES, subject_of
+from dynprop.check.faults.registry import Control, Fault, all_controls, all_faults
+from dynprop.check.runner import Options, run_law
+from dynprop.laws import laws_for
+
+pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+
+
+def caught(fault: Fault) -> str | None:
+    """Return the first law that fails a fault."""
+    examples = GROSS_EXAMPLES if fault.gross else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a wrong implementation warns about is its own business
+        subject = subject_of(fault)
+        for law in laws_for(fault.kind):
+            if run_law(law, subject, Options(examples=examples, patience=0.0)).failed:
+                return law.id
+    return None
+
+
+@pytest.mark.parametrize("fault", all_faults(), ids=lambda f: f.name)
+def test_the_fault_is_caught(fault: Fault) -> None:
+    assert caught(fault) is not None
+
+
+@pytest.mark.parametrize("control", all_controls(), ids=lambda c: c.name)
+def test_the_control_is_not_accused(control: Control) -> None:
+    subject = subject_of(control)
+    results = [run_law(law, subject, Options(examples=100, patience=0.0)) for law in laws_for(control.kind)]
+    assert [(r.law, r.verdict) for r in results if r.failed] == []
+    assert sum(r.decided for r in results) > 0

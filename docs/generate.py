@@ -118,12 +118,13 @@ def faults_page(data: Mapping[str, Any]) -> str:
     """Return faults.md: the kill matrix."""
     rows = data["rows"]
     wrong, right = ([r for r in rows if r["correct"] is c] for c in (False, True))
+    real = sum(r["source"] != "dynprop" for r in wrong)
     text = [
         f"# Planted faults and the laws that catch them\n\n{NOTE}\n",
-        "Each fault is a wrong implementation of a recurrence with one defect, many of them named after a "
-        "bug in released software. `dynprop faults` runs every law on every fault and on every control, a "
-        "correct implementation that no law may accuse. A gross fault gets 20 examples per law, any other "
-        "as many as `dynprop check` draws.\n",
+        f"Each fault is a wrong implementation of a recurrence with one defect; {real} of {len(wrong)} are "
+        "named after a bug in somebody's software, the source. `dynprop faults` runs every law on every "
+        "fault and on every control, a correct implementation that no law may accuse. A gross fault gets "
+        "20 examples per law, any other as many as `dynprop check` draws.\n",
         f"{_recorded(data)}**{len(wrong) - len(data['uncaught'])} of {len(wrong)} faults are caught, "
         f"{len(data['accused'])} of {len(right)} controls are accused.**\n",
     ]
@@ -139,7 +140,7 @@ def faults_page(data: Mapping[str, Any]) -> str:
             _table(
                 ("fault", "what it does", "source", "caught by"),
                 (
-                    (_code(_slug(r["name"])), r["summary"], r["source"], _catchers(r))
+                    (_code(_slug(r["name"])), r["summary"], _origin(r["source"]), _catchers(r))
                     for r in wrong
                     if r["kind"] == kind
                 ),
@@ -167,6 +168,11 @@ def faults_page(data: Mapping[str, Any]) -> str:
     text.append("Laws that are the only one to catch some fault:\n")
     text.append(_table(("law", "faults"), ((_code(i), ", ".join(f)) for i, f in alone.items())) + "\n")
     return "\n".join(text)
+
+
+def _origin(source: str) -> str:
+    """Return the software and its bug, without the list that it stands in; nothing where it is ours."""
+    return "" if source == "dynprop" else re.sub(r"^[A-Z]+( section \d+)?: ", "", source)
 
 
 def _catchers(row: Mapping[str, Any]) -> str:
@@ -237,13 +243,15 @@ def _judged_failures(entry: Mapping[str, Any]) -> str:
     if script:
         lines.append(f"Without dynprop: [{script}](../examples/standalone/{script}).")
     lines.append("")
+    # Laws that meet the same error share a line; the dtype in its text is that of the case.
+    found: dict[tuple[str, str], list[str]] = {}
     for result in entry["laws"]:
-        if result["verdict"] not in FAILING:
-            continue
-        found = result["counterexample"] or {}
-        message = found.get("message") or result.get("note", "")
-        likely = f". Likely: {result['hypothesis']}" if result["hypothesis"] else ""
-        lines.append(f"- {_code(result['id'])} **{result['verdict']}**: {_cell(message + likely)}.")
+        if result["verdict"] in FAILING:
+            message = (result["counterexample"] or {}).get("message") or result.get("note", "")
+            likely = f". Likely: {result['hypothesis']}" if result["hypothesis"] else ""
+            text = re.sub(r"torch\.\w+Tensor", "torch.Tensor", message + likely)
+            found.setdefault((result["verdict"], text), []).append(_code(_slug(result["id"])))
+    lines += [f"- {', '.join(laws)} **{verdict}**: {_cell(text)}." for (verdict, text), laws in found.items()]
     return "\n".join(lines) + "\n"
 
 

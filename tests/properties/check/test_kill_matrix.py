@@ -37,6 +37,7 @@ def test_the_fault_is_caught(fault: Fault) -> None:
 @pytest.mark.parametrize("control", all_controls(), ids=lambda c: c.name)
 def test_the_control_is_not_accused(control: Control) -> None:
     subject = subject_of(control)
-    results = [run_law(law, subject, Options(examples=100, patience=0.0)) for law in laws_for(control.kind)]
+    # 100 examples per law, fewer where the law says that its cases cost more (Law.share).
+    results = [run_law(law, subject, Options(patience=0.0)) for law in laws_for(control.kind)]
     assert [(r.law, r.verdict) for r in results if r.failed] == []
     assert sum(r.decided for r in results) > 0

@@ -253,6 +253,20 @@ def test_an_exploding_case_is_undecidable_and_accuses_nobody(law: str, control: 
     assert result.decided == 0
 
 
+@pytest.mark.parametrize("control", ["torch-loop", "torch-tree", "torch-function"])
+@pytest.mark.parametrize("law", ["scan/forward", "scan/gradient-by-lag", "scan/gradient"])
+def test_a_machine_that_flushes_subnormal_numbers_accuses_nobody(law: str, control: str) -> None:
+    subject = subject_of(entries()[f"control/{control}"])
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot flush subnormal numbers")
+    try:
+        result = judged(law, subject)
+    finally:
+        torch.set_flush_denormal(False)
+    assert result.verdict == "pass"
+    assert result.worst_ratio <= 1.0
+
+
 def test_an_exploding_case_that_stays_in_range_is_decided() -> None:
     gates = np.full((1, 2000, 1), 1.2)  # up to 1e158
     case = ScanCase(gates, np.ones_like(gates), None, "float64")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -116,6 +117,28 @@ def test_a_scan_case_survives_json(case: ScanCase) -> None:
             assert before.shape == after.shape
             assert before.tobytes() == after.tobytes()
     assert (again.dtype, again.stratum, again.seed) == (case.dtype, case.stratum, case.seed)
+
+
+@given(scan_cases(min_steps=2), st.data())
+def test_a_part_of_a_case_starts_from_its_state_only_at_the_beginning(
+    case: ScanCase, data: st.DataObject
+) -> None:
+    start = data.draw(st.integers(0, case.steps - 1))
+    part = case.part(start, case.steps)
+    assert part.inputs.tolist() == case.inputs[:, start:].tolist()
+    assert part.gates.shape == part.inputs.shape
+    assert (part.initial is None) == (case.initial is None or start > 0)
+    assert (part.dtype, part.seed) == (case.dtype, case.seed)
+
+
+@given(scan_cases(), st.sampled_from([0, 2]))
+def test_a_row_or_channel_of_a_case_takes_its_state_along(case: ScanCase, axis: int) -> None:
+    last = case.take(np.array([case.gates.shape[axis] - 1]), axis)
+    assert last.gates.shape[axis] == 1
+    assert last.inputs.tolist() == case.inputs.take([-1], axis=axis).tolist()
+    if case.initial is not None:
+        assert last.initial is not None
+        assert last.initial.tolist() == (case.initial[-1:] if axis == 0 else case.initial[:, -1:]).tolist()
 
 
 @pytest.mark.parametrize("name", GATE_CLASSES)
@@ -364,6 +387,17 @@ def test_simpler_layer_cases_are_as_valid_and_not_larger(data: st.DataObject, bu
     for simpler in case.smaller():
         assert valid_layer(simpler, build())
         assert simpler.inputs.size <= case.inputs.size
+
+
+@given(layer_cases(SimpleNamespace(input_size=2, takes_state=True, side_shapes={"dt": ()}, domain=Domain())))
+def test_rows_and_steps_of_a_layer_case_take_everything_along(case: LayerCase) -> None:
+    row = replace(case, lengths=tuple(range(case.batch))).take(slice(0, 1))
+    assert (row.batch, row.lengths) == (1, (0,))
+    assert row.sides["dt"].tolist() == case.sides["dt"][:1].tolist()
+    assert (row.warm_up is None) == (case.warm_up is None)
+    part = case.part(1, None)
+    assert part.steps == case.steps - 1
+    assert part.sides["dt"].tolist() == case.sides["dt"][:, 1:].tolist()
 
 
 @pytest.mark.parametrize(

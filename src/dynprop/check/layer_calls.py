@@ -168,7 +168,7 @@ class RunningLayer:
                 reason.cause, TypeError | ValueError | AttributeError
             )
             if misfit and not kept:
-                raise TargetError(self._call_text(dtype, str(reason))) from reason
+                raise TargetError(" ".join(self._call_text(dtype, str(reason)).split())) from reason
             # It raises on ordinary input: the laws say so, with the input.
             kept, self.returns_state = list(self.domain.dtypes), self.returns_state or not kept
         elif reasons:
@@ -331,7 +331,7 @@ class RunningLayer:
                 return call(natives["x"], state, lengths=rows, **sides)
             if form == "parallel" or (form == "forward" and state is None):
                 return call(natives["x"], **sides)
-            if state is None and "initial_state" in self.forms_by_name and self.returns_state:
+            if state is None and "initial_state" in self.forms_by_name:
                 # A piece that starts a sequence starts from the layer's own initial state.
                 state = self._own_initial(natives["x"], form, dtype)
             return call(natives["x"], state, **sides)

@@ -145,7 +145,9 @@ def agree(
     )
     size = np.abs(reference).max(axis=-1, keepdims=True, initial=0.0)
     decided = (wide < size) | ((wide == 0.0) & (size == 0.0))
-    return replace(found, decided=decided & np.isfinite(wide) & np.isfinite(reference))
+    decided = decided & np.isfinite(wide) & np.isfinite(reference)
+    # NaN where the other side is finite needs no bound: no sound evaluation gives it.
+    return replace(found, decided=decided | (np.isnan(value) != np.isnan(reference)))
 
 
 def beyond(bound: FloatArray, start: int) -> FloatArray:

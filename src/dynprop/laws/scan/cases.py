@@ -177,7 +177,9 @@ def _gates(rng: Rng, shape: Shape, name: str, domain: Domain, dtype: str) -> Flo
     if domain.gates == "constant":
         single = GATE_CLASSES[name](rng, (shape[0], 1, shape[2]))
         return round_to(np.repeat(single, shape[1], axis=1), dtype)
-    return round_to(GATE_CLASSES[name](rng, shape), dtype)
+    found = round_to(GATE_CLASSES[name](rng, shape), dtype)
+    # The smallest gates of a class may round to 0 in half precision, which is outside of (0, 1].
+    return np.maximum(found, 2.0**-14) if domain.gates == "unit" else found
 
 
 def _inputs(rng: Rng, shape: tuple[int, ...], domain: Domain, dtype: str) -> FloatArray:

@@ -131,7 +131,9 @@ def agree(
     repaired: Alternatives = dict,
 ) -> Comparison:
     """Compare two evaluations; a step of a row is decided where its bound is below its largest entry."""
-    wide = bound + np.zeros_like(reference)
+    # NaN where the other side is finite needs no bound: no sound evaluation gives it.
+    lost = np.isnan(value) != np.isnan(reference)
+    wide = np.where(lost, 0.0, bound + np.zeros_like(reference))
     found = compare(
         label,
         value,
@@ -146,8 +148,7 @@ def agree(
     size = np.abs(reference).max(axis=-1, keepdims=True, initial=0.0)
     decided = (wide < size) | ((wide == 0.0) & (size == 0.0))
     decided = decided & np.isfinite(wide) & np.isfinite(reference)
-    # NaN where the other side is finite needs no bound: no sound evaluation gives it.
-    return replace(found, decided=decided | (np.isnan(value) != np.isnan(reference)))
+    return replace(found, decided=decided | lost)
 
 
 def beyond(bound: FloatArray, start: int) -> FloatArray:

@@ -20,7 +20,7 @@ __all__ = ["Explanation", "explain", "name_constant"]
 
 # A repaired value keeps rounding errors of its own; and statements of this module are hypotheses.
 SLACK = 16.0
-NORMWISE = 5e-3
+NORMWISE = 1e-3
 # A hypothesis must take away most of the error to be worth printing.
 CONVINCING = 0.1
 

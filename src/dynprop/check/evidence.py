@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             row = record(control, given.examples, given.seed, given.budget)
             rows.append(row)
             # Written after every control: a long run that is stopped keeps what it has.
-            given.out.write_text(json.dumps(_described(given, rows), indent=1) + "\n")
+            given.out.write_text(json.dumps(_described(given, rows), indent=1, allow_nan=False) + "\n")
             print(
                 f"{row['control']:36} {row['cases']:7} cases {row['decided']:7} decided "
                 f"{row['failed']:3} failed  worst {row['worst_ratio']:.2g}  {row['seconds']:.0f} s",

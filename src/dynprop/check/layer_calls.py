@@ -63,6 +63,7 @@ class RunningLayer:
     returns_state: bool = False
     units: int | None = None
     note: str = ""
+    needs_state: frozenset[str] = frozenset()
     _state_axes: tuple[int | None, ...] = ()
     _complex_state: bool = False
     _parameters: Parameters = field(init=False, repr=False)
@@ -102,6 +103,12 @@ class RunningLayer:
         return self.primary != "parallel" and (names is None or len(names) >= 2)
 
     @property
+    def stepper(self) -> str:
+        """The form whose single steps have Jacobians: the primary, or "step" where that keeps no state."""
+        keeps = self.takes_state and self.returns_state
+        return self.primary if keeps or "step" not in self.forms_by_name else "step"
+
+    @property
     def side_shapes(self) -> dict[str, tuple[int, ...]]:
         """Trailing shapes of further per-step inputs, by name."""
         known = dict(self.declared_sides)
@@ -130,8 +137,10 @@ class RunningLayer:
     @property
     def state_obstacle(self) -> str | None:
         """Why no Jacobian to the state can be taken, or None."""
-        if not (self.takes_state and self.returns_state):
+        if self.stepper != "step" and not (self.takes_state and self.returns_state):
             return "no state is returned and taken back"
+        if not self._state_axes:
+            return "a step returns no state"
         if None in self._state_axes:
             return "a part of the state has no batch axis"
         if self._complex_state:
@@ -174,6 +183,7 @@ class RunningLayer:
         elif reasons:
             self.note = "; ".join(f"{d} is not offered ({e})" for d, e in reasons)
         self.domain = replace(self.domain, dtypes=tuple(kept))
+        self._probe_steps(kept[0])
 
     def _call_text(self, dtype: str, what: str) -> str:
         shape = [2, 2, self.input_size]
@@ -205,6 +215,32 @@ class RunningLayer:
         self._complex_state = any(dtype_name(v).startswith("complex") for v in found[0])
         if found[0] and found[0][0].ndim:
             self.units = int(found[0][0].shape[-1])
+
+    def _probe_steps(self, dtype: str) -> None:
+        """Find out which forms take no None for a state, and the axes of a state that only steps keep."""
+        found = []
+        for form in [f for f in ("chunk", "step") if f in self.forms_by_name and f != self.primary]:
+            for batch in (2, 3):
+                x = np.ones((batch, self.input_size) if form == "step" else (batch, 2, self.input_size))
+                sides = {n: np.ones((*x.shape[:-1], *s)) for n, s in self.side_shapes.items()}
+                try:
+                    _, state = self._split(self._raw(form, self._natives(x, sides, dtype), None, dtype), form)
+                except TargetMismatchError:
+                    break  # the laws say so, with the input
+                except TargetRaisedError as error:
+                    if not self.returns_state:
+                        why = " ".join(str(error).split())
+                        raise TargetError(
+                            f"{form} called without a state raised {why}, and nothing offers one: give "
+                            "initial_state=, or a whole call that returns a state"
+                        ) from error
+                    self.needs_state |= {form}
+                    break
+                if form == self.stepper:
+                    found.append([leaf for leaf in flatten(state, self.framework)[0] if is_array(leaf)])
+        if len(found) == 2 and not self._state_axes:
+            self._state_axes = tuple(self._axis(a, b) for a, b in zip(*found, strict=True))
+            self._complex_state = any(dtype_name(v).startswith("complex") for v in found[0])
 
     def _axis(self, two: Any, three: Any) -> int | None:
         if self.state_batch_axis is not None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
 from dynprop.arrays import FloatArray, NumericArray, dtype_name, is_array, to_numpy
+from dynprop.check.calls import TargetMismatchError
 from dynprop.check.layer_calls import RunningLayer
 from dynprop.check.trees import flatten
 from dynprop.laws.states import State
@@ -17,6 +19,10 @@ __all__ = ["JudgedLayer"]
 
 class JudgedLayer(RunningLayer):
     """A running layer with everything that the laws ask for."""
+
+    def nudged(self, seed: int) -> AbstractContextManager[None]:
+        """Move every parameter of its module by one unit in the last place inside the block."""
+        return self._parameters.nudged(seed)
 
     def changed_arguments(
         self,
@@ -74,20 +80,45 @@ class JudgedLayer(RunningLayer):
         dtype: str,
         sides: Mapping[str, FloatArray],
         weights: FloatArray,
+        form: str,
+        size: int,
     ) -> tuple[FloatArray, tuple[NumericArray, ...]]:
-        """Return d(weights . outputs) to the inputs and to the leaves of the state."""
+        """Return d(weights . outputs) to the inputs and to the leaves of the state.
+
+        The form runs on ``size`` steps per call, each call resumed from the state of the one before, and
+        one backward pass goes through all of them.
+        """
         arrays = self._natives(inputs, sides, dtype)
-        arrays["weights"] = self._natives(weights, {}, dtype)["x"]
+        steps = range(0, inputs.shape[1], size)
+        shapes = {t: weights[:, t : t + size].shape for t in steps}
+        for t in steps:
+            arrays[f"weights {t}"] = self.library.array(weights[:, t : t + size].reshape(-1), dtype)
         leaves = self._add_leaves(arrays, state)
 
         def loss(given: Mapping[str, Any]) -> Any:
-            y, _ = self._differentiable_call(given, state, sides, leaves, dtype)
-            return (y.reshape(given["weights"].shape) * given["weights"]).sum()
+            tree = self._tree(given, state, leaves)
+            total: Any = 0.0
+            for t in steps:
+                natives = self._piece(given, ("x", *sides), form, slice(t, t + size))
+                y, tree = self._split(self._raw(form, natives, tree, dtype), form)
+                y = y if form == "step" else self._canonical(y)
+                if y.shape[: 1 if form == "step" else 2] != shapes[t][: 1 if form == "step" else 2]:
+                    raise TargetMismatchError(f"{form} returned y of shape {tuple(y.shape)}")
+                total = total + (y.reshape(-1) * given[f"weights {t}"]).sum()
+            return total
 
         with self.library.setting(dtype):
             found = self.library.gradients(loss, arrays, ["x", *leaves])
         to_inputs = np.moveaxis(found["x"], (self.batch_axis, self.time_axis), (0, 1))
         return np.asarray(to_inputs, dtype=np.float64), tuple(found[n] for n in leaves)
+
+    def _piece(
+        self, given: Mapping[str, Any], names: tuple[str, ...], form: str, steps: slice
+    ) -> dict[str, Any]:
+        """Cut some of the steps out of native arrays; a step has no time axis."""
+        before = (slice(None),) * self.time_axis
+        index = (*before, steps.start if form == "step" else steps)
+        return {name: given[name][index] for name in names}
 
     def step_jacobians(
         self, inputs: FloatArray, state: State, sides: Mapping[str, FloatArray], outputs: bool
@@ -111,37 +142,58 @@ class JudgedLayer(RunningLayer):
             state.batch_axes,
             state.spec,
         )
-        axes_of = [state.batch_axes[i] for i in state.floating]
-        arrays = self._natives(inputs[:, None], one, dtype)
-        leaves = self._add_leaves(arrays, doubled)
-        count = len(inputs)
+        count, widths = len(inputs), self._widths(inputs, doubled, one, outputs)
+        width = sum(widths)
+        # One backward pass for all entries: the rows again and again, each copy for its own entry.
+        copies = np.tile(np.arange(count), width)
+        again = doubled.rows(copies)
+        arrays = self._natives(inputs[copies][:, None], {n: v[copies] for n, v in one.items()}, dtype)
+        leaves = self._add_leaves(arrays, again)
+        chosen = np.repeat(np.eye(width), count, axis=0)
+        for i, part in enumerate(np.split(chosen, np.cumsum(widths)[:-1], axis=1)):
+            arrays[f"chosen {i}"] = self.library.array(part, dtype)
 
-        def flat(given: Mapping[str, Any]) -> list[Any]:
-            y, after = self._differentiable_call(given, doubled, one, leaves, dtype)
-            if outputs:
-                return [self._canonical(y).reshape(count, -1)]
-            kept = [v for v in flatten(after, self.framework)[0] if is_array(v)]
-            kept = [kept[i] for i in state.floating]
-            return [self._rows_first(v, a).reshape(count, -1) for v, a in zip(kept, axes_of, strict=True)]
+        def entries(given: Mapping[str, Any]) -> Any:
+            parts = self._one_step(given, again, sides, leaves, outputs)
+            return sum((part * given[f"chosen {i}"]).sum() for i, part in enumerate(parts))
 
         with self.library.setting(dtype):
-            widths = [v.shape[1] for v in flat(arrays)]
-            to_state, to_input = [], []
-            for part, width in enumerate(widths):
-                for i in range(width):
+            found = self.library.gradients(entries, arrays, ["x", *leaves])
+        axes = [state.batch_axes[i] or 0 for i in state.floating]
+        rows = [
+            np.moveaxis(found[n], a, 0).reshape(len(copies), -1) for n, a in zip(leaves, axes, strict=True)
+        ]
+        to_state = np.concatenate(rows, axis=1).reshape(width, count, -1)
+        x = np.moveaxis(found["x"], (self.batch_axis, self.time_axis), (0, 1)).reshape(width, count, -1)
+        return to_state.swapaxes(0, 1), x.swapaxes(0, 1)
 
-                    def entry(given: Mapping[str, Any], part: int = part, i: int = i) -> Any:
-                        return flat(given)[part][:, i].sum()
+    def _one_step(
+        self,
+        given: Mapping[str, Any],
+        state: State,
+        sides: Mapping[str, Any],
+        leaves: list[str],
+        outputs: bool,
+    ) -> list[Any]:
+        """Return the output of one float64 step, or the leaves of its next state, flattened for every row."""
+        natives = self._piece(given, ("x", *sides), self.stepper, slice(0, 1))
+        tree = self._tree(given, state, leaves)
+        y, after = self._split(self._raw(self.stepper, natives, tree, "float64"), self.stepper)
+        rows = state.leaves[state.floating[0]].shape[state.batch_axes[state.floating[0]] or 0]
+        if outputs:
+            return [(y if self.stepper == "step" else self._canonical(y)).reshape(rows, -1)]
+        kept = [v for v in flatten(after, self.framework)[0] if is_array(v)]
+        return [self._rows_first(kept[i], state.batch_axes[i]).reshape(rows, -1) for i in state.floating]
 
-                    found = self.library.gradients(entry, arrays, ["x", *leaves])
-                    rows = [
-                        np.moveaxis(found[n], axis or 0, 0).reshape(count, -1)
-                        for n, axis in zip(leaves, axes_of, strict=True)
-                    ]
-                    to_state.append(np.concatenate(rows, axis=1))
-                    x = np.moveaxis(found["x"], (self.batch_axis, self.time_axis), (0, 1))
-                    to_input.append(x.reshape(count, -1))
-        return np.stack(to_state, axis=1), np.stack(to_input, axis=1)
+    def _widths(
+        self, inputs: FloatArray, state: State, sides: Mapping[str, FloatArray], outputs: bool
+    ) -> list[int]:
+        """Return how many numbers each part of what one step gives has for a row."""
+        arrays = self._natives(inputs[:1, None], {n: v[:1] for n, v in sides.items()}, "float64")
+        first = state.rows(slice(0, 1))
+        leaves = self._add_leaves(arrays, first)
+        with self.library.setting("float64"):
+            return [int(part.shape[1]) for part in self._one_step(arrays, first, sides, leaves, outputs)]
 
     def _rows_first(self, leaf: Any, axis: int | None) -> Any:
         order = [axis or 0] + [i for i in range(leaf.ndim) if i != (axis or 0)]
@@ -158,20 +210,12 @@ class JudgedLayer(RunningLayer):
                 arrays[names[-1]] = self._leaf(values, dtype)
         return names
 
-    def _differentiable_call(
-        self,
-        given: Mapping[str, Any],
-        state: State | None,
-        sides: Mapping[str, FloatArray],
-        leaves: list[str],
-        dtype: str,
-    ) -> tuple[Any, Any]:
-        tree = None
-        if state is not None:
-            made = [
-                given[f"leaf {i}"] if f"leaf {i}" in leaves else self._leaf(values, kind)
-                for i, (values, kind) in enumerate(zip(state.leaves, state.dtypes, strict=True))
-            ]
-            tree = self.native_state(state, made)
-        natives = {n: given[n] for n in ("x", *sides)}
-        return self._split(self._raw(self.primary, natives, tree, dtype), self.primary)
+    def _tree(self, given: Mapping[str, Any], state: State | None, leaves: list[str]) -> Any:
+        """Return a native state whose floating leaves are among the named arrays."""
+        if state is None:
+            return None
+        made = [
+            given[f"leaf {i}"] if f"leaf {i}" in leaves else self._leaf(values, kind)
+            for i, (values, kind) in enumerate(zip(state.leaves, state.dtypes, strict=True))
+        ]
+        return self.native_state(state, made)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 import hypothesis
 import numpy as np
@@ -133,10 +134,10 @@ def _draw_independent(
     law: Law, subject: Any, options: Options, run: Callable[[Case], None], deadline: float
 ) -> int:
     """Draw i.i.d. cases, for statements of probability that Hypothesis cannot support."""
+    name = crc32(law.id.encode())
     for i in range(options.iid):
         if time.monotonic() > deadline + options.budget * options.iid / 100:
             return options.iid - i
-        name = sum(law.id.encode())
         source = RandomSource(np.random.SeedSequence([options.seed, name, i]))
         run(law.draw(source, subject.domain, subject))
     return 0

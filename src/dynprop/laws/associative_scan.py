@@ -183,7 +183,7 @@ def _flat(elements: Elements) -> np.ndarray[tuple[int, ...], np.dtype[np.float64
     "associative-scan/order",
     claim="C1",
     statement=f"{BLOCK}, exactly, for operations that do not commute",
-    source="huggingface/accelerate#348; triton-lang/triton#4362; pytorch/pytorch#137943",
+    source="AccelerateHS/accelerate#348; triton-lang/triton#4362; pytorch/pytorch#137943",
     draw=draw,
     script="# fold the elements one by one with the same combine and compare",
 )

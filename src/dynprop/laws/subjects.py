@@ -8,6 +8,7 @@ back, and wrap whatever the subject raises. A program handed to ``gradients`` us
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from dynprop.arrays import FloatArray, NumericArray
@@ -131,6 +132,16 @@ class LayerSubject(Protocol):
         ...
 
     @property
+    def stepper(self) -> str:
+        """The form whose single steps have Jacobians: the primary, or "step" where that keeps no state."""
+        ...
+
+    @property
+    def needs_state(self) -> frozenset[str]:
+        """Forms that take no None in place of a state."""
+        ...
+
+    @property
     def takes_state(self) -> bool:
         """Whether a state can be given to the whole call."""
         ...
@@ -176,6 +187,10 @@ class LayerSubject(Protocol):
         """Return the object's own initial state, or None if it offers none."""
         ...
 
+    def nudged(self, seed: int) -> AbstractContextManager[None]:
+        """Move every parameter that is known by one unit in the last place inside the block."""
+        ...
+
     def changed_arguments(
         self, form: str, inputs: FloatArray, state: State | None, dtype: str, sides: Mapping[str, FloatArray]
     ) -> str | None:
@@ -203,8 +218,14 @@ class LayerSubject(Protocol):
         dtype: str,
         sides: Mapping[str, FloatArray],
         weights: FloatArray,
+        form: str,
+        size: int,
     ) -> tuple[FloatArray, tuple[NumericArray, ...]]:
-        """Return d(weights . outputs) to the inputs and to the leaves of the state."""
+        """Return d(weights . outputs) to the inputs and to the leaves of the state.
+
+        The form runs on ``size`` steps per call, each call resumed from the state of the one before, and
+        one backward pass goes through all of them.
+        """
         ...
 
     def step_jacobians(

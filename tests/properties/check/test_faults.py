@@ -81,8 +81,8 @@ def test_a_control_says_what_it_is(control: Control) -> None:
 def test_many_faults_are_named_after_a_real_bug() -> None:
     real = [fault for fault in FAULTS if fault.source != "dynprop"]
     assert len(real) >= 15
-    # A pull request or issue, a row of the list of defects, or the place where it is told.
-    pattern = r".+/.+#\d+|REALDEFECTS: .+|DESIGN .+|[\w-]+/[\w-]+"
+    # A pull request or issue, a package with its version, or a repository.
+    pattern = r".+/.+#\d+|[\w-]+ \d+\.\d+\.\d+(: .+)?|a released layer: .+|[\w-]+/[\w-]+"
     assert [fault.source for fault in real if not re.fullmatch(pattern, fault.source)] == []
 
 

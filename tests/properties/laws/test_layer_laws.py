@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dynprop.check.faults.layer_bases import Elman, over_time, stacked
+from dynprop.check.faults.layer_bases import Elman
 from dynprop.check.faults.registry import Control, Fault, all_controls, all_faults
 from dynprop.check.layer import Layer
 from dynprop.check.outcome import LawResult
@@ -31,74 +31,11 @@ def entries() -> dict[str, Fault | Control]:
     return {entry.name: entry for entry in chosen}
 
 
-# Local layers
-
-
-class DetachesInLongCalls(Elman):
-    """Passes no gradient to the state that it is given, except where there is one step only."""
-
-    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        begin = self.begin(x, state)
-        return over_time(self, x, begin.detach() if len(x) > 1 else begin)
-
-
-class TimeSpans(Elman):
-    """h decays over the time dt of its own row and step: dt is a side input."""
-
-    def spans(self, dt: Tensor) -> Tensor:
-        return dt
-
-    def forward(
-        self, x: Tensor, state: Tensor | None = None, dt: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        h, outputs = self.begin(x, state), []
-        dt = torch.ones_like(x[..., 0]) if dt is None else dt
-        for x_t, dt_t in zip(x, self.spans(dt), strict=True):
-            h = self.cell(x_t, torch.exp(-dt_t)[:, None] * h)
-            outputs.append(h)
-        return stacked(outputs, x, self.hidden_size), h
-
-
-class SpansOfTheNextStep(TimeSpans):
-    """Takes every span one step early."""
-
-    def spans(self, dt: Tensor) -> Tensor:
-        return torch.cat([dt[1:], dt[-1:]])
-
-
-class SpansOfTheFirstRow(TimeSpans):
-    """Uses the spans of row 0 for all rows."""
-
-    def spans(self, dt: Tensor) -> Tensor:
-        return dt[:, :1].expand_as(dt)
-
-
-def with_spans(build: type[TimeSpans]) -> Layer:
-    torch.manual_seed(0)
-    module = build()
-
-    def forward(x: Tensor, state: Tensor | None = None, dt: Tensor | None = None) -> Any:
-        return module(x, state, dt)
-
-    return Layer(module, forward=forward, name=build.__name__, side={"dt": ()})
-
-
-LOCAL: dict[str, Any] = {
-    "detaches-in-long-calls": DetachesInLongCalls,
-    "spans-of-the-next-step": lambda: with_spans(SpansOfTheNextStep),
-    "spans-of-the-first-row": lambda: with_spans(SpansOfTheFirstRow),
-    "time-spans": lambda: with_spans(TimeSpans),
-}
-
-
 def subject(name: str, **options: Any) -> Any:
-    """Return a fault of the catalogue, a control, or a layer of this file, ready to be judged."""
-    if name in LOCAL:
-        target = LOCAL[name]
-    else:
-        entry = entries()[name if name.startswith("control/") else f"layer/{name}"]
-        target = entry.build()
-        options = {"max_length": LONGER.get(name, SHORT["max_length"]), **entry.domain, **options}
+    """Return a fault of the catalogue, or a control, ready to be judged."""
+    entry = entries()[name if name.startswith("control/") else f"layer/{name}"]
+    target = entry.build()
+    options = {"max_length": LONGER.get(name, SHORT["max_length"]), **entry.domain, **options}
     layer = Layer.of(target, **{**SHORT, **options})
     layer.preflight()
     return layer
@@ -162,7 +99,7 @@ def test_every_law_has_a_fault_here() -> None:
 
 
 # Between them these layers have every form; a law that none of them can be asked would go untested.
-SOUND = ("control/torch-gru", "control/diagonal-forms", "control/padded-rows", "time-spans")
+SOUND = ("control/torch-gru", "control/diagonal-forms", "control/padded-rows", "control/time-spans")
 
 
 @pytest.mark.parametrize("law", LAWS)

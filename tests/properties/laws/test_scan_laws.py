@@ -54,18 +54,9 @@ def saturating(gates: NumericArray, inputs: NumericArray, initial: NumericArray 
     return np.clip(controls.numpy_loop(gates, inputs, initial), -1.5, 1.5)
 
 
-def thread_dependent(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
-    """Loses the last step where it has several threads to share the steps among."""
-    states = controls.torch_loop(gates, inputs, initial)
-    if torch.get_num_threads() > 1:
-        states = torch.cat([states[:, :-1], inputs[:, -1:]], 1)
-    return states
-
-
 def planted(name: str) -> Any:
     """Return the subject of a fault of the catalogue, or of one of this file."""
-    local = {"saturating": lambda: numpy_scan(saturating), "thread-dependent": lambda: Scan(thread_dependent)}
-    return local[name]() if name in local else subject_of(entries()[f"scan/{name}"])
+    return numpy_scan(saturating) if name == "saturating" else subject_of(entries()[f"scan/{name}"])
 
 
 CAUGHT = [

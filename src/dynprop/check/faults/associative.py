@@ -159,3 +159,20 @@ def elements_overwritten(combine: Combine, elements: Elements) -> Elements:
         for part, value in zip(elements, combine(previous, current), strict=True):
             part[t : t + 1] = value
     return tuple(part.copy() for part in elements)
+
+
+# Between calls
+
+
+@scan.fault("associative-scan/changes-from-call-to-call", gross=False, fresh=True)
+class ChangesFromCallToCall:
+    """Keeps a count of its calls, and runs from the other end at every fifth."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, combine: Combine, elements: Elements) -> Elements:
+        """Run the scan."""
+        self.calls += 1
+        reverse = self.calls % 5 == 0
+        return tree(combine, take(elements, slice(None, None, -1)) if reverse else elements)

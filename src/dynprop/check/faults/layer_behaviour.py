@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dynprop.check.faults.layer_bases import Diagonal, Elman, Gru, stacked
+from dynprop.check.faults.layer_bases import Diagonal, Elman, Gru, over_time, stacked
 from dynprop.check.faults.registry import Catalogue
 
 layer = Catalogue("layer", "torch")
@@ -16,7 +16,7 @@ CATALOGUES = (layer,)
 # Gradients: the outputs are right
 
 
-@layer.fault("layer/log-space-gradient", source="REALDEFECTS: minGRU-pytorch 0.2.1", gross=False)
+@layer.fault("layer/log-space-gradient", source="minGRU-pytorch 0.2.1", gross=False)
 class LogSpaceGradient(nn.Module):
     """A minGRU run through logarithms: its long-term gradient is noise, its outputs are right."""
 
@@ -49,6 +49,16 @@ class LogSpaceGradient(nn.Module):
         return following, following
 
 
+@layer.fault("layer/detaches-in-long-calls")
+class DetachesInLongCalls(Elman):
+    """Passes no gradient to the state that it is given, except where there is one step only."""
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Run over the sequence."""
+        begin = self.begin(x, state)
+        return over_time(self, x, begin.detach() if len(x) > 1 else begin)
+
+
 @layer.fault("layer/truncated-every-16", gross=False)
 class TruncatedEvery16(Elman):
     """Cuts the gradient at every multiple of 16 steps without saying so."""
@@ -74,7 +84,7 @@ class InitialStateDetached(Elman):
         return super().begin(x, state).detach()
 
 
-@layer.fault("layer/initial-gradient-garbage", source="DESIGN section 1: gradcheck accepts it")
+@layer.fault("layer/initial-gradient-garbage", source="torch 2.13.0: gradcheck accepts it")
 class InitialGradientGarbage(Elman):
     """Multiplies the gradient to the state that it is given by -1000."""
 

@@ -15,7 +15,7 @@ CATALOGUES = (layer,)
 # Chunk and parallel
 
 
-@layer.fault("layer/chunk-state-scaled", source="REALDEFECTS: xlstm 2.0.6")
+@layer.fault("layer/chunk-state-scaled", source="xlstm 2.0.6")
 class ChunkStateScaled(Diagonal):
     """Keeps the state of its chunk form larger by the square root of the width."""
 
@@ -143,7 +143,7 @@ class Padded(Elman):
         return y * real[..., None], self.last(y, begin, lengths)
 
 
-@layer.fault("layer/empty-row-returns-padded-state", source="REALDEFECTS: flax 0.12.8", gross=False)
+@layer.fault("layer/empty-row-returns-padded-state", source="flax 0.12.8", gross=False)
 class EmptyRowReturnsPaddedState(Padded):
     """Returns the state after all padded steps for a row of length 0."""
 

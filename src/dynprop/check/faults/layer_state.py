@@ -12,7 +12,7 @@ layer = Catalogue("layer", "torch")
 CATALOGUES = (layer,)
 
 
-@layer.fault("layer/own-state-not-accepted", source="REALDEFECTS: xlstm 2.0.6")
+@layer.fault("layer/own-state-not-accepted", source="xlstm 2.0.6")
 class OwnStateNotAccepted(Elman):
     """Returns its state with one axis more than it accepts."""
 
@@ -28,7 +28,7 @@ class OwnStateNotAccepted(Elman):
         return y, last[None]
 
 
-@layer.fault("layer/state-for-row-zero", source="REALDEFECTS: LRU-pytorch 0.1.3")
+@layer.fault("layer/state-for-row-zero", source="LRU-pytorch 0.1.3")
 class StateForRowZero(Elman):
     """Gives the state to the first row of the batch and resets the others."""
 
@@ -59,7 +59,7 @@ class SquareStateTransposed(Elman):
         return super().begin(x, state)
 
 
-@layer.fault("layer/activation-twice-on-resume", source="DESIGN section 1: a real defect")
+@layer.fault("layer/activation-twice-on-resume", source="a released layer: tanh of a tanh state")
 class ActivationTwiceOnResume(Elman):
     """Applies tanh again to a state that it is given, as if that were a pre-activation."""
 

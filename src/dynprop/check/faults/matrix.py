@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from dynprop.check.faults.registry import Control, Fault, all_controls, all_faults
+from dynprop.check.report import library_versions
 from dynprop.check.runner import Options, run_law
 from dynprop.laws.registry import laws_for
 
@@ -50,9 +52,15 @@ class Row:
 
 @dataclass(frozen=True)
 class KillMatrix:
-    """Every fault and control with the verdicts of the laws of its kind."""
+    """Every fault and control with the verdicts of the laws of its kind.
+
+    Attributes:
+        rows: one for each fault and control.
+        seed: what seeded the cases.
+    """
 
     rows: tuple[Row, ...]
+    seed: int = 0
 
     @property
     def uncaught(self) -> tuple[str, ...]:
@@ -74,6 +82,9 @@ class KillMatrix:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {
+            "date": date.today().isoformat(),
+            "seed": self.seed,
+            "versions": library_versions("torch"),
             "uncaught": list(self.uncaught),
             "accused": list(self.accused),
             "idle": list(self.idle),
@@ -144,4 +155,4 @@ def kill_matrix(
         listen(entry.name, done, len(chosen))
         count = GROSS_EXAMPLES if examples is None and getattr(entry, "gross", False) else examples
         rows.append(judge(entry, Options(examples=count, seed=seed, patience=0.0)))
-    return KillMatrix(tuple(rows))
+    return KillMatrix(tuple(rows), seed)

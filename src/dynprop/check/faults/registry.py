@@ -25,8 +25,9 @@ FAULT_MODULES = (
     "layer_state",
     "layer_forms",
     "layer_behaviour",
+    "layer_sides",
 )
-CONTROL_MODULES = ("controls", "control_layers")
+CONTROL_MODULES = ("controls", "control_layers", "layer_sides")
 
 Target = TypeVar("Target", bound=Callable[..., object])
 

@@ -158,7 +158,7 @@ def padding_erases_initial(gates: Array, inputs: Array, initial: Array | None) -
 
 @scan.fault(
     "scan/raises-below-length-two",
-    source="REALDEFECTS: accelerated-scan 0.3.1",
+    source="accelerated-scan 0.3.1",
     gross=False,
 )
 def raises_below_length_two(gates: Array, inputs: Array, initial: Array | None) -> Array:
@@ -171,7 +171,7 @@ def raises_below_length_two(gates: Array, inputs: Array, initial: Array | None) 
 # Arithmetic
 
 
-@scan.fault("scan/cumprod-division", source="REALDEFECTS: snntorch 1.0.0")
+@scan.fault("scan/cumprod-division", source="snntorch 1.0.0")
 def cumprod_division(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Divides by the running product of gates plus 1e-8: writes fade to zero once it is small."""
     decay = np.cumprod(gates, axis=1)

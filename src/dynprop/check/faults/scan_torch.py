@@ -27,7 +27,7 @@ def loop(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     return torch.stack(states, 1) if states else inputs.clone()
 
 
-@scan.fault("scan/initial-for-row-zero", source="REALDEFECTS: LRU-pytorch 0.1.3")
+@scan.fault("scan/initial-for-row-zero", source="LRU-pytorch 0.1.3")
 def initial_for_row_zero(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """Gives the initial state to the first row of the batch only."""
     if initial is None:
@@ -36,7 +36,7 @@ def initial_for_row_zero(gates: Tensor, inputs: Tensor, initial: Tensor | None) 
     return torch.cat(rows)
 
 
-@scan.fault("scan/raises-at-length-zero", source="REALDEFECTS: assoc-scan 0.0.6", gross=False)
+@scan.fault("scan/raises-at-length-zero", source="assoc-scan 0.0.6", gross=False)
 def raises_at_length_zero(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """Raises RuntimeError at length 0, from deep inside."""
     carry = start(inputs, initial)
@@ -111,7 +111,16 @@ def bfloat16_inside(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Te
 # Side effects
 
 
-@scan.fault("scan/caller-transposed", source="REALDEFECTS: xlstm 2.0.6", gross=False)
+@scan.fault("scan/thread-dependent")
+def thread_dependent(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
+    """Loses the last step where it has several threads to share the steps among."""
+    states = loop(gates, inputs, initial)
+    if torch.get_num_threads() > 1:
+        states = torch.cat([states[:, :-1], inputs[:, -1:]], 1)
+    return states
+
+
+@scan.fault("scan/caller-transposed", source="xlstm 2.0.6", gross=False)
 def caller_transposed(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """Leaves the caller's inputs transposed: values right, shape and strides changed."""
     states = loop(gates, inputs.clone(), initial)

@@ -261,8 +261,8 @@ def causality(subject: LayerSubject, case: LayerCase) -> Evidence:
     pairs = []
     for form in sorted(subject.forms & {"forward", "chunk", "parallel"}):
         start = None if form == "parallel" else state
-        whole = subject.call(form, case.inputs, start, case.dtype, case.sides)[0]
-        other = subject.call(form, changed, start, case.dtype, case.sides)[0]
+        whole = steps_of(subject, form, case, start, case.steps)[0]
+        other = steps_of(subject, form, replace(case, inputs=changed), start, case.steps)[0]
         bound = sensitivity(subject, case, state, whole)[:, :p]
         label = f"outputs of {form} with another future"
         found = agree(label, other[:, :p], whole[:, :p], bound, case.dtype)

@@ -110,6 +110,8 @@ def inputs_unchanged(subject: LayerSubject, case: LayerCase) -> Evidence:
             given = steps_of(subject, "step", case.part(0, 1), None)[1]
         if form == "parallel":
             given = None
+        elif given is None and form in subject.needs_state:
+            given = steps_of(subject, subject.primary, case.part(0, 1), None)[1]
         changed = subject.changed_arguments(form, inputs, given, case.dtype, sides)
         if changed is not None:
             return Evidence(failure=changed, detail={"form": form})

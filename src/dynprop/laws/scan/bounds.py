@@ -105,7 +105,9 @@ def _log_extent(inputs: FloatArray) -> FloatArray:
 def _log_error(format_: Format, steps: FloatArray, logs: FloatArray) -> FloatArray:
     """Relative error of exp of a sum of logarithms, each partial sum rounded once."""
     with np.errstate(all="ignore"):
-        return np.expm1(np.minimum((steps + 8.0) * format_.unit * (logs + 1.0), 700.0))
+        error = np.expm1((steps + 8.0) * format_.unit * (logs + 1.0))
+        # A gate of zero has no logarithm: nothing bounds what an evaluation through it gives.
+        return np.asarray(np.nan_to_num(error, nan=np.inf, posinf=np.inf))
 
 
 def _underflow(format_: Format, steps: FloatArray, peak: FloatArray, size: FloatArray) -> FloatArray:

@@ -15,6 +15,7 @@ import numpy as np
 from dynprop.arrays import FloatArray, NumericArray, round_to
 from dynprop.laws.domain import Domain
 from dynprop.laws.draw import Source, length
+from dynprop.laws.rounding import FORMATS
 
 __all__ = ["GATE_CLASSES", "ScanCase", "gate_classes", "long_case", "scan_case", "sized_case"]
 
@@ -55,7 +56,7 @@ def gate_classes(domain: Domain) -> tuple[str, ...]:
     return _IN_SIGNED if domain.gates == "signed" else tuple(GATE_CLASSES)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScanCase:
     """One input of a scan; every number is exactly representable in the dtype.
 
@@ -179,7 +180,7 @@ def _gates(rng: Rng, shape: Shape, name: str, domain: Domain, dtype: str) -> Flo
         return round_to(np.repeat(single, shape[1], axis=1), dtype)
     found = round_to(GATE_CLASSES[name](rng, shape), dtype)
     # The smallest gates of a class may round to 0 in half precision, which is outside of (0, 1].
-    return np.maximum(found, 2.0**-14) if domain.gates == "unit" else found
+    return np.maximum(found, FORMATS[dtype].tiny) if domain.gates == "unit" else found
 
 
 def _inputs(rng: Rng, shape: tuple[int, ...], domain: Domain, dtype: str) -> FloatArray:
@@ -239,7 +240,7 @@ def long_case(dtype: str, domain: Domain, steps: int = 2048) -> ScanCase:
     rng = np.random.default_rng([2048, 11])
     shape = (1, steps, 2)
     if domain.gates == "constant":
-        gates = np.full(shape, round_to(np.array(1.0 - 2.0**-9), dtype))
+        gates = np.full(shape, round_to(np.array(1.0 - 2.0**-8), dtype))
     elif domain.gates in ("unit", "signed"):
         gates = 1.0 - rng.uniform(0.0, 2.0**-7, shape)
     else:

@@ -110,7 +110,7 @@ def _multiplies(subject: ScanSubject) -> str | None:
     "scan/exact-on-integers",
     claim="C1",
     statement="with gates 0, 1 and -1 and small whole inputs nothing is rounded: the states are exact",
-    source="integer certificate; huggingface/accelerate#348 (order errors that tolerances hid)",
+    source="integer certificate; AccelerateHS/accelerate#348 (order errors that tolerances hid)",
     draw=_whole_numbers,
     applies=_multiplies,
     script=FORWARD_SCRIPT,

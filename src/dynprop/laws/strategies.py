@@ -7,7 +7,8 @@ defaults, and impossible ones are refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,11 +16,14 @@ from hypothesis import strategies as st
 
 from dynprop.arrays import FloatArray
 from dynprop.errors import ArgumentError
+from dynprop.laws.associative_scan import AssociativeCase
+from dynprop.laws.associative_scan import draw as draw_associative
 from dynprop.laws.domain import Domain
 from dynprop.laws.draw import Source
+from dynprop.laws.layer.cases import LayerCase, layer_case
 from dynprop.laws.scan.cases import GATE_CLASSES, ScanCase, gate_classes, scan_case
 
-__all__ = ["cases", "gates", "scan_cases"]
+__all__ = ["associative_cases", "cases", "gates", "layer_cases", "scan_cases"]
 
 T = TypeVar("T")
 
@@ -76,6 +80,83 @@ def scan_cases(
         return scan_case(source, within, subject, shortest=min_steps, usual=usual)
 
     return cases(generate, domain)
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """What a layer's cases need to know of the layer."""
+
+    domain: Domain
+    input_size: int
+    side_shapes: Mapping[str, tuple[int, ...]]
+    takes_state: bool
+
+
+def layer_cases(
+    *,
+    domain: Domain | None = None,
+    input_size: int = 3,
+    min_steps: int = 1,
+    max_steps: int = 40,
+    max_batch: int = 3,
+    state: bool | None = None,
+    side: Mapping[str, tuple[int, ...]] | None = None,
+) -> st.SearchStrategy[LayerCase]:
+    """Cases of a recurrent layer: inputs, side inputs, and the warm-up that leads to a given state.
+
+    Args:
+        domain: what the target promises; default everything in float64 and float32.
+        input_size: number of features of an input.
+        min_steps, max_steps: smallest and largest number of steps; most cases have few.
+        max_batch: largest number of rows.
+        state: whether a state is given; None draws it.
+        side: trailing shapes of further per-step inputs, by name.
+
+    Raises:
+        ArgumentError: a size below 1, or more steps at least than at most.
+    """
+    domain = Domain() if domain is None else domain
+    for name, size in (("input_size", input_size), ("min_steps", min_steps), ("max_batch", max_batch)):
+        if size < 1:
+            raise ArgumentError(name, str(size), "a whole number of at least 1")
+    longest = min(max_steps, domain.max_length)
+    if longest < min_steps:
+        raise ArgumentError("max_steps", str(longest), f"at least min_steps, {min_steps}")
+    sizes = _Sizes(domain, input_size, dict(side or {}), state is not False)
+
+    def generate(source: Source, within: Domain, subject: Any) -> LayerCase:
+        usual = min(max(10, min_steps), longest)
+        return layer_case(
+            source,
+            within,
+            subject,
+            shortest=min_steps,
+            usual=usual,
+            longest=longest,
+            batches=(1, max_batch),
+            state=state,
+        )
+
+    return cases(generate, domain, sizes)
+
+
+def associative_cases(*, domain: Domain | None = None) -> st.SearchStrategy[AssociativeCase]:
+    """Cases of a scan over any associative operation, most of them not commutative.
+
+    Args:
+        domain: its dtypes and max_length; whole numbers are drawn whatever the dtypes.
+    """
+    domain = Domain() if domain is None else domain
+    return cases(draw_associative, domain, _Whole(domain))
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A target that takes whole numbers."""
+
+    domain: Domain
+    whole_numbers: bool = True
+    compiles: bool = False
 
 
 def gates(

@@ -34,7 +34,7 @@ from dynprop.laws.scan.cases import (
     scan_case,
     sized_case,
 )
-from dynprop.laws.strategies import cases, gates, scan_cases
+from dynprop.laws.strategies import associative_cases, cases, gates, layer_cases, scan_cases
 
 T = TypeVar("T")
 DTYPES = ("float64", "float32", "bfloat16")
@@ -351,7 +351,7 @@ def positive_gru() -> Any:
     return subject
 
 
-def layer_cases(subject: Any, **limits: Any) -> st.SearchStrategy[LayerCase]:
+def cases_of_layer(subject: Any, **limits: Any) -> st.SearchStrategy[LayerCase]:
     return cases(partial(layer_case, **limits), subject.domain, subject)
 
 
@@ -375,7 +375,7 @@ def valid_layer(case: LayerCase, subject: Any) -> bool:
 
 @given(st.data(), st.sampled_from([gru, positive_gru]))
 def test_layer_cases_are_representable_and_keep_to_their_domain(data: st.DataObject, build: Any) -> None:
-    case = data.draw(layer_cases(build()))
+    case = data.draw(cases_of_layer(build()))
     assert valid_layer(case, build())
     assert 1 <= case.batch <= 3
 
@@ -383,13 +383,15 @@ def test_layer_cases_are_representable_and_keep_to_their_domain(data: st.DataObj
 @given(st.data(), st.sampled_from([gru, positive_gru]))
 @settings(max_examples=50)
 def test_simpler_layer_cases_are_as_valid_and_not_larger(data: st.DataObject, build: Any) -> None:
-    case = data.draw(layer_cases(build()))
+    case = data.draw(cases_of_layer(build()))
     for simpler in case.smaller():
         assert valid_layer(simpler, build())
         assert simpler.inputs.size <= case.inputs.size
 
 
-@given(layer_cases(SimpleNamespace(input_size=2, takes_state=True, side_shapes={"dt": ()}, domain=Domain())))
+@given(
+    cases_of_layer(SimpleNamespace(input_size=2, takes_state=True, side_shapes={"dt": ()}, domain=Domain()))
+)
 def test_rows_and_steps_of_a_layer_case_take_everything_along(case: LayerCase) -> None:
     row = replace(case, lengths=tuple(range(case.batch))).take(slice(0, 1))
     assert (row.batch, row.lengths) == (1, (0,))
@@ -415,17 +417,17 @@ def test_rows_and_steps_of_a_layer_case_take_everything_along(case: LayerCase) -
     ],
 )
 def test_every_edge_of_a_layer_is_reached(text: str, condition: Callable[[LayerCase], bool]) -> None:
-    assert condition(found(layer_cases(gru()), condition)), text
+    assert condition(found(cases_of_layer(gru()), condition)), text
 
 
 def test_the_simplest_layer_case_has_one_row_and_no_state() -> None:
-    case = found(layer_cases(gru()), lambda c: c.steps >= 4)
+    case = found(cases_of_layer(gru()), lambda c: c.steps >= 4)
     assert case.inputs.shape == (1, 4, 3)
     assert (case.warm_up, case.dtype) == (None, "float64")
 
 
 @given(
-    layer_cases(
+    cases_of_layer(
         SimpleNamespace(
             input_size=2, takes_state=False, side_shapes={"dt": (), "mask": (2,)}, domain=Domain()
         )
@@ -438,7 +440,7 @@ def test_a_layer_without_a_state_is_given_none_and_its_sides_fit(case: LayerCase
     assert all(v.min(initial=1.0) >= 0.5 and v.max(initial=1.0) <= 1.5 for v in case.sides.values())
 
 
-@given(layer_cases(gru()))
+@given(cases_of_layer(gru()))
 def test_a_layer_case_survives_json(case: LayerCase) -> None:
     again = LayerCase.from_json(json.loads(json.dumps(case.to_json(), allow_nan=False)))
     assert again.inputs.tobytes() == case.inputs.tobytes()
@@ -449,7 +451,7 @@ def test_a_layer_case_survives_json(case: LayerCase) -> None:
 # Cases of an associative scan
 
 
-def associative_cases(whole: bool = True, most: int = 2048) -> st.SearchStrategy[AssociativeCase]:
+def cases_of_operation(whole: bool = True, most: int = 2048) -> st.SearchStrategy[AssociativeCase]:
     subject = SimpleNamespace(whole_numbers=whole)
     return cases(associative_scan.draw, Domain(max_length=most), subject)
 
@@ -458,7 +460,7 @@ def associative_cases(whole: bool = True, most: int = 2048) -> st.SearchStrategy
 def test_associative_cases_are_whole_numbers_that_stay_exact(
     data: st.DataObject, whole: bool, most: int
 ) -> None:
-    case = data.draw(associative_cases(whole, most))
+    case = data.draw(cases_of_operation(whole, most))
     assert 2 <= case.steps <= min(most, 257)
     assert {len(e) for e in case.elements} == {case.steps}
     if case.operation.floating:
@@ -474,10 +476,10 @@ def test_associative_cases_are_whole_numbers_that_stay_exact(
 
 @pytest.mark.parametrize("name", [m.name for m in MONOIDS])
 def test_every_monoid_is_reached(name: str) -> None:
-    assert found(associative_cases(), lambda c: c.monoid == name).steps == 2
+    assert found(cases_of_operation(), lambda c: c.monoid == name).steps == 2
 
 
-@given(associative_cases())
+@given(cases_of_operation())
 def test_simpler_associative_cases_are_shorter_ones(case: AssociativeCase) -> None:
     for simpler in case.smaller():
         assert 0 < simpler.steps < case.steps
@@ -487,7 +489,7 @@ def test_simpler_associative_cases_are_shorter_ones(case: AssociativeCase) -> No
         )
 
 
-@given(associative_cases())
+@given(cases_of_operation())
 def test_an_associative_case_survives_json(case: AssociativeCase) -> None:
     again = AssociativeCase.from_json(json.loads(json.dumps(case.to_json(), allow_nan=False)))
     assert all(a.tobytes() == b.tobytes() for a, b in zip(again.elements, case.elements, strict=True))
@@ -505,3 +507,56 @@ def test_every_monoid_is_associative_and_does_not_commute(monoid: Any) -> None:
     assert all(np.array_equal(x, y) for x, y in zip(left, right, strict=True))
     assert not monoid.commutative
     assert any(not np.array_equal(x, y) for x, y in zip(monoid.combine(a, b), flipped, strict=True))
+
+
+# Layers and associative scans
+
+
+@given(layer_cases(domain=Domain(dtypes=DTYPES), input_size=2, max_steps=20, side={"dt": ()}))
+def test_a_case_of_a_layer_is_representable_and_keeps_to_its_sizes(case: LayerCase) -> None:
+    assert case.dtype in DTYPES
+    assert 1 <= case.batch <= 3
+    assert 1 <= case.steps <= 20
+    assert case.inputs.shape[2] == 2
+    assert case.sides["dt"].shape == (case.batch, case.steps)
+    for values in (case.inputs, case.sides["dt"], case.warm_up):
+        assert values is None or np.array_equal(values, round_to(values, case.dtype))
+
+
+def test_cases_of_a_layer_reach_states_rows_and_lengths_and_shrink_to_the_smallest() -> None:
+    every = layer_cases(domain=Domain(dtypes=DTYPES))
+    assert found(every, lambda case: case.warm_up is not None).batch == 1
+    assert found(every, lambda case: case.batch == 3).steps == 1
+    assert found(every, lambda case: case.steps > 10).batch == 1
+    assert found(every, lambda case: case.dtype == "bfloat16").steps == 1
+
+
+@pytest.mark.parametrize(("state", "given_one"), [(True, True), (False, False)])
+def test_a_state_of_a_layer_is_given_as_asked(state: bool, given_one: bool) -> None:
+    with pytest.raises(hypothesis.errors.NoSuchExample):
+        found(layer_cases(state=state), lambda case: (case.warm_up is not None) != given_one)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({"input_size": 0}, "input_size"),
+        ({"min_steps": 0}, "min_steps"),
+        ({"max_batch": 0}, "max_batch"),
+        ({"min_steps": 9, "max_steps": 3}, "max_steps"),
+        ({"min_steps": 9, "domain": Domain(max_length=4)}, "max_steps"),
+    ],
+)
+def test_impossible_sizes_of_a_layer_are_refused(arguments: dict[str, Any], name: str) -> None:
+    with pytest.raises(ArgumentError, match=name):
+        layer_cases(**arguments)
+
+
+def test_associative_cases_reach_every_operation_and_shrink() -> None:
+    for monoid in MONOIDS:
+        smallest = found(associative_cases(), partial(_is_of, monoid.name))
+        assert smallest.steps == 2
+
+
+def _is_of(name: str, case: AssociativeCase) -> bool:
+    return case.monoid == name

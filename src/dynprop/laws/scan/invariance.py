@@ -124,8 +124,8 @@ def _padding_allowed(subject: ScanSubject) -> str | None:
     source="state-spaces/mamba#368 (padding and softplus in the backward pass)",
     draw=crowded,
     applies=_padding_allowed,
-    script="import numpy as np\nk = {padding}\n# append k steps with gate 1 and input 0 to gates and inputs: "
-    "the states before stay,\n# and the k new ones repeat the last",
+    script="# append {padding} steps with gate 1 and input 0 to gates and inputs: the states before stay,\n"
+    "# and the new ones repeat the last",
 )
 def padding(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Pad both ends and compare with the sequence alone."""

@@ -20,7 +20,7 @@ BENCH_ARGS ?=
 EXAMPLES ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check survey lint bench evidence clean
+.PHONY: help setup test check survey lint bench ratios evidence clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -48,9 +48,13 @@ lint: $(STAMPS)/dev ## ruff and mypy --strict
 	@echo "==> mypy"
 	$(BIN)/mypy
 
-bench: $(STAMPS)/dev ## time what is promised to be fast
+bench: $(STAMPS)/dev ## time what is promised to be fast, against references and committed ratios
 	@echo "==> benchmarks"
-	$(PY) -m pytest tests/bench --benchmark-enable --benchmark-only $(BENCH_ARGS)
+	$(PYTEST) tests/bench --benchmark-enable --benchmark-only $(BENCH_ARGS)
+
+ratios: $(STAMPS)/dev ## measure the ratios of this kind of machine anew; review the diff
+	@echo "==> ratios"
+	$(PYTEST) tests/bench --benchmark-enable --benchmark-only --update-ratios $(BENCH_ARGS)
 
 evidence: $(STAMPS)/dev ## judge correct implementations at length (EXAMPLES=10000 each; hours)
 	@echo "==> evidence, $(EXAMPLES) examples each"

@@ -17,7 +17,14 @@ from functools import cached_property
 from typing import Any
 
 from dynprop.products.laws_atoms import AtomicLaw, enumerate_products
-from dynprop.products.laws_cdf import Distribution, elementwise, from_atoms, from_family, from_grid, from_weight
+from dynprop.products.laws_cdf import (
+    Distribution,
+    elementwise,
+    from_atoms,
+    from_family,
+    from_grid,
+    from_weight,
+)
 from dynprop.products.laws_grid import convolve
 from dynprop.products.laws_moments import cancelling_sum, decimal_context, log_of, power, to_float
 from dynprop.products.scalar import require_depth

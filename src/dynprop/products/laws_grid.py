@@ -70,7 +70,9 @@ class GridLaw:
         both = self.positive + self.negative
         first = int(np.searchsorted(self.edges, math.log(abs(x)) - self.reach)) - 2
         last = int(np.searchsorted(self.edges, math.log(abs(x)) + self.reach)) + 2
-        return float(np.diff(both[max(0, first) : last], prepend=0.0 if first <= 0 else both[first]).max(initial=0.0))
+        return float(
+            np.diff(both[max(0, first) : last], prepend=0.0 if first <= 0 else both[first]).max(initial=0.0)
+        )
 
     def _at(self, cumulative: FloatArray, y: float) -> Any:
         return np.interp(y, self.edges, cumulative, left=0.0)
@@ -137,10 +139,14 @@ def _range(moments: WeightMoments) -> tuple[float, float]:
 
 
 def _mass_within(law: Any, size: float) -> float:
-    return float(law.cdf(size) - law.cdf(-size)) if size > 1e-3 else float(law.pdf(size) + law.pdf(-size)) * size
+    return (
+        float(law.cdf(size) - law.cdf(-size)) if size > 1e-3 else float(law.pdf(size) + law.pdf(-size)) * size
+    )
 
 
-def _measures(moments: WeightMoments, low: float, high: float, cells: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _measures(
+    moments: WeightMoments, low: float, high: float, cells: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return centres of the cells, and the mass of positive and of negative weights in each."""
     step = (high - low) / cells
     edges = low + step * np.arange(cells + 1)
@@ -150,7 +156,11 @@ def _measures(moments: WeightMoments, low: float, high: float, cells: int) -> tu
         for side, measure in ((1.0, p), (-1.0, m)):
             there = side * moments.atoms > 0.0
             places = np.log(side * moments.atoms[there])
-            np.add.at(measure, np.clip(((places - low) / step).astype(np.int64), 0, cells - 1), moments.masses[there])
+            np.add.at(
+                measure,
+                np.clip(((places - low) / step).astype(np.int64), 0, cells - 1),
+                moments.masses[there],
+            )
         return centres, p, m
     with np.errstate(over="ignore"):
         sizes = np.exp(edges)

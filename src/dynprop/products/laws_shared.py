@@ -176,8 +176,12 @@ def _constant_power(atoms: Any, n: int) -> bool:
 def _raw(weight: WeightMoments, order: int) -> Decimal:
     """Return E w^order in the current context."""
     if weight.atoms is not None and weight.masses is not None:
-        pairs = [(Decimal(float(p)), Decimal(float(a))) for p, a in zip(weight.masses, weight.atoms, strict=True)]
-        return sum((p * power(a, order) for p, a in pairs), Decimal(0)) / sum((p for p, _ in pairs), Decimal(0))
+        pairs = [
+            (Decimal(float(p)), Decimal(float(a))) for p, a in zip(weight.masses, weight.atoms, strict=True)
+        ]
+        return sum((p * power(a, order) for p, a in pairs), Decimal(0)) / sum(
+            (p for p, _ in pairs), Decimal(0)
+        )
     family = weight.family
     assert family is not None
     if family.symmetric and order % 2:

@@ -89,5 +89,7 @@ class LengthChoice:
         self._streak = 0
         reach = min(_LONGEST, 2 * length)
         refused = 1.0 - chances[:reach]
-        work = (_FACTORISATION * (1.0 + 2.0 * refused) + _LENGTHS[:reach] * (1.0 + refused)) / _LENGTHS[:reach]
+        work = (_FACTORISATION * (1.0 + 2.0 * refused) + _LENGTHS[:reach] * (1.0 + refused)) / _LENGTHS[
+            :reach
+        ]
         self.best = 1 + int(np.argmin(work))

@@ -27,7 +27,22 @@ TOLERANCE = 1e-9
 _NODES, _LEVELS, _PANEL_TOLERANCE = 15, 45, 1e-14
 # e^y must stay a normal float.
 _LOG_RANGE = 700.0
-_QUANTILES = [1e-14, 1e-10, 1e-6, 1e-3, 0.02, 0.15, 0.35, 0.5, 0.65, 0.85, 0.98, 1 - 1e-3, 1 - 1e-6, 1 - 1e-10]
+_QUANTILES = [
+    1e-14,
+    1e-10,
+    1e-6,
+    1e-3,
+    0.02,
+    0.15,
+    0.35,
+    0.5,
+    0.65,
+    0.85,
+    0.98,
+    1 - 1e-3,
+    1 - 1e-6,
+    1 - 1e-10,
+]
 
 
 def describe_law(law: Any) -> str:
@@ -143,7 +158,10 @@ def _expectation(law: Any, weighted: Callable[[FloatArray, float, FloatArray], F
         missed += gap[:, ~open_].sum(axis=1)
         if not open_.any():
             break
-        left, right = np.concatenate([left[open_], middle[open_]]), np.concatenate([middle[open_], right[open_]])
+        left, right = (
+            np.concatenate([left[open_], middle[open_]]),
+            np.concatenate([middle[open_], right[open_]]),
+        )
         coarse = np.concatenate([first[:, open_], second[:, open_]], axis=1)
     else:
         done, missed = done + coarse.sum(axis=1), missed + np.abs(coarse).sum(axis=1)
@@ -163,7 +181,9 @@ def _edges(points: FloatArray) -> FloatArray:
     return np.unique(np.concatenate(parts))
 
 
-def _left_over(law: Any, edges: FloatArray, weighted: Callable[[FloatArray, float, FloatArray], FloatArray]) -> float:
+def _left_over(
+    law: Any, edges: FloatArray, weighted: Callable[[FloatArray, float, FloatArray], FloatArray]
+) -> float:
     """Return the integrand where an unbounded range ends: there it must have died out.
 
     The range also ends where scipy's density breaks down, as that of Student's t does when x^2 overflows.

@@ -1,4 +1,4 @@
-"""A fresh weight at every step, or one shared by all: laws of products, and scales that work (claims C4, C5)."""
+"""A fresh weight at every step, or one shared by all: laws of products, scales that work (C4, C5)."""
 
 from __future__ import annotations
 

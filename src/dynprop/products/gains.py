@@ -6,8 +6,9 @@ A gain g means weights of variance :math:`g^2/n`. With fresh Gaussian weights th
 .. math:: g = \sqrt{n/2}\;e^{-\psi(n/2)/2} = 1 + \tfrac1{2n} + O(n^{-2})
 
 has none; exp(1/(2n)) is its first-order form (Sussillo and Abbott 2014). Its spread over T layers is
-:math:`\sqrt{T\,\psi'(n/2)/4} \approx \sqrt{T/2n}`. With one shared matrix the log norm follows T log of the spectral radius, which
-differs from matrix to matrix: the spread grows like T, not like its root. That is claim C5, and `horizon_gain` shows it.
+:math:`\sqrt{T\,\psi'(n/2)/4} \approx \sqrt{T/2n}`. With one shared matrix the log norm follows T log of the
+spectral radius, which differs from matrix to matrix: the spread grows like T, not like its root. That is
+claim C5, and `horizon_gain` shows it.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ def critical_gain(width: int, activation: ActivationLike) -> float:
 
     Args:
         width: units of every layer, >= 1.
-        activation: "linear": the log norm has no drift, exact at every width (digamma). "relu": likewise, given that no
-            layer dies (probability 2^-width each). "tanh", "erf" or a callable: the edge of chaos without bias,
-            the limit of large width, whatever the width.
+        activation: "linear": the log norm has no drift, exact at every width (digamma). "relu": likewise,
+            given that no layer dies (probability 2^-width each). "tanh", "erf" or a callable: the edge of
+            chaos without bias, the limit of large width, whatever the width.
 
     Returns:
         g > 0. For linear 1 + 1/(2 width) and for relu sqrt(2) (1 + 5/(4 width)), to first order; 1 for tanh,
@@ -101,8 +102,8 @@ def horizon_gain(
         seed: of the simulation.
 
     Raises:
-        ArgumentError: a count that is too small, another activation, or a ReLU width so small that hardly a signal
-            lives to the horizon.
+        ArgumentError: a count that is too small, another activation, or a ReLU width so small that hardly a
+            signal lives to the horizon.
 
     Source: Sussillo and Abbott (2014), arXiv:1412.6558, section 2, for fresh weights.
     """

@@ -2,7 +2,8 @@ r"""The log norm of a signal and of its gradient, layer by layer, measured in ra
 
 .. math:: x_l = \phi(W_l x_{l-1}), \qquad \delta_{l-1} = W_l^T(\phi'(W_l x_{l-1}) \odot \delta_l),
 
-with a fresh :math:`W_l` at every layer (a deep feedforward net) or one W (a recurrent net without input). Both walks are kept as
+with a fresh :math:`W_l` at every layer (a deep feedforward net) or one W (a recurrent net without input).
+Both walks are kept as
 logarithms: the gradient is rescaled at every layer, and so is the signal where the activation is homogeneous.
 """
 
@@ -30,7 +31,8 @@ class NormWalks:
     """Measured walks of random nets, natural logarithms, each starting at 0.
 
     Attributes:
-        forward: log(norm of x_l / norm of x_0), shape (nets, depth + 1), l = 0 first; -inf once a signal died.
+        forward: log(norm of x_l / norm of x_0), shape (nets, depth + 1), l = 0 first; -inf once a signal
+            died.
         backward: log(norm of dL/dx_l / norm of dL/dx_L), shape (nets, depth + 1), in the order of l, so
             that the last column is 0 and the first is the gradient that reaches the input.
     """
@@ -50,7 +52,8 @@ def norm_walks(
 ) -> NormWalks:
     """Measure forward and backward norms in random nets with Gaussian weights of variance gain^2 / width.
 
-    The input is a random direction with mean square 1 per unit, the gradient at the output a random direction.
+    The input is a random direction with mean square 1 per unit, the gradient at the output a random
+    direction.
 
     Args:
         width: units of every layer, >= 1.
@@ -64,7 +67,8 @@ def norm_walks(
     Raises:
         ArgumentError: a count that is too small, a negative gain, an unknown activation or kind of weights.
 
-    Source: experiment of Sussillo and Abbott (2014), arXiv:1412.6558, section 3, and its recurrent counterpart.
+    Source: experiment of Sussillo and Abbott (2014), arXiv:1412.6558, section 3, and its recurrent
+        counterpart.
     """
     n, layers = require_depth("width", width, 1), require_depth("depth", depth, 1)
     phi = resolve_activation(activation)
@@ -89,7 +93,7 @@ def norm_walks(
 def _walk(
     matrices: FloatArray, layers: int, phi: Activation, signal: FloatArray, gradient: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Run signals forward and gradients back through nets, shape (nets, width, 1); one matrix stands for all layers."""
+    """Run signals forward and gradients back, shape (nets, width, 1); one matrix stands for all layers."""
     nets, width = signal.shape[:2]
     forward, backward = np.zeros((nets, layers + 1)), np.zeros((nets, layers + 1))
     signal = signal * (math.sqrt(width) / np.linalg.norm(signal, axis=1, keepdims=True))

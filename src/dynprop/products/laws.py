@@ -1,8 +1,9 @@
 r"""Laws of a product of n independent weights, a fresh one at every step (claim C4).
 
-With mean m and variance v of a weight: :math:`\mathrm{Var} = (v + m^2)^n - m^{2n}`, which is exactly :math:`v^n`
-for m = 0, and :math:`\log|\prod w|` has mean and variance n times those of :math:`\log|w|`. The kurtosis of a product of
-mean 0 is :math:`\kappa^n` (Pearson's), 3^n for Gaussian weights: at depth 20 a sample variance says nothing.
+With mean m and variance v of a weight: :math:`\mathrm{Var} = (v + m^2)^n - m^{2n}`, which is exactly
+:math:`v^n` for m = 0, and :math:`\log|\prod w|` has mean and variance n times those of :math:`\log|w|`. The
+kurtosis of a product of mean 0 is :math:`\kappa^n` (Pearson's), 3^n for Gaussian weights: at depth 20 a
+sample variance says nothing.
 
 Trap: :math:`(v+m^2)^n - m^{2n}` cancels and overflows; moments are combined in decimal arithmetic.
 """
@@ -79,7 +80,7 @@ class ProductLaw:
 
     @property
     def kurtosis(self) -> float:
-        """Pearson's kurtosis, kappa^n for mean 0; inf beyond the range of floats, nan where the variance is 0.
+        """Pearson's kurtosis, kappa^n for mean 0; inf beyond the range of floats, nan for a constant.
 
         Raises:
             PrecisionError: scipy.stats does not know the fourth moment of the weight.

@@ -6,20 +6,23 @@ product is an exact rational (a float is one), so equal products merge and compa
 
 from __future__ import annotations
 
+import decimal
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
 
 from dynprop.arrays import FloatArray
+from dynprop.products.laws_moments import decimal_context, power
 
 __all__ = ["AtomicLaw", "enumerate_products"]
 
 # Products that are listed at most, times the bits of one: above, the law is convolved on a grid instead.
 _MAX_PRODUCTS = 3000
-_MAX_BITS = 400_000
+_MAX_BITS = 3_000_000
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,26 @@ def enumerate_products(atoms: FloatArray, masses: FloatArray, depth: int) -> Ato
     if count > _MAX_PRODUCTS or count * depth > _MAX_BITS:
         return None
     exact = [Fraction(float(atom)) for atom in atoms]
-    logs = np.log(masses)
-    found: dict[Fraction | int, float] = {}
-    for counts in _compositions(depth, kinds):
-        value = math.prod((a**c for a, c in zip(exact, counts, strict=True)), start=Fraction(1))
-        ways = math.lgamma(depth + 1) - sum(math.lgamma(c + 1) for c in counts)
-        found[value] = found.get(value, 0.0) + math.exp(ways + float(logs @ np.array(counts)))
-    return AtomicLaw.of(found)
+    chances = [Decimal(float(mass)) for mass in masses]
+    found: dict[Fraction | int, Decimal] = {}
+    # Forty digits: in floats the logarithm of a multinomial loses three digits at depth 1000.
+    with decimal.localcontext(decimal_context(40)):
+        for counts in _compositions(depth, kinds):
+            value = math.prod((a**c for a, c in zip(exact, counts, strict=True)), start=Fraction(1))
+            chance = Decimal(_multinomial(counts))
+            for mass, count in zip(chances, counts, strict=True):
+                chance *= power(mass, count)
+            found[value] = found.get(value, Decimal(0)) + chance
+    return AtomicLaw.of({value: float(chance) for value, chance in found.items()})
+
+
+def _multinomial(counts: tuple[int, ...]) -> int:
+    """Number of sequences with these counts."""
+    ways, total = 1, 0
+    for count in counts:
+        total += count
+        ways *= math.comb(total, count)
+    return ways
 
 
 def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:

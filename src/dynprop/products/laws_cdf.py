@@ -18,7 +18,8 @@ from dynprop.products.scalar_weights import Family
 
 __all__ = ["Distribution", "elementwise", "from_atoms", "from_family", "from_grid", "from_weight"]
 
-# Probabilities of listed products come from lgamma (1e-13 at 3000 terms); scipy's own functions are taken at 1e-12.
+# Probabilities of listed products are right but for those of the weights, which the power n multiplies by n
+# (3000 at most, times 2^-52); scipy's own functions are taken at the same accuracy.
 _LISTED = 1e-12
 
 

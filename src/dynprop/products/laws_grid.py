@@ -1,13 +1,15 @@
 r"""The law of log abs(product) by convolution on a grid, with an enclosure of every probability.
 
 The logarithm of each weight is rounded to a grid of step h, positive and negative weights apart. If p and m
-are the two measures, the n-fold product is positive with measure :math:`\tfrac12[(p+m)^{*n} + (p-m)^{*n}]` and negative with
-:math:`\tfrac12[(p+m)^{*n} - (p-m)^{*n}]`, both found by FFT. A sum of n roundings is off by at most n h/2, so
+are the two measures, the n-fold product is positive with measure :math:`\tfrac12[(p+m)^{*n} + (p-m)^{*n}]`
+and negative with :math:`\tfrac12[(p+m)^{*n} - (p-m)^{*n}]`, both found by FFT. A sum of n roundings is off
+by at most n h/2, so
 
 .. math:: F_h(y - nh/2) - \epsilon \;\le\; F(y) \;\le\; F_h(y + nh/2) + \epsilon
 
-holds for the true F: the enclosure is proved, and the value between (linear between the cells' edges) is far better than it.
-:math:`\epsilon` covers the tails cut off (Chernoff's bound, from the measure itself) and the rounding of the FFT.
+holds for the true F: the enclosure is proved, and the value between (linear between the cells' edges) is
+far better than it. :math:`\epsilon` covers the tails cut off (Chernoff's bound, from the measure itself)
+and the rounding of the FFT.
 """
 
 from __future__ import annotations
@@ -104,7 +106,7 @@ def convolve(moments: WeightMoments, depth: int) -> GridLaw:
     first = math.floor((lower - offset) / step)
     roll = -first % _CELLS
     positive, negative = np.roll((even + odd) / 2, roll), np.roll((even - odd) / 2, roll)
-    edges = offset + (first + np.arange(_CELLS) + 0.5) * step
+    edges: FloatArray = np.asarray(offset + (first + np.arange(_CELLS) + 0.5) * step, dtype=np.float64)
     return GridLaw(
         edges=edges,
         positive=np.cumsum(np.maximum(positive, 0.0)),
@@ -150,7 +152,7 @@ def _measures(
     """Return centres of the cells, and the mass of positive and of negative weights in each."""
     step = (high - low) / cells
     edges = low + step * np.arange(cells + 1)
-    centres = edges[:-1] + 0.5 * step
+    centres: FloatArray = np.asarray(edges[:-1] + 0.5 * step, dtype=np.float64)
     if moments.atoms is not None and moments.masses is not None:
         p, m = np.zeros(cells), np.zeros(cells)
         for side, measure in ((1.0, p), (-1.0, m)):

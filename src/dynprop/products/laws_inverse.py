@@ -4,16 +4,16 @@ With :math:`M(s) = \mathrm E|w|^s` and :math:`Y = |w_1 \cdots w_n|`,
 
 .. math:: P(Y > a) = \frac{1}{2\pi i}\int_{c-i\infty}^{c+i\infty} M(s)^n a^{-s}\,\frac{ds}{s}, \qquad c > 0,
 
-and for :math:`-1 < c < 0` the same integral is :math:`-P(Y < a)`. For Gaussian weights this is the Meijer G function
-:math:`G^{n,1}_{1,n+1}` of Springer and Thompson (1970), SIAM J. Appl. Math. 18:721, and of `meijerg` in mpmath; here it
-is summed by the trapezoidal rule on the line through the saddle point, where the integrand does not oscillate at its peak, so
-that small tails keep their digits.
+and for :math:`-1 < c < 0` the same integral is :math:`-P(Y < a)`. For Gaussian weights this is the Meijer G
+function :math:`G^{n,1}_{1,n+1}` of Springer and Thompson (1970), SIAM J. Appl. Math. 18:721, and of
+`meijerg` in mpmath; here it is summed by the trapezoidal rule on the line through the saddle point, where
+the integrand does not oscillate at its peak, so that small tails keep their digits.
 
 The rule's error is known in closed form (Poisson summation): with step h, and period :math:`\omega = 2\pi/h`,
-the sum is :math:`\sum_k e^{c\omega k} P(Y > a e^{\omega k})`. Terms k < 0 are at most :math:`e^{-c\omega|k|}`, those with k > 0 at most
-:math:`e^{c\omega k} M(c')^n (a e^{\omega k})^{-c'}` for any :math:`c' > c` (Markov). The period is widened until both are
-below 1e-17 of the tail. What remains is rounding: n logarithms of Gamma at 2^-52 each, and the terms left out at
-:math:`e^{-45}` of the peak.
+the sum is :math:`\sum_k e^{c\omega k} P(Y > a e^{\omega k})`. Terms k < 0 are at most
+:math:`e^{-c\omega|k|}`, those with k > 0 at most :math:`e^{c\omega k} M(c')^n (a e^{\omega k})^{-c'}` for
+any :math:`c' > c` (Markov). The period is widened until both are below 1e-17 of the tail. What remains is
+rounding: n logarithms of Gamma at 2^-52 each, and the terms left out at :math:`e^{-45}` of the peak.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def tail_error(depth: int) -> float:
 
 
 def absolute_tails(family: Family, depth: int, y: float) -> tuple[float, float]:
-    """Return P(log abs(product) <= y) and P(log abs(product) > y); the smaller one has full relative accuracy."""
+    """Return P(log abs(product) <= y) and P(log abs(product) > y), the smaller one to relative accuracy."""
     centred = y - depth * math.log(family.scale)
     if family.name == "uniform":
         from scipy.special import gammainc, gammaincc

@@ -1,6 +1,7 @@
 """Sums of moments in decimal arithmetic: no cancellation, no overflow, safe in any thread.
 
-Every float is an exact decimal. A sum is evaluated with more digits until what cancellation leaves has 30 of them.
+Every float is an exact decimal. A sum is evaluated with more digits until what cancellation leaves has 30
+of them.
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@ r"""The law of w^n: one random weight that all steps share, as a recurrent net d
 
 :math:`\mathrm{Var}(w^n) = \mathrm E w^{2n} - (\mathrm E w^n)^2`, for a Gaussian of mean 0 exactly
 :math:`[(2n-1)!! - 1_{n\,even}((n-1)!!)^2]\,v^n`, at least twice the :math:`v^n` of fresh weights for n >= 2.
-:math:`\log|w^n|` has standard deviation n times that of :math:`\log|w|`, where fresh weights have :math:`\sqrt n` times.
+:math:`\log|w^n|` has standard deviation n times that of :math:`\log|w|`, where fresh weights have
+:math:`\sqrt n` times.
 """
 
 from __future__ import annotations
 
-import decimal
 import math
 from dataclasses import dataclass
 from decimal import Decimal
@@ -73,7 +73,11 @@ class SharedProductLaw:
 
     @property
     def kurtosis(self) -> float:
-        """Pearson's kurtosis; inf beyond the range of floats, nan where the variance is 0. Errors as `variance`, order 4n."""
+        """Pearson's kurtosis; inf beyond the range of floats, nan where the variance is 0.
+
+        Raises:
+            PrecisionError: as `variance`, for moments of order 4n.
+        """
         return to_float(self._kurtosis)
 
     @property
@@ -88,7 +92,7 @@ class SharedProductLaw:
 
     @property
     def log_variance(self) -> float:
-        """Var log abs(w^n) = n^2 Var log abs(w), n times that of fresh weights; inf where the weight can be 0."""
+        """Var log abs(w^n) = n^2 Var log abs(w), n times that of fresh weights; inf where w can be 0."""
         return self.depth**2 * self.weight.log_variance if self.depth else 0.0
 
     @property
@@ -110,7 +114,7 @@ class SharedProductLaw:
         return elementwise(self._distribution.log_size_cdf, "y", y)
 
     def cdf_error(self, x: Any) -> Any:
-        """Return a bound on the absolute error of `cdf(x)`, given a weight law whose own cdf is good to 1e-13."""
+        """Return a bound on the absolute error of `cdf(x)`, for a weight law whose cdf is good to 1e-13."""
         return elementwise(self._distribution.error, "x", x)
 
     @cached_property

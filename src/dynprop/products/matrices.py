@@ -2,13 +2,15 @@ r"""Lyapunov exponents of matrix products: exact ones for Gaussian matrices, mea
 
 For independent n x n matrices with Gaussian entries of variance s^2 (Newman 1986),
 
-.. math:: \mu_i = \tfrac12\left(\log 2 + \psi\left(\tfrac{n-i+1}{2}\right)\right) + \log s, \qquad i = 1, \dots, n,
+.. math:: \mu_i = \tfrac12\left(\log 2 + \psi\left(\tfrac{n-i+1}{2}\right)\right) + \log s, \qquad i = 1,
+\dots, n,
 
-and the exponent after t steps has variance :math:`\psi'((n-i+1)/2)/(4t)`: |det| of the first i columns is a product of independent
-chi variables. All logarithms are natural, per step, in descending order.
+and the exponent after t steps has variance :math:`\psi'((n-i+1)/2)/(4t)`: |det| of the first i columns is a
+product of independent chi variables. All logarithms are natural, per step, in descending order.
 
-Measured exponents come from :math:`A_t Q_{t-1} = Q_t R_t`, :math:`\lambda_i = \frac1T\sum_t\log|(R_t)_{ii}|`, with a factorisation only
-every k steps. Trap: A_t ... A_1 Q loses :math:`\log_{10}\kappa` digits, so k must follow the conditioning. See `matrices_blocks`.
+Measured exponents come from :math:`A_t Q_{t-1} = Q_t R_t`, :math:`\lambda_i =
+\frac1T\sum_t\log|(R_t)_{ii}|`, with a factorisation only every k steps. Trap: A_t ... A_1 Q loses
+:math:`\log_{10}\kappa` digits, so k must follow the conditioning. See `matrices_blocks`.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ class LyapunovExponents:
         bounds: bound on the rounding error that enters each exponent, per step, shape (n,); see
             `lyapunov_exponents`. inf where the matrices are too ill-conditioned for float64.
         spread: standard error of each exponent as an estimate of its limit, from batches of the
-            sequence, shape (n,); nan for fewer than 8 steps. It decreases like 1/sqrt(steps).
+            sequence, shape (n,); nan for fewer than 8 blocks. It decreases like 1/sqrt(steps).
         steps: number of matrices.
         factorisations: number of QR factorisations, at most `steps` plus those redone.
     """
@@ -110,17 +112,18 @@ def lyapunov_exponents(matrices: Iterable[FloatArray]) -> LyapunovExponents:
 
     What is proved: the result belongs to a product in which a factor I + G stands between blocks, with
     norm(G) at most `bounds` times the block's length (rounding of products and factorisation, times the
-    condition of the block; `matrices_blocks` derives it), so log abs(R_ii) of every block, from the frame in which the
-    block starts, is right to that. A block of several steps is only accepted with at most 5e-9 per step
-    in every exponent; single steps are taken as they are and their bound is reported. Against QR at every
-    step on Gaussian matrices, n = 64, exponents agree to 1e-12. Their sum is the mean of log abs(det).
+    condition of the block; `matrices_blocks` derives it), so log abs(R_ii) of every block, from the frame
+    in which the block starts, is right to that. A block of several steps is only accepted with at most 5e-9
+    per step in every exponent; single steps are taken as they are and their bound is reported. Against QR
+    at every step on Gaussian matrices, n = 64, exponents agree to 1e-12. Their sum is the mean of log
+    abs(det).
 
     Args:
         matrices: real floating arrays of one shape (n, n), finite; at least one. Not modified.
 
     Raises:
-        ArgumentError: no matrices, one that is not a square real numpy array of the first one's shape, or NaN or
-            infinity in one; the message names its place.
+        ArgumentError: no matrices, one that is not a square real numpy array of the first one's shape, or
+            NaN or infinity in one; the message names its place.
 
     Source: Benettin, Galgani, Giorgilli and Strelcyn (1980), Meccanica 15:9; Geist, Parlitz and Lauterborn
         (1990), Prog. Theor. Phys. 83:875.

@@ -60,8 +60,8 @@ class BatchSums:
 class LengthChoice:
     """Chooses the length of blocks with the least expected work per step, from how often each was accepted.
 
-    A longer block is accepted at most as often as a shorter one. Refusals are forgotten slowly, so that longer
-    blocks are tried again.
+    A longer block is accepted at most as often as a shorter one. Refusals are forgotten slowly, so that
+    longer blocks are tried again.
 
     Attributes:
         best: the length to use next, 1 to 32.
@@ -73,14 +73,22 @@ class LengthChoice:
         self._chances = np.ones(_LONGEST)
         self._streak = 0
 
-    def learn(self, length: int, accepted: bool) -> None:
-        """Take note of one block; acceptances count in fours."""
+    def learn(self, length: int, room: float) -> None:
+        """Take note of one block; acceptances count in fours.
+
+        Args:
+            length: of the block.
+            room: what its bound could have been, divided by what it was, at least 1; 0 where it was refused.
+        """
         self._streak += 1
+        accepted = room >= 1.0
         if accepted and self._streak < 4:
             return
         weight = 1.0 - (1.0 - _LEARN) ** (self._streak if accepted else 1)
         chances = self._chances
-        chances += self._streak * _FORGET * (1.0 - chances)
+        # Bounds far below what is allowed: refusals are a thing of the past.
+        forget = _FORGET * min(200.0, max(1.0, room / 100.0))
+        chances += min(0.5, self._streak * forget) * (1.0 - chances)
         chances[length - 1] += weight * (float(accepted) - chances[length - 1])
         if accepted:
             np.maximum(chances[:length], chances[length - 1], out=chances[:length])

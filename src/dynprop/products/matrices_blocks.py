@@ -1,29 +1,33 @@
 r"""Orthonormalisation every k steps, with a proof of what that costs, and k as large as the proof allows.
 
-The frame V need not be orthonormal to the last digit. Let V be any matrix, :math:`C = A_k \cdots A_1 V`, X any nonsingular upper
-triangular matrix and :math:`V' = C X`. The volume of the leading p columns obeys :math:`\log\mathrm{vol}_p C =
-\log\mathrm{vol}_p V' - \sum_{i \le p}\log|x_{ii}|` exactly, so the sums telescope whatever X is; only the last block needs an
-exact factorisation. X is the inverse of the Cholesky factor of C'C, and its own rounding is harmless.
+The frame V need not be orthonormal to the last digit. Let V be any matrix, :math:`C = A_k \cdots A_1 V`, X
+any nonsingular upper triangular matrix and :math:`V' = C X`. The volume of the leading p columns obeys
+:math:`\log\mathrm{vol}_p C = \log\mathrm{vol}_p V' - \sum_{i \le p}\log|x_{ii}|` exactly, so the sums
+telescope whatever X is; only the last block needs an exact factorisation. X is the inverse of the Cholesky
+factor of C'C, and its own rounding is harmless.
 
 What counts is rounding in C and V'. With :math:`\gamma_n = nu/(1-nu)`, 2-norms and Frobenius norms,
 
 .. math:: e_m = \|A_m\|\,e_{m-1} + \gamma_n \|A_m\|_F \|\hat C_{m-1}\|_F, \qquad e_0 = 0
 
-bounds the error of :math:`\hat C_m`, and :math:`V'` is off by at most :math:`\gamma_n\|\hat C_k\|_F\|X\|_F`. Both together amount to a factor
-I + G on the left of the block, on the span of the leading p columns with
+bounds the error of :math:`\hat C_m`, and :math:`V'` is off by at most :math:`\gamma_n\|\hat
+C_k\|_F\|X\|_F`. Both together amount to a factor I + G on the left of the block, on the span of the leading
+p columns with
 
 .. math:: \|G\| \le \epsilon_p = (e_k + \gamma_n\|\hat C_k\|_F)\,\|X_p\|_F\,/\,\sigma_{\min}(V').
 
-The distance of column p to the span of those before it changes under I + G by a factor in :math:`[1-\epsilon_p, 1+\epsilon_p]`, so
-the p-th logarithm by at most :math:`-\log(1-\epsilon_p)`. :math:`\sigma_{\min}(V') \ge 0.95` where :math:`8\kappa\sqrt{(2n+1)nu} \le 1`
-(Yamamoto, Nakatsukasa, Yanagisawa and Fukaya 2015, ETNA 44:306), and is checked elsewhere; blocks that fail are split, and single steps
-factorised by Householder (Higham 2002, theorem 19.4, with c = 4 for his small constant).
+The distance of column p to the span of those before it changes under I + G by a factor in
+:math:`[1-\epsilon_p, 1+\epsilon_p]`, so the p-th logarithm by at most :math:`-\log(1-\epsilon_p)`.
+:math:`\sigma_{\min}(V') \ge 0.95` where :math:`8\kappa\sqrt{(2n+1)nu} \le 1` (Yamamoto, Nakatsukasa,
+Yanagisawa and Fukaya 2015, ETNA 44:306), and is checked elsewhere; blocks that fail are split, and single
+steps factorised by Householder (Higham 2002, theorem 19.4, with c = 4 for his small constant).
 
-A block is accepted while the bounds so far, this one included, stay below 1e-8 for every step so far: well-conditioned
-stretches pay for the others.
+A block is accepted while the bounds so far, this one included, stay below 1e-8 for every step so far:
+well-conditioned stretches pay for the others.
 
-:math:`\|A\|^2`, the largest eigenvalue of A'A, is at most its mean eigenvalue plus :math:`\sqrt{n-1}` times their standard
-deviation (Wolkowicz and Styan 1980, Linear Algebra Appl. 29:471): two traces, found in single precision.
+:math:`\|A\|^2`, the largest eigenvalue of A'A, is at most its mean eigenvalue plus :math:`\sqrt{n-1}` times
+their standard deviation (Wolkowicz and Styan 1980, Linear Algebra Appl. 29:471): two traces, found in
+single precision.
 """
 
 from __future__ import annotations
@@ -84,16 +88,15 @@ class BlockRunner:
             self._run(self._block)
             self._block = []
         if self.steps:
-            diagonal = np.abs(np.linalg.qr(self._frame, mode="r").diagonal())
+            diagonal = np.abs(np.diagonal(np.linalg.qr(self._frame).R))
             # The frame is orthonormal to at worst 1e-1, so that its inverse is bounded.
             self.sums += np.log(diagonal)
             self.bounds += 1.1 * _householder_error(len(diagonal))
 
     def _check(self, matrix: FloatArray) -> float:
         """Validate the next matrix and return its Frobenius norm, inf where it overflows."""
-        if self.steps == 0 or type(matrix) is not np.ndarray or matrix.shape != self._frame.shape:
-            self._check_kind(matrix)
-        elif matrix.dtype != np.float64:
+        usual = self.steps > 0 and type(matrix) is np.ndarray and matrix.dtype == np.float64
+        if not usual or matrix.shape != self._frame.shape:
             self._check_kind(matrix)
         square = float(np.vdot(matrix, matrix))
         if not math.isfinite(square):
@@ -120,34 +123,35 @@ class BlockRunner:
         size = math.sqrt(float(np.vdot(product, product)))
         self.factorisations += 1
         found = _cholesky_frame(product, size)
-        bound: FloatArray | float = math.inf
+        bound = math.inf
         if found is not None:
             frame, logs, inverse_norm = found
             relative = _FRAME * (error + _gamma(n) * size) * inverse_norm
-            bound = -math.log1p(-relative) if relative < 0.5 else math.inf
+            bound = -math.log1p(-max(relative, _U)) if relative < 0.5 else math.inf
         if length > 1:
-            accepted = self._spent + bound <= _BUDGET * (self._done + length)
-            self._lengths.learn(length, accepted)
+            allowed = _BUDGET * (self._done + length) - self._spent
+            accepted = bound <= allowed
+            self._lengths.learn(length, max(1.0, _BUDGET * length / bound) if accepted else 0.0)
             if not accepted:
                 self._run(block[: length // 2])
                 self._run(block[length // 2 :])
                 return
         else:
-            self._lengths.learn(length, accepted=True)
+            self._lengths.learn(1, max(1.0, _BUDGET / bound))
         if found is None:
             frame, logs, inverse_norms = _householder_frame(product)
             with np.errstate(invalid="ignore"):
                 relatives = (error + _householder_error(n) * size) * inverse_norms
             decided = relatives < 0.5
-            bound = np.where(decided, -np.log1p(-np.where(decided, relatives, 0.0)), np.inf)
+            self.bounds += np.where(decided, -np.log1p(-np.where(decided, relatives, 0.0)), np.inf)
+        else:
+            self.bounds += bound
+            self._spent += bound
         self._frame = frame
         if exponent:
             logs += exponent * _LOG_2
         self.sums += logs
-        self.bounds += bound
         self._done += length
-        if found is not None:
-            self._spent += float(np.max(bound))
         self.batches.add(logs, length)
 
     def _multiply(self, block: list[_Step]) -> tuple[FloatArray, int, float]:
@@ -173,7 +177,7 @@ def _gamma(n: int) -> float:
 
 
 def _householder_error(n: int) -> float:
-    return 4.0 * n**1.5 * _U
+    return 4.0 * n * math.sqrt(n) * _U
 
 
 def _rescale(matrix: FloatArray) -> tuple[FloatArray, int]:
@@ -183,7 +187,7 @@ def _rescale(matrix: FloatArray) -> tuple[FloatArray, int]:
 
 
 def _norm_bound(matrix: FloatArray, frobenius: float) -> float:
-    """Bound the 2-norm by trace and Frobenius norm of A'A, from single precision with a margin for its rounding."""
+    """Bound the 2-norm by trace and Frobenius norm of A'A, in single precision with a margin for rounding."""
     n = matrix.shape[0]
     if n <= 2 or frobenius == 0.0:
         return frobenius
@@ -192,7 +196,7 @@ def _norm_bound(matrix: FloatArray, frobenius: float) -> float:
     # The trace is 1. Entries are rounded once and each product n times, by 2^-24 of a norm of at most 1.
     size = math.sqrt(float(np.vdot(gram, gram)) * (1.0 + n * n * _SINGLE)) + (n + 4) * _SINGLE
     spread = math.sqrt(max(0.0, (n - 1) * (size * size - 1.0 / n) / n))
-    return frobenius * math.sqrt(min(1.0, 1.0 / n + spread))
+    return float(frobenius * math.sqrt(min(1.0, 1.0 / n + spread)))
 
 
 def _cholesky_frame(product: FloatArray, size: float) -> tuple[FloatArray, FloatArray, float] | None:
@@ -219,7 +223,7 @@ def _cholesky_frame(product: FloatArray, size: float) -> tuple[FloatArray, Float
 
 
 def _householder_frame(product: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return Q, log of the diagonal of R, and norms of the inverses of its leading parts, inf where singular."""
+    """Return Q, log of the diagonal of R, and norms of inverses of its leading parts, inf where singular."""
     from scipy.linalg.lapack import dtrtri
 
     frame, factor = np.linalg.qr(product)

@@ -5,9 +5,10 @@ With weights of variance :math:`g^2/n_{l-1}` into a layer of :math:`n_l` units, 
 .. math:: \frac{\|x_l\|^2}{\|x_{l-1}\|^2} = \frac{g^2}{n_{l-1}}\,\chi^2_\beta, \qquad
           \beta = n_l \text{ (linear)}, \quad \beta \sim \mathrm{Bin}(n_l, \tfrac12) \text{ (ReLU)},
 
-whatever the direction of :math:`x_{l-1}`, so the logarithm of the norm is a sum of independent terms. E log chi^2_n = psi(n/2) + log 2,
-with variance psi'(n/2). :math:`\mathrm E\|x\|^4/(\mathrm E\|x\|^2)^2` is the product of 1 + 2/n_l (linear) or 1 + 5/n_l (ReLU; Hanin
-2018). A ReLU layer dies with probability 2^-n, so its log moments are those of the paths that live.
+whatever the direction of :math:`x_{l-1}`, so the logarithm of the norm is a sum of independent terms. E log
+chi^2_n = psi(n/2) + log 2, with variance psi'(n/2). :math:`\mathrm E\|x\|^4/(\mathrm E\|x\|^2)^2` is the
+product of 1 + 2/n_l (linear) or 1 + 5/n_l (ReLU; Hanin 2018). A ReLU layer dies with probability 2^-n, so
+its log moments are those of the paths that live.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def layer_norm_law(widths: Sequence[int], gain: float, activation: str = "linear
 
 @lru_cache(maxsize=256)
 def chi_square_log_moments(kind: str, n: int) -> tuple[float, float]:
-    """Mean and variance of log chi^2: with n degrees ("linear"), or Bin(n, 1/2) of them given any ("relu")."""
+    """Mean and variance of log chi^2: n degrees ("linear"), or Bin(n, 1/2) of them given any ("relu")."""
     from scipy.special import digamma, gammaln, polygamma
 
     if kind == "linear":

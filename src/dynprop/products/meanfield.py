@@ -1,16 +1,20 @@
 r"""Mean field of wide nets with fresh or shared random weights: variance, gradient, and how far both reach.
 
-With weight variance :math:`\sigma_w^2/n` and bias variance :math:`\sigma_b^2`, as n grows (Poole et al. 2016; Schoenholz et al. 2017)
+With weight variance :math:`\sigma_w^2/n` and bias variance :math:`\sigma_b^2`, as n grows (Poole et al.
+2016; Schoenholz et al. 2017)
 
-.. math:: q = \sigma_w^2\,\mathrm E\,\phi(\sqrt q z)^2 + \sigma_b^2, \qquad \chi = \sigma_w^2\,\mathrm E\,\phi'(\sqrt q z)^2,
+.. math:: q = \sigma_w^2\,\mathrm E\,\phi(\sqrt q z)^2 + \sigma_b^2, \qquad \chi = \sigma_w^2\,\mathrm
+E\,\phi'(\sqrt q z)^2,
 
-a gradient's squared norm changes by :math:`\chi` per layer, its logarithm by the exponent :math:`\tfrac12\ln\chi`. :math:`\chi < 1`:
-gradients vanish and signals forget each other (order); :math:`\chi > 1`: gradients explode and signals part (chaos). The edge :math:`\chi = 1` is
-where both reach far. Depth scales: :math:`\xi_q = -1/\ln\chi_q` with :math:`\chi_q = \sigma_w^2\,\tfrac{d}{dq}\mathrm E\,\phi^2` for the variance,
-:math:`\xi_c = -1/\ln[\sigma_w^2\,\mathrm E\,\phi'(u)\phi'(v)]` at the correlation at rest for the correlation of two signals.
+a gradient's squared norm changes by :math:`\chi` per layer, its logarithm by the exponent
+:math:`\tfrac12\ln\chi`. :math:`\chi < 1`: gradients vanish and signals forget each other (order);
+:math:`\chi > 1`: gradients explode and signals part (chaos). The edge :math:`\chi = 1` is where both reach
+far. Depth scales: :math:`\xi_q = -1/\ln\chi_q` with :math:`\chi_q = \sigma_w^2\,\tfrac{d}{dq}\mathrm
+E\,\phi^2` for the variance, :math:`\xi_c = -1/\ln[\sigma_w^2\,\mathrm E\,\phi'(u)\phi'(v)]` at the
+correlation at rest for the correlation of two signals.
 
-Finite nets depart from this: the spread of the log norm grows like sqrt(depth/width) (`matrices_layers`), and near the edge a
-shared-weight net of 200 units is off by more than its exponent.
+Finite nets depart from this: the spread of the log norm grows like sqrt(depth/width) (`matrices_layers`),
+and near the edge a shared-weight net of 200 units is off by more than its exponent.
 """
 
 from __future__ import annotations
@@ -118,20 +122,21 @@ def mean_field(activation: ActivationLike, weight_variance: float, bias_variance
 
     Args:
         activation: "linear", "relu", "tanh", "erf" (erf(x) itself), an `Activation`, or a callable on float
-            arrays. Closed forms for linear, relu, erf; quadrature to about 1e-14 for tanh and 1e-10 for callables
-            that are smooth except at 0.
+            arrays. Closed forms for linear, relu, erf; quadrature to about 1e-14 for tanh and 1e-10 for
+            callables that are smooth except at 0.
         weight_variance: sigma_w^2 >= 0; a weight has variance sigma_w^2 / fan_in.
         bias_variance: sigma_b^2 >= 0.
 
     Returns:
-        The fixed point that a variance of 1 reaches. Where every q is fixed (linear at 1 and relu at 2, without
-        bias) q is 1, the variance started with; where it grows without limit q is inf.
+        The fixed point that a variance of 1 reaches. Where every q is fixed (linear at 1 and relu at 2,
+        without bias) q is 1, the variance started with; where it grows without limit q is inf.
 
     Raises:
         ArgumentError: unknown activation, or a variance that is negative or not finite.
         PrecisionError: a callable whose variance leaves [1e-30, 1e30] without coming to rest.
 
-    Source: Poole et al. (2016), arXiv:1606.05340, eqs. 3-5; Schoenholz et al. (2017), arXiv:1611.01232, eqs. 3-9.
+    Source: Poole et al. (2016), arXiv:1606.05340, eqs. 3-5; Schoenholz et al. (2017), arXiv:1611.01232,
+        eqs. 3-9.
     """
     phi = resolve_activation(activation)
     sw2 = require_number("weight_variance", weight_variance, 0.0)
@@ -179,8 +184,8 @@ def edge_of_chaos(activation: ActivationLike, bias_variance: float) -> Edge:
         bias_variance: sigma_b^2 >= 0.
 
     Returns:
-        The edge; the smallest q where there are several. Linear and relu nets have chi = sigma_w^2 (or half of
-        it) at every bias: their edge is 1 (or 2), with q = 1 without bias and inf with one.
+        The edge; the smallest q where there are several. Linear and relu nets have chi = sigma_w^2 (or half
+        of it) at every bias: their edge is 1 (or 2), with q = 1 without bias and inf with one.
 
     Raises:
         ArgumentError: unknown activation, or a bias variance that is negative or not finite.

@@ -1,8 +1,10 @@
-r"""Gaussian averages of an activation: :math:`\mathrm E\,\phi(\sqrt q z)^2`, :math:`\mathrm E\,\phi'(\sqrt q z)^2`.
+r"""Gaussian averages of an activation and of its derivative.
 
-Closed forms for linear, ReLU and erf; quadrature for tanh and for any callable, on each half line separately, so that
-a kink at 0 costs nothing (Gauss-Hermite converges only like 1/nodes there). The substitution
-:math:`z = \sinh(u)/(1+\sqrt q)` puts as many nodes on the scale of the activation, 1/sqrt(q), as on that of the Gaussian.
+:math:`\mathrm E\,\phi(\sqrt q z)^2` and :math:`\mathrm E\,\phi'(\sqrt q z)^2`, z standard normal.
+Closed forms for linear, ReLU and erf; quadrature for tanh and for any callable, on each half line
+separately, so that a kink at 0 costs nothing (Gauss-Hermite converges only like 1/nodes there). The
+substitution :math:`z = \sinh(u)/(1+\sqrt q)` puts as many nodes on the scale of the activation, 1/sqrt(q),
+as on that of the Gaussian.
 
 Trap: tanh' is 1/cosh^2; 1 - tanh^2 has no digits left in saturation.
 """
@@ -21,8 +23,6 @@ from dynprop.arrays import FloatArray, describe
 from dynprop.errors import ArgumentError
 
 __all__ = ["Activation", "ActivationLike", "resolve_activation"]
-
-ActivationLike = str | Callable[[FloatArray], FloatArray]
 
 # Nodes on a half line, where the Gaussian is cut, and the step of the five-point derivative.
 _NODES = 128
@@ -67,7 +67,7 @@ class Activation:
         return float(weights @ self.derivative(math.sqrt(q) * z) ** 2)
 
     def moment_slope(self, q: float) -> float:
-        """d/dq E phi(sqrt(q) z)^2 = E phi phi' z / sqrt(q), which is E (phi'^2 + phi phi'') by Stein's lemma."""
+        """d/dq E phi(sqrt(q) z)^2 = E phi phi' z / sqrt(q), by Stein's lemma E (phi'^2 + phi phi'')."""
         if self.homogeneous is not None:
             return self.homogeneous
         if self.name == "erf":
@@ -92,6 +92,9 @@ class Activation:
         values = self.function(u) * self.function(v)
         slopes = self.derivative(u) * self.derivative(v)
         return float(weights @ values @ weights), float(weights @ slopes @ weights)
+
+
+ActivationLike = str | Activation | Callable[[FloatArray], FloatArray]
 
 
 @lru_cache(maxsize=8)

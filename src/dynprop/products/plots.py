@@ -1,7 +1,8 @@
 """Pictures of products of random weights, as matplotlib figures that no global state knows of.
 
 `plot_product`: the law of log abs(product), fresh and shared weights, with a simulated histogram.
-`plot_phase`: order, chaos and the edge between them. `plot_walk`: the log norm of signal and gradient, layer by layer,
+`plot_phase`: order, chaos and the edge between them. `plot_walk`: the log norm of signal and gradient,
+    layer by layer,
 with fresh weights and with shared ones at the same gain: claim C5 in one figure.
 """
 
@@ -65,9 +66,10 @@ def plot_product(weight_law: FrozenLaw, depth: int, samples: int = 20_000, seed:
             total += np.log(np.abs(weight.rvs(size=count, random_state=rng)))
     figure, axes = _blank(8.6, 4.8)
     reach = 4.0 * math.sqrt(fresh.log_variance)
-    _draw_law(axes, shared, steps * once, reach, _RED, "one shared weight")
     _draw_law(axes, fresh, total, reach, _BLUE, "fresh weights")
-    root = 0.5 * float(np.logaddexp(fresh.log_of_variance, 2.0 * _log_abs(fresh.mean))) / _LN10
+    _draw_law(axes, shared, steps * once, reach, _RED, "one shared weight")
+    square = float(np.logaddexp(fresh.log_of_variance, 2.0 * _log_abs(fresh.mean)))
+    root = round(0.5 * square / _LN10, 2) + 0.0
     typical = fresh.log_mean / _LN10
     axes.axvline(typical, color=_INK, linewidth=1.2, label=f"typical size, $10^{{{typical:.2f}}}$")
     label = f"root mean square (fresh), $10^{{{root:.2f}}}$"
@@ -87,7 +89,7 @@ def plot_phase(
     largest_weight_variance: float = 4.0,
     largest_bias_variance: float = 0.4,
 ) -> Figure:
-    """Draw the exponent of gradients, ln(chi) / 2 per layer, over weight and bias variance, with the edge of chaos.
+    """Draw the exponent of gradients, ln(chi) / 2 per layer, over both variances, with the edge of chaos.
 
     Args:
         activation: as in `mean_field`.
@@ -105,17 +107,19 @@ def plot_phase(
     columns, rows = np.linspace(widest / _GRID[0], widest, _GRID[0]), np.linspace(0.0, tallest, _GRID[1])
     exponents = np.array([[mean_field(phi, w, b).exponent for w in columns] for b in rows])
     figure, axes = _blank(7.8, 5.0)
-    most = max(0.05, min(1.0, float(np.quantile(np.abs(exponents), 0.95))))
+    most = 0.1 * max(1, min(5, math.ceil(10.0 * float(np.quantile(np.abs(exponents), 0.8)))))
     levels = np.linspace(-most, most, 21)
     image = axes.contourf(columns, rows, exponents, levels=levels, cmap="RdBu_r", extend="both")
-    bar = figure.colorbar(image, ax=axes, pad=0.02)
+    bar = figure.colorbar(image, ax=axes, pad=0.02, ticks=np.linspace(-most, most, 5))
     bar.set_label("log norm of the gradient per layer, ½ ln χ", color=_INK, fontsize=9)
     bar.ax.tick_params(colors=_INK, labelsize=8)
-    edge = _edge_line(phi, rows)
-    axes.plot(edge, rows, color=_INK, linewidth=2.2)
-    axes.set_xlim(0.0, widest)
+    # The edge of tanh leaves the axis with slope 0: more points there.
+    heights = tallest * np.linspace(0.0, 1.0, 81) ** 2
+    edge = _edge_line(phi, heights)
+    axes.plot(edge, heights, color=_INK, linewidth=2.2)
+    axes.set_xlim(float(columns[0]), widest)
     axes.set_ylim(0.0, tallest)
-    middle = float(np.interp(0.62 * tallest, rows, edge))
+    middle = float(np.interp(0.62 * tallest, heights, edge))
     box = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
     for place, text in (
         (0.5 * middle, "order\ngradients vanish"),
@@ -141,10 +145,10 @@ def plot_walk(
 ) -> Figure:
     """Draw the log norm of signal and gradient through random nets, fresh weights beside shared ones.
 
-    Four panels on one vertical scale: forward above, backward below; a deep net with new weights at every layer to the
-    left, a recurrent net with the same weights at every step to the right, at the same gain. The band is one
-    standard deviation around the mean that theory gives for fresh weights (exact for linear nets, and
-    forward for ReLU), drawn in the panels of shared weights too.
+    Four panels on one vertical scale: forward above, backward below; a deep net with new weights at every
+    layer to the left, a recurrent net with the same weights at every step to the right, at the same gain.
+    The band is one standard deviation around the mean that theory gives for fresh weights (exact for linear
+    nets, and forward for ReLU), drawn in the panels of shared weights too.
 
     Args:
         width: units of every layer, >= 1.
@@ -188,6 +192,9 @@ def plot_walk(
             _note_spread(axes, values[:, -1] if direction == "forward" else values[:, 0])
             if column == 0:
                 axes.set_ylabel(ylabel, color=_INK, fontsize=9)
+    # Room for the notes above every line.
+    low, high = panels[0, 0].get_ylim()
+    panels[0, 0].set_ylim(low, high + 0.16 * (high - low))
     panels[0, 0].set_title("fresh weights at every layer", loc="left", fontsize=10, color=_INK)
     panels[0, 1].set_title("one weight matrix at every step", loc="left", fontsize=10, color=_INK)
     for axes, text in zip(panels[1], ("layer", "time step"), strict=True):
@@ -222,7 +229,7 @@ def _log_abs(value: float) -> float:
 def _draw_law(
     axes: Axes, law: ProductLaw | SharedProductLaw, logs: FloatArray, reach: float, colour: str, label: str
 ) -> None:
-    """Draw a histogram of simulated logarithms and the density, as differences of the distribution function."""
+    """Draw simulated logarithms and the density, as differences of the distribution function."""
     edges = np.linspace(law.log_mean - 1.6 * reach, law.log_mean + 1.6 * reach, 121)
     counts, _ = np.histogram(logs, bins=edges)
     heights = counts / len(logs) / np.diff(edges)

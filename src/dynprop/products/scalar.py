@@ -148,7 +148,8 @@ def _extend_products(weights: Any, logs: FloatArray, signs: NDArray[np.int8], st
     if start:
         log[0] += logs[start - 1]
         negative[0] ^= signs[start - 1] < 0
-    np.add.accumulate(log, axis=0, out=log)
+    with np.errstate(invalid="ignore"):
+        np.add.accumulate(log, axis=0, out=log)
     np.logical_xor.accumulate(negative, axis=0, out=negative)
     np.subtract(1, 2 * negative.view(np.int8), out=sign, dtype=np.int8)
     # NaN and +inf survive a sum, and so does the -inf of a zero: the last row tells for all before it.

@@ -44,7 +44,7 @@ class FrozenLaw(Protocol):
 
 @dataclass(frozen=True)
 class Family:
-    """A law whose abs(w) is a known one: scale times a half-normal, exponential, or uniform (0, 1) variable."""
+    """A law whose abs(w) is a scale times a half-normal, exponential or uniform (0, 1) variable."""
 
     name: Literal["gaussian", "exponential", "uniform"]
     scale: float

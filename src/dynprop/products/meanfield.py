@@ -30,8 +30,11 @@ from dynprop.products.scalar import require_number
 __all__ = ["Edge", "MeanField", "edge_of_chaos", "mean_field"]
 
 # The search for a fixed point starts at q = 1 and ends outside these.
-_LEAST, _LARGEST = 1e-30, 1e30
+_LEAST, _LARGEST = 1e-280, 1e30
 _FACTOR = 8.0
+# The edge: below this q the bias is taken as a power of q, and a sign is trusted if it is this large
+# against q.
+_SMALL, _SIGNIFICANT = 1e-4, 1e-12
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ def mean_field(activation: ActivationLike, weight_variance: float, bias_variance
 
     Raises:
         ArgumentError: unknown activation, or a variance that is negative or not finite.
-        PrecisionError: a callable whose variance leaves [1e-30, 1e30] without coming to rest.
+        PrecisionError: a callable whose variance grows beyond 1e30.
 
     Source: Poole et al. (2016), arXiv:1606.05340, eqs. 3-5; Schoenholz et al. (2017), arXiv:1611.01232,
         eqs. 3-9.
@@ -161,16 +164,22 @@ def _fixed_point(phi: Activation, sw2: float, sb2: float) -> float:
     def excess(q: float) -> float:
         return (sw2 * phi.second_moment(q) + sb2) / q - 1.0
 
-    q = 1.0
-    rising = excess(q) > 0.0
-    while _LEAST <= q <= _LARGEST:
-        following = q * _FACTOR if rising else q / _FACTOR
-        if (excess(following) > 0.0) != rising:
-            return float(brentq(excess, min(q, following), max(q, following), xtol=1e-300, rtol=1e-15))
-        q = following
-    if not rising and sb2 == 0.0:
-        return 0.0
-    raise PrecisionError(f"mean field of {phi.name}: the variance leaves [{_LEAST:g}, {_LARGEST:g}]")
+    if excess(1.0) > 0.0:
+        low, high = 1.0, _FACTOR
+        while high <= _LARGEST and excess(high) > 0.0:
+            low, high = high, high * _FACTOR
+        if high > _LARGEST:
+            raise PrecisionError(f"mean field of {phi.name}: the variance grows beyond {_LARGEST:g}")
+    else:
+        # q >= sb2: the excess there is not negative.
+        low, high, factor, least = 1.0, 1.0, _FACTOR, (sb2 if sb2 > _LEAST else _LEAST)
+        while low > least and excess(low) <= 0.0:
+            low, high, factor = max(low / factor, least), low, factor * factor
+        if excess(low) <= 0.0:
+            # Down here the map is linear.
+            return sb2 / max(1.0 - sw2 * phi.second_moment(low) / low, 2.0**-52)
+    root = brentq(lambda log: excess(math.exp(log)), math.log(low), math.log(high), xtol=1e-16, rtol=1e-15)
+    return math.exp(root)
 
 
 def edge_of_chaos(activation: ActivationLike, bias_variance: float) -> Edge:
@@ -184,8 +193,9 @@ def edge_of_chaos(activation: ActivationLike, bias_variance: float) -> Edge:
         bias_variance: sigma_b^2 >= 0.
 
     Returns:
-        The edge; the smallest q where there are several. Linear and relu nets have chi = sigma_w^2 (or half
-        of it) at every bias: their edge is 1 (or 2), with q = 1 without bias and inf with one.
+        The edge; the smallest q where there are several. For q below 1e-4 it is right to 1e-8. Linear and
+        relu nets have chi = sigma_w^2 (or half of it) at every bias: their edge is 1 (or 2), with q = 1
+        without bias and inf with one.
 
     Raises:
         ArgumentError: unknown activation, or a bias variance that is negative or not finite.
@@ -202,16 +212,21 @@ def edge_of_chaos(activation: ActivationLike, bias_variance: float) -> Edge:
     if sb2 == 0.0 and phi.second_moment(0.0) == 0.0:
         return Edge(1.0 / phi.slope_moment(0.0), 0.0)
 
-    def excess(q: float) -> float:
-        return q - phi.second_moment(q) / phi.slope_moment(q) - sb2
+    def bias_at(q: float) -> float:
+        return q - phi.second_moment(q) / phi.slope_moment(q)
 
-    q = 1e-12 * max(1.0, sb2)
+    first, second = bias_at(_SMALL), bias_at(4.0 * _SMALL)
+    if phi.second_moment(0.0) == 0.0 and first > _SMALL * _SIGNIFICANT and sb2 < first:
+        # Here the bias is a power of q (the third for odd activations) that cancellation would hide.
+        exponent = round(math.log(second / first, 4.0))
+        root = _SMALL * (sb2 / first) ** (1.0 / exponent)
+        return Edge(1.0 / phi.slope_moment(root), root)
+    low = q = _SMALL
     while q <= _LARGEST and phi.slope_moment(q) > 0.0:
-        following = q * 4.0
-        if excess(following) > 0.0:
-            root = float(brentq(excess, q, following, xtol=1e-300, rtol=1e-15))
+        if bias_at(q) - sb2 > _SIGNIFICANT * q:
+            root = float(brentq(lambda x: bias_at(x) - sb2, low, q, xtol=1e-300, rtol=1e-15))
             return Edge(1.0 / phi.slope_moment(root), root)
-        q = following
+        low, q = (q if bias_at(q) < sb2 else low), 4.0 * q
     raise PrecisionError(
         f"no edge of chaos for {phi.name} at bias variance {sb2:g}: chi stays on one side of 1"
     )

@@ -29,16 +29,13 @@ class FrozenLaw(Protocol):
     def var(self) -> Any:
         """Return the variance."""
 
-    def stats(self, moments: str) -> Any:
-        """Return skewness "s" and excess kurtosis "k"."""
-
     def support(self) -> Any:
         """Return the ends of the support."""
 
-    def cdf(self, x: Any) -> Any:
+    def cdf(self, x: Any, /) -> Any:
         """Return P(w <= x)."""
 
-    def ppf(self, q: Any) -> Any:
+    def ppf(self, q: Any, /) -> Any:
         """Return quantiles."""
 
 

@@ -1,9 +1,10 @@
 """Statistical tests of products: one budget of false alarms, and bounds that hold at every sample size.
 
-The suite allows itself one false alarm in a million runs with fresh seeds. Products use at most 200 statements of
-ALPHA each. Every bound here is a theorem, not a normal approximation:
+The suite allows itself one false alarm in a million runs with fresh seeds. Products use at most 200
+statements of ALPHA each. Every bound here is a theorem, not a normal approximation:
 
-* Dvoretzky-Kiefer-Wolfowitz with Massart's constant: P(sup |F_M - F| > d) <= 2 exp(-2 M d^2). A sample from any law at distance
+* Dvoretzky-Kiefer-Wolfowitz with Massart's constant: P(sup |F_M - F| > d) <= 2 exp(-2 M d^2). A sample from
+any law at distance
   above 2 d is missed with probability at most ALPHA.
 * Chernoff for sums of log chi^2 variables, whose moment generating function is a ratio of Gammas.
 """

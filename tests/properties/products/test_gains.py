@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ from flint import arb, ctx
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from tests.properties.products.budget import ALPHA, dkw_distance, log_chi_square_tail
 
 from dynprop.errors import ArgumentError
 from dynprop.products import critical_gain, horizon_gain, layer_norm_law, norm_walks
-from tests.properties.products.budget import ALPHA, dkw_distance, log_chi_square_tail
 
 
 @given(st.integers(1, 5000))
@@ -23,7 +24,9 @@ def test_the_linear_gain_is_the_digamma_one(width: int) -> None:
     """g = sqrt(N/2) exp(-psi(N/2)/2), in balls."""
     with ctx.workprec(100):
         exact = ((arb(width) / 2).log() / 2 - (arb(width) / 2).digamma() / 2).exp()
-        assert abs(critical_gain(width, "linear") - float(exact)) <= 2e-15 * (1 + math.log(width)) * float(exact)
+        assert abs(critical_gain(width, "linear") - float(exact)) <= 2e-15 * (1 + math.log(width)) * float(
+            exact
+        )
 
 
 @given(st.integers(1, 60))
@@ -40,23 +43,25 @@ def test_the_relu_gain_counts_the_paths_that_live(width: int) -> None:
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.floats(0.1, 10.0))
 def test_relu_second_moments_are_those_of_the_chi_square_binomial_sum(widths: list[int], gain: float) -> None:
-    """P21, Hanin: E z^2 / (E z)^2 = 1 + 5/n for every layer, here from the sum over active units in rationals."""
+    """Hanin: E z^2 / (E z)^2 = 1 + 5/n for every layer, here from the sum over active units in rationals."""
     ratio, square = Fraction(1), Fraction(1)
-    for before, n in zip(widths, widths[1:], strict=False):
-        first = sum(Fraction(math.comb(n, b), 2**n) * b for b in range(n + 1))
-        second = sum(Fraction(math.comb(n, b), 2**n) * b * (b + 2) for b in range(n + 1))
+    for before, n in pairwise(widths):
+        first = Fraction(sum(math.comb(n, b) * b for b in range(n + 1)), 2**n)
+        second = Fraction(sum(math.comb(n, b) * b * (b + 2) for b in range(n + 1)), 2**n)
         ratio *= second / first**2
         square *= first / before
     law = layer_norm_law(widths, gain, "relu")
     assert law.square_ratio == pytest.approx(float(ratio), rel=1e-12)
     exact = math.log(square) + 2 * (len(widths) - 1) * math.log(gain)
-    assert law.log_mean_square == pytest.approx(exact, abs=1e-12 * (1 + len(widths)) * (1 + abs(math.log(gain))))
+    assert law.log_mean_square == pytest.approx(
+        exact, abs=1e-12 * (1 + len(widths)) * (1 + abs(math.log(gain)))
+    )
     alive = math.prod((1 - Fraction(1, 2**n) for n in widths[1:]), start=Fraction(1))
     assert law.zero_mass == pytest.approx(float(1 - alive), rel=1e-12)
 
 
 def test_each_linear_layer_multiplies_the_square_by_a_chi_square_variable() -> None:
-    """P21: KS by DKW at ALPHA, for layers of a deep net after 30 others."""
+    """Kolmogorov distance by DKW at ALPHA, for layers of a deep net after 30 others."""
     width, depth, nets = 12, 31, 4000
     walks = norm_walks(width, depth, "linear", 0.9, "fresh", nets, seed=8)
     last_forward = walks.forward[:, -1] - walks.forward[:, -2]
@@ -72,7 +77,7 @@ def test_each_linear_layer_multiplies_the_square_by_a_chi_square_variable() -> N
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_fresh_linear_nets_walk_as_predicted_forward_and_backward(direction: str) -> None:
-    """The sum of 2 x 40 x 60 independent log chi^2, by Chernoff at ALPHA; and the spread, by DKW of the whole law."""
+    """The sum of all nets' independent log chi^2, by Chernoff at ALPHA; the whole law, by DKW."""
     width, depth, nets = 30, 60, 400
     gain = critical_gain(width, "linear")
     walks = norm_walks(width, depth, "linear", gain, "fresh", nets, seed=2)
@@ -83,27 +88,28 @@ def test_fresh_linear_nets_walk_as_predicted_forward_and_backward(direction: str
     assert log_chi_square_tail(width, nets * depth, float(total - 2 * nets * depth * math.log(gain))) < ALPHA
     law = layer_norm_law([width] * (depth + 1), gain)
     assert law.log_mean == pytest.approx(0.0, abs=1e-12)
-    # The log norm is a sum of 60 terms of skewness 0.2: normal to 0.01 (Berry-Esseen 0.4748 x 1.8 / sqrt 60 is coarser).
+    # The log norm is a sum of 60 terms of skewness 0.2: normal to 0.01 (Berry-Esseen 0.4748 x 1.8 / sqrt 60
+    # is coarser).
     sample = np.sort(ends / math.sqrt(law.log_variance))
     below = np.arange(1, nets + 1) / nets
     assert np.max(np.abs(below - stats.norm.cdf(sample))) <= dkw_distance(nets) + 1 / nets + 0.12
 
 
 def test_fresh_relu_nets_walk_as_predicted() -> None:
-    """Mean within 5 standard errors, spread within 20 % (SCIENCE 2.2: 1.65 at N = 50, D = 100), seed fixed."""
+    """Mean within 5 standard errors, spread within 20 % (1.65 at N = 50, D = 100), seed fixed."""
     gain = critical_gain(50, "relu")
     law = layer_norm_law([50] * 101, gain, "relu")
     ends = norm_walks(50, 100, "relu", gain, "fresh", 200, seed=1).forward[:, -1]
     assert abs(ends.mean()) <= 5 * math.sqrt(law.log_variance / 200)
     assert abs(ends.std() / math.sqrt(law.log_variance) - 1) < 0.2
     assert math.sqrt(law.log_variance) == pytest.approx(1.65, abs=0.02)
-    # He's gain leaves a drift of -2.5 (SCIENCE 2.2), which the same band excludes.
+    # He's gain leaves a drift of -2.5, which the same band excludes.
     assert layer_norm_law([50] * 101, math.sqrt(2), "relu").log_mean == pytest.approx(-2.5, abs=0.15)
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_shared_weights_spread_like_depth_and_fresh_ones_like_its_root(direction: str) -> None:
-    """P22 and claim C5: sd ratio >= 2.5 at N = 50, D = 100 (measured 5; 60 nets leave 3.6 at 99.9 %), both ways."""
+    """Claim C5: sd ratio >= 2.5 at N = 50, D = 100 (measured 5; 60 nets leave 3.6 at 99.9 %), both ways."""
     gain = critical_gain(50, "linear")
     column = -1 if direction == "forward" else 0
     ends = {
@@ -120,13 +126,12 @@ def test_shared_weights_spread_like_depth_and_fresh_ones_like_its_root(direction
     assert half["shared"] / ends["shared"].std() == pytest.approx(4.0, rel=0.25)
 
 
-def test_a_shared_walk_follows_the_spectral_radius() -> None:
-    """Correlation of the log norm with D log rho is 0.985 at D = 100 (SCIENCE 2.2); here rho from its own matrices."""
+def test_the_horizon_of_a_shared_net_is_the_one_measured_elsewhere() -> None:
+    """Drift +5.6 and sd 5.1 over 200 nets of another program: standard errors 0.36 and 0.25."""
     horizon = horizon_gain(50, 100)
     assert horizon.gain == critical_gain(50, "linear")
     assert horizon.fresh.drift == pytest.approx(0.0, abs=1e-11)
     assert horizon.fresh.spread == pytest.approx(1.0101, abs=1e-3)
-    # Measured independently, 200 nets: +5.6 with sd 5.1 (SCIENCE 2.2); standard errors 0.36 and 0.25.
     assert abs(horizon.shared.drift - 5.6) < 5 * math.hypot(0.36, horizon.shared.drift_error)
     assert abs(horizon.shared.spread - 5.1) < 5 * math.hypot(0.25, horizon.shared.spread_error)
     assert horizon.shared.zero_drift_gain == pytest.approx(
@@ -159,7 +164,9 @@ def test_the_backward_walk_is_the_gradient_that_autograd_finds(activation: str, 
     walks = norm_walks(width, depth, activation, gain, kind, nets=1, seed=3)  # type: ignore[arg-type]  # a literal
     ends, draws = np.random.SeedSequence(3).spawn(2)
     distinct = depth if kind == "fresh" else 1
-    matrices = np.random.default_rng(draws).standard_normal((distinct, 1, width, width)) * (gain / math.sqrt(width))
+    matrices = np.random.default_rng(draws).standard_normal((distinct, 1, width, width)) * (
+        gain / math.sqrt(width)
+    )
     rng = np.random.default_rng(ends)
     start, gradient = rng.standard_normal((1, width, 1))[0, :, 0], rng.standard_normal((1, width, 1))[0, :, 0]
     function = {"linear": lambda x: x, "relu": torch.relu, "tanh": torch.tanh}[activation]
@@ -177,7 +184,7 @@ def test_the_backward_walk_is_the_gradient_that_autograd_finds(activation: str, 
 @pytest.mark.parametrize(("gain", "sign"), [(0.6, -1), (2.0, 1)])
 @pytest.mark.parametrize("activation", ["tanh", "erf"])
 def test_chi_predicts_whether_gradients_of_wide_nets_grow(activation: str, gain: float, sign: int) -> None:
-    """P23, last part: |ln chi| > 0.1, N = 256, L = 40."""
+    """Where |ln chi| > 0.1, N = 256, L = 40."""
     from dynprop.products import mean_field
 
     field = mean_field(activation, gain**2, 0.0)
@@ -196,7 +203,13 @@ def test_orthogonal_layers_would_keep_the_norm_that_gaussian_ones_spread() -> No
 
 def test_no_layers_change_nothing() -> None:
     law = layer_norm_law([5], 3.0)
-    assert (law.log_mean, law.log_variance, law.log_mean_square, law.square_ratio, law.zero_mass) == (0, 0, 0, 1, 0)
+    assert (law.log_mean, law.log_variance, law.log_mean_square, law.square_ratio, law.zero_mass) == (
+        0,
+        0,
+        0,
+        1,
+        0,
+    )
 
 
 @pytest.mark.parametrize(

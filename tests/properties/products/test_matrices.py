@@ -14,11 +14,11 @@ from flint import arb, arb_mat, ctx
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import digamma, polygamma
+from tests.properties.products.budget import ALPHA, log_chi_square_tail
 
 from dynprop.arrays import FloatArray
 from dynprop.errors import ArgumentError
 from dynprop.products import gaussian_exponent_spread, gaussian_exponents, lyapunov_exponents
-from tests.properties.products.budget import ALPHA, log_chi_square_tail
 
 
 def by_qr_at_every_step(matrices: Any) -> FloatArray:
@@ -45,13 +45,15 @@ def test_gaussian_exponents_are_newmans(width: int, variance: float) -> None:
     with ctx.workprec(100):
         for i in {1, (width + 1) // 2, width}:
             exact = (arb(2).log() + (arb(width - i + 1) / 2).digamma() + arb(variance).log()) / 2
-            assert float(abs(arb(float(found[i - 1])) - exact)) <= 4e-16 * (2 + abs(math.log(variance)) + math.log(width))
+            assert float(abs(arb(float(found[i - 1])) - exact)) <= 4e-16 * (
+                2 + abs(math.log(variance)) + math.log(width)
+            )
     assert np.all(np.diff(found) < 0)
 
 
 def test_the_default_variance_keeps_the_sum_of_squares() -> None:
     np.testing.assert_array_equal(gaussian_exponents(7), gaussian_exponents(7, 1 / 7))
-    # N = 7, SCIENCE 2.1: mu_1 = -0.07480.
+    # Computed at 50 digits.
     assert gaussian_exponents(7)[0] == pytest.approx(-0.07480, abs=5e-6)
 
 
@@ -62,7 +64,7 @@ def test_one_by_one_matrices_are_the_scalar_case() -> None:
 
 @pytest.mark.parametrize("width", [1, 2, 5, 7])
 def test_measured_gaussian_exponents_are_within_exact_tails(width: int) -> None:
-    """P23. |r_ii|^2 is chi^2 with N - i + 1 degrees, independent over steps; Chernoff at ALPHA, exact at every T."""
+    """r_ii^2 is chi^2 with N - i + 1 degrees, independent over steps: Chernoff at ALPHA, at every T."""
     steps = 4000
     matrices = np.random.default_rng(width).standard_normal((steps, width, width))
     found = lyapunov_exponents(matrices)
@@ -84,12 +86,23 @@ def test_measured_spread_is_the_finite_time_spread(width: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "n", "condition"),
-    [("gaussian", 64, 0.0), ("gaussian", 16, 0.0), ("gaussian", 3, 0.0), ("even", 32, 1.9), ("hard", 12, 1e6), ("orthogonal", 20, 1.0)],
+    [
+        ("gaussian", 64, 0.0),
+        ("gaussian", 16, 0.0),
+        ("gaussian", 3, 0.0),
+        ("even", 32, 1.9),
+        ("hard", 12, 1e6),
+        ("orthogonal", 20, 1.0),
+    ],
 )
 def test_blocks_agree_with_qr_at_every_step(name: str, n: int, condition: float) -> None:
     """Within 1e-8, as promised; observed below 1e-11. The sum is the mean of log|det| (relative 1e-9)."""
     rng = np.random.default_rng(7)
-    matrices = rng.standard_normal((400, n, n)) / math.sqrt(n) if name == "gaussian" else conditioned(rng, 400, n, condition)
+    matrices = (
+        rng.standard_normal((400, n, n)) / math.sqrt(n)
+        if name == "gaussian"
+        else conditioned(rng, 400, n, condition)
+    )
     found = lyapunov_exponents(matrices)
     np.testing.assert_allclose(found.exponents, by_qr_at_every_step(matrices), rtol=0, atol=1e-10)
     volume = np.linalg.slogdet(matrices)[1]
@@ -112,7 +125,7 @@ def test_well_conditioned_stretches_do_not_spoil_hard_ones() -> None:
 
 
 def test_skipping_the_factorisation_altogether_is_wrong() -> None:
-    """The tests above can fail: after 30 steps a plain product of Gaussian matrices has lost its small exponents."""
+    """The tests above can fail: after 30 steps a plain product has lost its small exponents."""
     matrices = np.random.default_rng(0).standard_normal((30, 32, 32)) / math.sqrt(32)
     product = np.eye(32)
     for matrix in matrices:
@@ -158,7 +171,7 @@ def test_diagonal_matrices_have_the_logarithms_of_their_entries() -> None:
 
 
 def test_the_cat_map_has_its_golden_exponent() -> None:
-    """Arnold's cat map: log((3 + sqrt 5)/2) = 0.962423650119, and minus that (SCIENCE 4)."""
+    """Arnold's cat map: log((3 + sqrt 5)/2) = 0.962423650119, and minus that."""
     found = lyapunov_exponents(itertools.repeat(np.array([[2.0, 1.0], [1.0, 1.0]]), 2000))
     np.testing.assert_allclose(found.exponents, [0.962423650119, -0.962423650119], atol=2e-3 / 2)
     assert found.exponents.sum() == pytest.approx(0.0, abs=1e-12)
@@ -201,7 +214,9 @@ def test_an_iterator_of_any_length_takes_bounded_memory() -> None:
 
 
 def test_the_spread_of_exponents_shrinks_like_the_root_of_the_steps() -> None:
-    np.testing.assert_allclose(gaussian_exponent_spread(9, 400), gaussian_exponent_spread(9, 100) / 2, rtol=1e-15)
+    np.testing.assert_allclose(
+        gaussian_exponent_spread(9, 400), gaussian_exponent_spread(9, 100) / 2, rtol=1e-15
+    )
     np.testing.assert_allclose(gaussian_exponent_spread(9, 1) ** 2, polygamma(1, np.arange(9, 0, -1) / 2) / 4)
     # Variance of a log determinant: the exponents are independent.
     assert gaussian_exponents(9).sum() * 2 == pytest.approx(

@@ -41,7 +41,7 @@ def test_step_variance_is_the_float_nearest_to_the_root(target: float, depth: in
 
 @given(st.floats(1e-100, 1e100), st.integers(1, 10**4))
 def test_the_power_of_the_step_variance_is_the_target(target: float, depth: int) -> None:
-    """P18. A half ulp of v is depth half ulps of v^depth; measured worst 0.97 of (n + |ln v*|) u."""
+    """A half ulp of v is depth half ulps of v^depth; measured worst 0.97 of (n + |ln v*|) u."""
     product = step_variance(target, depth) ** depth
     assert abs(product / target - 1.0) <= 4.0 * (depth + abs(math.log(target))) * U
 
@@ -125,7 +125,7 @@ def test_running_log_products_do_not_depend_on_where_rows_are_cut() -> None:
 
 
 def test_a_product_that_underflows_keeps_its_logarithm() -> None:
-    """P20: at n = 1e5 the direct product is 0 and its logarithm -0.635 n."""
+    """at n = 1e5 the direct product is 0 and its logarithm -0.635 n."""
     weights = np.random.default_rng(1).standard_normal(100_000)
     assert np.prod(weights) == 0.0
     signs, logs = running_log_products(weights)
@@ -162,7 +162,8 @@ def test_inputs_are_not_modified_and_may_be_empty() -> None:
 
 
 @pytest.mark.parametrize(
-    "weights", [[1.0], np.array(1.0), np.array([1, 2]), np.array([1j]), np.array([1.0, np.nan]), np.array([np.inf])]
+    "weights",
+    [[1.0], np.array(1.0), np.array([1, 2]), np.array([1j]), np.array([1.0, np.nan]), np.array([np.inf])],
 )
 def test_weights_that_are_no_finite_real_array_are_refused(weights: Any) -> None:
     with pytest.raises(ArgumentError, match="weights: got"):

@@ -70,7 +70,8 @@ class MeanField:
         """xi_c, layers over which the correlation of two signals comes e times closer to its rest.
 
         In order (chi <= 1) the rest is 1 and this is -1 / ln(chi). In chaos it is below 1 and found by
-        quadrature over the plane (closed form for erf); nan where q is infinite.
+        quadrature over the plane (closed form for erf), or 1 / ln(chi), good to 1e-3, where the rest
+        is within 1e-3 of 1; nan where q is infinite.
 
         Raises:
             PrecisionError: two quadratures differ by more than 1e-6, as for tanh far in chaos (q above 100).
@@ -79,6 +80,10 @@ class MeanField:
             return _scale(self.chi)
         if not math.isfinite(self.q):
             return math.nan
+        if math.log(self.chi) < 1e-4 and self._excess(1e-3, 64) > 0.0:
+            # Two rests closer than rounding can tell: the slope at the other is 1/chi to first order in the
+            # gap.
+            return 1.0 / math.log(self.chi)
         depth, check = self._chaotic_depth(48), self._chaotic_depth(64)
         if not abs(depth - check) <= 1e-6 * depth:
             raise PrecisionError(
@@ -89,16 +94,18 @@ class MeanField:
     def _chaotic_depth(self, nodes: int) -> float:
         from scipy.optimize import brentq
 
-        def excess(gap: float) -> float:
-            value = self.activation.pair_moments(self.q, 1.0 - gap, nodes)[0]
-            return (self.weight_variance * value + self.bias_variance) / self.q - (1.0 - gap)
-
-        near = 1e-5
-        if excess(near) >= 0.0:
-            # Within 1e-5 of the edge the slope at rest is 1/chi, to first order.
-            return 1.0 / math.log(self.chi)
-        gap = 1.0 if excess(1.0) <= 0.0 else float(brentq(excess, near, 1.0, xtol=1e-12))
+        gap = 1.0
+        # At correlation 0 an odd activation without bias rests, but for rounding.
+        if self._excess(1.0, nodes) > 1e-13:
+            if self._excess(1e-6, nodes) >= 0.0:
+                raise PrecisionError(f"correlation depth of {self.activation.name}: lost in rounding")
+            gap = float(brentq(lambda g: self._excess(g, nodes), 1e-6, 1.0, xtol=1e-12))
         return _scale(self.weight_variance * self.activation.pair_moments(self.q, 1.0 - gap, nodes)[1])
+
+    def _excess(self, gap: float, nodes: int) -> float:
+        """What one layer adds to the correlation 1 - gap: positive below the rest, negative above."""
+        value = self.activation.pair_moments(self.q, 1.0 - gap, nodes)[0]
+        return (self.weight_variance * value + self.bias_variance) / self.q - (1.0 - gap)
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,16 @@ def test_inversion_lies_in_the_enclosure_by_convolution(law: Any, depth: int) ->
             assert abs(grid.cdf(x * off) - exact.cdf(x)) > grid.error(x)
 
 
+@pytest.mark.parametrize("atoms", [(1.1, 0.7), (1.5, -0.4)])
+def test_the_enclosure_holds_where_all_roundings_point_one_way(atoms: tuple[float, float]) -> None:
+    """Two values: every factor is rounded alike, and the errors of 40 logarithms add up past many cells."""
+    law = stats.rv_discrete(values=(atoms, (0.25, 0.75)))
+    exact, grid = product_law(law, 40), from_grid(convolve(weight_moments(law), 40))
+    jumps = np.array([atoms[0] ** k * atoms[1] ** (40 - k) for k in range(41)])
+    for x in np.concatenate([jumps * (1 + d) for d in (-0.3, -3e-4, -1e-9, 1e-9, 3e-4, 0.3)]):
+        assert abs(grid.cdf(float(x)) - exact.cdf(float(x))) <= grid.error(float(x))
+
+
 def test_lognormal_weights_have_lognormal_products() -> None:
     law = product_law(stats.lognorm(0.5), 16)
     for z in SPREADS:

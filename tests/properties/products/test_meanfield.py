@@ -182,7 +182,18 @@ def test_the_correlation_depth_diverges_at_the_edge_from_both_sides() -> None:
     below, above = (mean_field("tanh", edge * factor, 0.05).correlation_depth for factor in (0.999, 1.001))
     assert below > 500
     assert above > 500
+    # Closer than quadrature over the plane can tell: the slope at rest is 1/chi to first order.
+    for excess in (1e-4, 1e-7):
+        field = mean_field("tanh", edge * (1 + excess), 0.05)
+        assert field.correlation_depth * math.log(field.chi) == pytest.approx(1.0, abs=0.01)
     assert mean_field("relu", 2.0, 0.0).correlation_depth == math.inf
+
+
+def test_without_bias_signals_part_until_they_are_orthogonal() -> None:
+    """Rest at correlation 0, of slope 1 - 2q^2/3 + ... against chi = 1 + 4q^2/3: twice the depth."""
+    for weight in (1.02, 1.0005):
+        field = mean_field("tanh", weight, 0.0)
+        assert field.correlation_depth * math.log(field.chi) == pytest.approx(2.0, abs=0.02)
 
 
 def test_the_squared_derivative_keeps_its_digits_in_saturation() -> None:
@@ -200,7 +211,7 @@ def test_an_activation_without_edge_or_rest_is_refused() -> None:
     with pytest.raises(PrecisionError, match="grows beyond"):
         mean_field(lambda x: x + 0.0, 1.5, 0.1)
     with pytest.raises(PrecisionError, match="correlation depth"):
-        _ = mean_field("tanh", 1e5, 0.0).correlation_depth
+        _ = mean_field("tanh", 1e5, 1e4).correlation_depth
 
 
 @pytest.mark.parametrize(

@@ -110,13 +110,13 @@ def lyapunov_exponents(matrices: Iterable[FloatArray]) -> LyapunovExponents:
     the conditioning of the product, and a block that turns out too ill-conditioned is done again in
     smaller ones. Memory is that of 32 matrices, so the sequence may be an iterator of any length.
 
-    What is proved: the result belongs to a product in which a factor I + G stands between blocks, with
-    norm(G) at most `bounds` times the block's length (rounding of products and factorisation, times the
-    condition of the block; `matrices_blocks` derives it), so log abs(R_ii) of every block, from the frame
-    in which the block starts, is right to that. A block of several steps is only accepted with at most 5e-9
-    per step in every exponent; single steps are taken as they are and their bound is reported. Against QR
-    at every step on Gaussian matrices, n = 64, exponents agree to 1e-12. Their sum is the mean of log
-    abs(det).
+    What is proved: the result belongs to a product in which a factor I + G stands after each block, where the
+    norms of all G, divided by the number of steps, come to at most `bounds`. So log abs(R_ii) of every
+    block, from the frame in which the block starts, is right to that; `matrices_blocks` derives it. Blocks
+    are only made as long as this stays below 1e-8, unless single steps are too ill-conditioned for it: then
+    the bound says so. What a small G does to later blocks depends on the matrices and is not bounded, for
+    QR at every step no more than here: on Gaussian matrices, n = 64, 10,000 steps, both agree to 1e-13. The
+    sum of the exponents is the mean of log abs(det), and there nothing is amplified.
 
     Args:
         matrices: real floating arrays of one shape (n, n), finite; at least one. Not modified.

@@ -7,7 +7,6 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from tests.properties.laws import test_associative_scan, test_layer_laws, test_scan_laws
 
 from dynprop.check.faults.matrix import kill_matrix
 from dynprop.check.faults.registry import Control, Fault, all_controls, all_faults
@@ -15,6 +14,7 @@ from dynprop.errors import ArgumentError
 from dynprop.laws.domain import Domain
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.registry import KINDS, Law, all_laws, law, law_by_id, laws_for
+from tests.properties.laws import test_associative_scan, test_layer_laws, test_scan_laws
 
 LAWS = all_laws()
 SLUG = re.compile(r"(scan|associative-scan|layer)/[a-z0-9]+(-[a-z0-9]+)*")

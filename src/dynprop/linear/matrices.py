@@ -152,8 +152,13 @@ def _cgroup(limit: str) -> int:
 
 
 def require_memory(name: str, shape: Sequence[int], itemsize: int) -> None:
-    """Raise ArgumentError, naming the size, where an array of this shape does not fit in memory."""
+    """Raise ArgumentError, naming the size, where an array of this shape does not fit in memory.
+
+    Below 16 MiB the system is not asked: asking would cost more than the work.
+    """
     size = prod(shape) * itemsize
+    if size <= 2**24:
+        return
     free = available_memory()
     # No array of any system exceeds a signed 64-bit size.
     limit = MAX_STEPS if free is None else min(free, MAX_STEPS)

@@ -24,7 +24,14 @@ from dynprop.arrays import describe
 from dynprop.errors import ArgumentError, PrecisionError
 from dynprop.linear.balls import ball_matrix, certainly_lt, float_above, working_precision
 from dynprop.linear.matrices import Matrix, square_matrix
-from dynprop.linear.structure import MAX_WORK, IntegerForm, integer_form, on_true_scale, reverse
+from dynprop.linear.structure import (
+    MAX_WORK,
+    IntegerForm,
+    integer_form,
+    on_true_scale,
+    reverse,
+    root_balls,
+)
 
 if TYPE_CHECKING:
     from flint import acb, acb_poly, arb
@@ -121,11 +128,11 @@ def certified_eigenvalues(
 
 def _roots_at(W: Matrix, form: IntegerForm, bits: int) -> list[CertifiedEigenvalue] | None:
     """Return the eigenvalues from roots at this precision, None if multiplicities stay open."""
-    from flint import acb, acb_mat, acb_poly, arb
+    from flint import acb_mat, acb_poly, arb
 
     with working_precision(bits):
         scale = arb((1, -form.shift))
-        roots = [(acb(ball), int(count)) for ball, count in form.characteristic().complex_roots()]
+        roots = root_balls(form.characteristic())
         if not isinstance(ball_matrix(W), acb_mat):
             return [_export(ball * scale, count) for ball, count in roots]
         with working_precision(2 * bits + 64):
@@ -163,11 +170,10 @@ def _export(ball: acb, multiplicity: int) -> CertifiedEigenvalue:
     """Widen a ball by a thousandth of its radius, so that it contains that of twice the bits, and round."""
     from flint import acb, arb
 
-    def widened(x: object) -> arb:
-        part = arb(x)
+    def widened(part: arb) -> arb:
         return part if part.is_exact() else arb(part.mid(), part.rad() * arb((1025, -10)))
 
-    wide = acb(widened(ball.real), widened(ball.imag))
+    wide = acb(widened(arb(ball.real)), widened(arb(ball.imag)))
     value = complex(float(wide.real.mid()), float(wide.imag.mid()))
     return CertifiedEigenvalue(value, float_above((wide - acb(value)).abs_upper()), multiplicity, wide)
 
@@ -206,7 +212,7 @@ def stability_by_roots(W: Matrix, max_work: float, max_bits: int) -> Stability:
     while bits <= max_bits:
         with working_precision(bits):
             scale = arb((1, -form.shift))
-            moduli = [abs(ball * scale) for ball, _ in polynomial.complex_roots()]
+            moduli = [abs(ball * scale) for ball, _ in root_balls(polynomial)]
             if any(certainly_lt(arb(1), modulus) for modulus in moduli):
                 return Stability.NO
             if all(certainly_lt(modulus, 1) for modulus in moduli):

@@ -93,7 +93,7 @@ def _log_size(X: Matrix, exponent: int) -> float:
 
 def _frobenius(stack: Matrix) -> FloatArray:
     flat = stack.reshape(len(stack), -1)
-    return np.sqrt(np.einsum("ij,ij->i", flat, flat.conj()).real)
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", flat, flat.conj()).real))
 
 
 class _Powers:

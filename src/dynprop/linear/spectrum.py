@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,7 +154,8 @@ def _eigenpairs(W: Matrix) -> tuple[ComplexArray, ComplexArray, FloatArray, floa
     if departure <= n * 2.0**-52 * float(np.linalg.norm(W)):
         # Normal within rounding: Schur vectors are eigenvectors, orthonormal also where values repeat.
         return np.diag(triangle).copy(), basis, np.ones(n), departure
-    values, left, right = eig(W, left=True, right=True)
+    solved: tuple[Any, ...] = eig(W, left=True, right=True)
+    values, left, right = solved
     overlap = np.abs(np.einsum("ij,ij->j", left.conj(), right))
     with np.errstate(divide="ignore"):
         conditions = np.maximum(1.0 / overlap, 1.0)

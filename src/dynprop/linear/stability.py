@@ -40,11 +40,11 @@ from dynprop.linear.matrices import Matrix, square_matrix, step_count
 from dynprop.linear.structure import MAX_WORK, nilpotency_index
 
 if TYPE_CHECKING:
-    from flint import arb
+    from flint import acb, arb
 
     from dynprop.linear.balls import BallMatrix
 
-__all__ = ["CertifiedGrowth", "Interval", "certified_growth", "is_stable"]
+__all__ = ["CertifiedGrowth", "Interval", "certified_growth", "certified_radius", "is_stable"]
 
 # n³·products·bits that an enclosure may spend before it is refused, some ten seconds.
 MAX_PRODUCTS = 5e10
@@ -58,7 +58,7 @@ class Interval(NamedTuple):
 
     def __contains__(self, value: object) -> bool:
         """Say whether a float lies between the ends, both included."""
-        return isinstance(value, int | float | np.floating) and self.lower <= value <= self.upper
+        return isinstance(value, int | float) and self.lower <= value <= self.upper
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def certified_growth(
     if index is not None and steps >= index:
         return CertifiedGrowth(Interval(-math.inf, -math.inf), Interval(0.0, 0.0), Interval(0.0, 0.0))
     log_norm, norm = _norm_of_power(matrix, steps, wanted, max_bits, max_work)
-    radius = Interval(0.0, 0.0) if index is not None else _radius(matrix, wanted, max_bits, max_work)
+    radius = certified_radius(matrix, wanted, max_bits, max_work)
     return CertifiedGrowth(log_norm, norm, radius)
 
 
@@ -192,13 +192,22 @@ def _norm_bounds(power: BallMatrix, doublings: int) -> tuple[arb, arb] | None:
     return low.root(root).lower(), (high / (1 - spread)).root(root).upper()
 
 
-def _real(x: object) -> arb:
-    from flint import acb, arb
+def _real(x: arb | acb) -> arb:
+    from flint import acb
 
-    return x.real if isinstance(x, acb) else arb(x)
+    return x.real if isinstance(x, acb) else x
 
 
-def _radius(W: Matrix, bits: int, max_bits: int, max_work: float) -> Interval:
+def certified_radius(
+    W: Matrix, bits: int = 40, max_bits: int = MAX_BITS, max_work: float = MAX_PRODUCTS
+) -> Interval:
+    """Enclose the spectral radius of a valid matrix to a relative precision of this many bits.
+
+    Raises:
+        PrecisionError: the limits do not suffice.
+    """
+    if nilpotency_index(W) is not None:
+        return Interval(0.0, 0.0)
     working = bits + 128
     while working <= max_bits:
         with working_precision(working):
@@ -245,7 +254,7 @@ def _log_frobenius(power: BallMatrix) -> arb | None:
     return log_ball(total) / 2 if total > 0 else None
 
 
-def _square(x: object) -> arb:
-    from flint import acb, arb
+def _square(x: arb | acb) -> arb:
+    from flint import acb
 
-    return x.real * x.real + x.imag * x.imag if isinstance(x, acb) else arb(x) * arb(x)
+    return x.real * x.real + x.imag * x.imag if isinstance(x, acb) else x * x

@@ -16,7 +16,7 @@ exact arithmetic, and its cost is estimated before it is spent.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,6 +36,7 @@ __all__ = [
     "on_true_scale",
     "powers_stay_bounded",
     "reverse",
+    "root_balls",
 ]
 
 # Default limit on n⁴·bits, the cost of an exact characteristic polynomial: some ten seconds.
@@ -182,10 +183,17 @@ def reverse(polynomial: fmpq_poly) -> fmpq_poly:
     return fmpq_poly(polynomial.coeffs()[::-1])
 
 
-def _roots(polynomial: fmpq_poly) -> list[acb]:
+def root_balls(polynomial: fmpz_poly | fmpq_poly) -> list[tuple[acb, int]]:
+    """Enclose the distinct roots at the current precision, each with its exact multiplicity."""
     from flint import acb
 
-    return [acb(ball) for ball, _ in polynomial.complex_roots()] if polynomial.degree() > 0 else []
+    # python-flint's annotation leaves the multiplicities out; a constant has no roots.
+    found: Any = polynomial.complex_roots() if polynomial.degree() > 0 else []
+    return [(acb(ball), int(count)) for ball, count in found]
+
+
+def _roots(polynomial: fmpq_poly) -> list[acb]:
+    return [ball for ball, _ in root_balls(polynomial)]
 
 
 def _own_mirrors(balls: list[acb]) -> bool:

@@ -15,9 +15,10 @@ signed data, so that one recursion covers both.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,6 +40,7 @@ class Problem:
         lost: bound of the absolute error that scaling made in an entry of either; 0 where it was exact.
         times: the t, positive.
         seconds: limit of the time to spend.
+        accept: relative bound beyond which a route may give up.
     """
 
     matrix: Matrix
@@ -46,6 +48,11 @@ class Problem:
     lost: float
     times: Sequence[int]
     seconds: float
+    accept: float = math.inf
+
+    def accepting(self, bound: float) -> Problem:
+        """Return the same problem with a bound beyond which a route may give up."""
+        return replace(self, accept=bound)
 
     @property
     def nonnegative(self) -> bool:
@@ -82,6 +89,8 @@ def loop(problem: Problem) -> Approximation:
             y, shift = normalised(y)
             exponent += shift
             error = shifted(error, -shift)
+            if float(error.max()) > problem.accept:
+                raise PrecisionError(f"the bound of the loop exceeds {problem.accept} at step {t}")
             if t in wanted:
                 own = (1.0 + gamma((n + 3) * t)) * SLACK
                 found[t] = (y, exponent, (float(error.max()) + floor) * own)

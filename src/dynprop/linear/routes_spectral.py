@@ -11,16 +11,18 @@ R is computed to twice the working precision (`scaled.accurate_product`), so tha
 
 **Diagonal M.** The first-order term of the bracket has entries
 :math:`E_{ij} (λ_i^t - λ_j^t)/(λ_i - λ_j)`: on the diagonal :math:`t\,E_{ii} λ_i^{t-1}`, the drift of an
-eigenvalue; off it at most :math:`|E_{ij}| \min(t/ρ,\ 2/|λ_i - λ_j|)\,ρ^t`, which a gap stops from growing. The
-rest, with :math:`e = \|E\|`, is at most :math:`\tfrac12 t^2 e^2 (ρ + e)^{t-2}` in the 2-norm (binomial expansion).
+eigenvalue; off it at most :math:`|E_{ij}| \min(t/ρ,\ 2/|λ_i - λ_j|)\,ρ^t`, which a gap stops from growing.
+The rest is at most :math:`\tfrac12 t^2 e^2 (ρ + e)^{t-2}` in the 2-norm, with :math:`e = \|E\|` (binomial
+expansion).
 
 **Triangular M.** In the norm :math:`\max_i |x_i| / d_i` with weights d > 0 let
 :math:`μ = \max_i (|M| d)_i / d_i` (Collatz and Wielandt) and :math:`e = \max_i (|E| d)_i / d_i`; the
-bracket is at most :math:`t\,e\,(μ + e)^{t-1}`. The smallest d ≥ 1 with :math:`|M| d \le (1 + 1/t) ρ d` makes μᵗ
-at most eρᵗ; its spread is the price of what departs from normality. A Schur form alone would pay
-for every eigenvalue of largest modulus as if it belonged to one Jordan block. So the form is split first: a
-triangular similarity removes the entries between eigenvalues that are far enough apart (Bavely and
-Stewart 1979, SIAM J. Numer. Anal. 16, without reordering); what it cannot remove cheaply stays in M.
+bracket is at most :math:`t\,e\,(μ + e)^{t-1}`. The smallest d ≥ 1 with :math:`|M| d \le (1 + 1/t) ρ d` makes
+μᵗ at most eρᵗ; its spread is the price of what departs from normality. A Schur form alone would pay
+for every eigenvalue of largest modulus as if it belonged to one Jordan block. So the form is split
+first: a triangular similarity removes the entries between eigenvalues that are far enough apart
+(Bavely and Stewart 1979, SIAM J. Numer. Anal. 16, without reordering); what it cannot remove cheaply
+stays in M.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import numpy as np
 from dynprop.arrays import FloatArray
 from dynprop.linear.growth import Growth, growth
 from dynprop.linear.matrices import Matrix, square_matrix
-from dynprop.linear.spectrum import Spectrum, spectrum
+from dynprop.linear.spectrum import ComplexArray, Spectrum, spectrum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +27,7 @@ __all__ = ["plot_growth", "plot_spectrum"]
 
 _INK, _BLUE, _RED, _GREEN, _GREY = "#22303c", "#1f5fa8", "#c2452d", "#3b7f5b", "#8c98a4"
 # Singular value decompositions of a picture: a few seconds at most.
-_BUDGET = 4e8
+_BUDGET = 1.5e9
 _MOST_LEVELS = 7
 _LN10 = math.log(10.0)
 
@@ -85,11 +85,11 @@ def plot_growth(W: Matrix, horizon: int) -> Figure:
     steps = np.arange(found.horizon + 1)
     logs = found.log_norms / _LN10
     low, high = _range(found)
-    _draw_bounds(axes, found, steps, (low, high))
     axes.axhline(0.0, color=_INK, linewidth=0.8, zorder=1)
     shown = np.where(np.isfinite(logs), logs, np.nan)
     style = "-" if found.horizon > 60 else "o-"
     axes.plot(steps, shown, style, color=_BLUE, linewidth=2.2, markersize=3.5, label=r"$\|W^t\|_2$", zorder=4)
+    _draw_bounds(axes, found, steps, (low, high))
     _mark_steps(axes, found, logs, high - low)
     axes.set_xlim(-0.02 * max(found.horizon, 1), 1.02 * max(found.horizon, 1))
     axes.set_ylim(low, high)
@@ -149,7 +149,28 @@ def _pseudospectra(axes: Axes, W: Matrix, limit: float) -> None:
     lines = axes.contour(
         x, x, logs, levels=levels, colors=_GREY, linewidths=0.9, linestyles="solid", zorder=2
     )
-    axes.clabel(lines, fmt=_power_of_ten, fontsize=8, colors=_INK, inline_spacing=3)
+    places = _label_places(lines.allsegs, np.linalg.eigvals(W).astype(np.complex128), limit)
+    if places:
+        axes.clabel(lines, fmt=_power_of_ten, fontsize=8, colors=_INK, inline_spacing=3, manual=places)
+
+
+def _label_places(
+    segments: list[list[FloatArray]], values: ComplexArray, limit: float
+) -> list[tuple[float, float]]:
+    """Choose one place for the label of each level: on its longest line, away from all else."""
+    taken = np.concatenate([values, 1.15 * limit * np.array([1, -1, 1j, -1j])])
+    places = []
+    for lines in segments:
+        if not lines:
+            continue
+        line = max(lines, key=len)
+        z = line[:, 0] + 1j * line[:, 1]
+        edge = limit - np.maximum(np.abs(z.real), np.abs(z.imag))
+        free = np.minimum(np.abs(z[:, None] - taken).min(axis=1), np.minimum(np.abs(np.abs(z) - 1.0), edge))
+        best = z[int(np.argmax(free))]
+        taken = np.append(taken, best)
+        places.append((float(best.real), float(best.imag)))
+    return places
 
 
 def _levels(low: float, high: float) -> list[float]:
@@ -178,18 +199,18 @@ def _draw_bounds(axes: Axes, found: Growth, steps: Any, limits: tuple[float, flo
     bounds = found.bounds
     if math.isfinite(bounds.kreiss) and bounds.log_kreiss > -math.inf:
         edges = np.log10(bounds.kreiss), bounds.log_kreiss / _LN10
-        label = f"sup within K = {bounds.kreiss:.3g}\nand e n K = {math.exp(bounds.log_kreiss):.3g}"
+        label = f"Kreiss: sup from K = {bounds.kreiss:.3g}\nto e n K = {math.exp(bounds.log_kreiss):.3g}"
         axes.axhspan(*edges, color=_GREEN, alpha=0.12, linewidth=0, label=label, zorder=0)
     lines: list[tuple[FloatArray, str, Any, str]] = [
-        (bounds.log_radius, r"$\rho^t \leq$", (0, (1, 1.5)), _INK),
-        (bounds.log_condition, r"$\leq \kappa\,\rho^t$", (0, (6, 2)), _RED),
-        (bounds.log_henrici, r"$\leq$ Henrici", (0, (4, 2, 1, 2)), "#b8860b"),
+        (bounds.log_radius, r"lower bound $\rho^t$", (0, (1, 1.5)), _INK),
+        (bounds.log_condition, r"upper bound $\kappa\,\rho^t$", (0, (6, 2)), _RED),
+        (bounds.log_henrici, "upper bound, Henrici", (0, (4, 2, 1, 2)), "#b8860b"),
     ]
     for logs, label, dashes, color in lines:
         shown = np.where(np.isfinite(logs), logs / _LN10, np.nan)
         visible = (shown >= limits[0]) & (shown <= limits[1])
         if not visible.any():
-            label += " (outside)" if np.isfinite(shown).any() else " (none)"
+            label += " (outside)" if np.isfinite(shown).any() else ": none"
         axes.plot(steps, shown, linestyle=dashes, color=color, linewidth=1.3, label=label, zorder=3)
 
 
@@ -217,4 +238,5 @@ def _mark_steps(axes: Axes, found: Growth, logs: FloatArray, height: float) -> N
 
 def _mark(axes: Axes, place: tuple[float, float], text: str, above: float) -> None:
     axes.plot(*place, "o", color=_BLUE, markersize=7, markeredgecolor="white", zorder=5)
-    axes.annotate(text, (place[0], place[1] + above), fontsize=9, color=_INK, ha="left", zorder=6)
+    box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5}
+    axes.annotate(text, (place[0], place[1] + above), fontsize=9, color=_INK, ha="left", zorder=6, bbox=box)

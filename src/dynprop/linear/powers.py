@@ -12,14 +12,14 @@ from dynprop.arrays import BoolArray, FloatArray, IntArray
 from dynprop.errors import PrecisionError
 from dynprop.linear.balls import Enclosure, ball_matrix, enclose, working_precision
 from dynprop.linear.matrices import Matrix
+from dynprop.linear.scaled import SLACK, UNIT, gamma, normalised, roundings
 from dynprop.linear.structure import nilpotency_index
 
 if TYPE_CHECKING:
     from dynprop.linear.balls import BallMatrix
 
-__all__ = ["norms_of_powers", "scaled", "spectral_norm"]
+__all__ = ["norms_of_powers", "spectral_norm"]
 
-_U = 2.0**-53
 _LN2 = math.log(2.0)
 # Bytes for the powers of the first block.
 _BLOCK_BYTES = 1 << 26
@@ -50,30 +50,15 @@ def norms_of_powers(
     return norms, errors
 
 
-def scaled(X: Matrix) -> tuple[Matrix, int]:
-    """Return X·2**-e and e with the largest real or imaginary part in [0.5, 1); zero stays, e = 0."""
-    size = float(np.abs(X.real).max(initial=0.0))
-    if np.iscomplexobj(X):
-        size = max(size, float(np.abs(X.imag).max(initial=0.0)))
-    if size == 0.0:
-        return X, 0
-    exponent = math.frexp(size)[1]
-    # Two factors, because 2**-e itself is out of range for subnormal numbers.
-    half = -exponent // 2
-    return X * 2.0**half * 2.0 ** (-exponent - half), exponent
-
-
 def spectral_norm(X: Matrix) -> float:
     """Return the 2-norm of one matrix, with a relative error of at most `_LAPACK` n u."""
     return float(np.linalg.svd(X, compute_uv=False)[0])
 
 
 def _unit(W: Matrix) -> float:
-    """Return γ_n, for real or complex products of length n (Higham 2002, section 3.6), rounded up."""
-    n = len(W)
-    roundings = 2.0 * (n + 2) if np.iscomplexobj(W) else float(n)
-    # The margin covers underflow, which is below 2**-1000 of the largest entry of a scaled matrix.
-    return 1.01 * (roundings + 2.0) * _U / (1.0 - 2.0 * (roundings + 2.0) * _U)
+    """Return γ of the products of length n, rounded up."""
+    # The two more cover underflow, which is below 2**-1000 of the largest entry of a scaled matrix.
+    return SLACK * gamma(roundings(len(W) + 2, W))
 
 
 def _log(x: FloatArray) -> FloatArray:
@@ -107,7 +92,7 @@ class _Powers:
         n = len(W)
         self.horizon = horizon
         self.unit = _unit(W)
-        self.W, self.exponent = scaled(W)
+        self.W, self.exponent = normalised(W)
         room = max(1, _BLOCK_BYTES // (W.itemsize * n * n))
         self.block = max(1, min(math.isqrt(horizon) + 1, room))
         self.blocks = horizon // self.block
@@ -131,7 +116,7 @@ class _Powers:
         norms = self.log_norms + shift
         # Roundings of the logarithm, of its exponent, and of their sum.
         size = np.where(known, np.abs(self.log_norms), 0.0) + np.abs(shift)
-        return norms, errors + 8 * _U * (1.0 + size)
+        return norms, errors + 8 * UNIT * (1.0 + size)
 
     def _first_block(self) -> None:
         """Find the powers up to W**B with their errors, and their norms."""
@@ -142,7 +127,7 @@ class _Powers:
                 ball = self.rounded.low[r]
                 self.powers[r], self.exponents[r] = ball.value, ball.exponent
                 continue
-            self.powers[r], shift = scaled(self.powers[r - 1] @ self.W)
+            self.powers[r], shift = normalised(self.powers[r - 1] @ self.W)
             self.exponents[r] = self.exponents[r - 1] + shift
         logs = self.exponents * _LN2
         sizes = _log(_frobenius(self.powers)) + logs
@@ -186,7 +171,7 @@ class _Powers:
             factor, lost = _compressed(product)
             if lost:
                 made[j] = np.logaddexp(made[j], math.log(lost) + exponent * _LN2)
-            factor, shift = scaled(factor)
+            factor, shift = normalised(factor)
             exponent += shift
             if not factor.any() and self.rounded is None:
                 return
@@ -233,7 +218,7 @@ def _largest_eigenvalues(gram: Matrix) -> tuple[FloatArray, FloatArray]:
     low = np.einsum("tii->ti", gram).real.max(axis=1)
     high = np.abs(gram).sum(axis=2).max(axis=1)
     found, half = (low + high) / 2.0, (high - low) / 2.0
-    error = np.full(len(gram), _LAPACK * gram.shape[1] * _U)
+    error = np.full(len(gram), _LAPACK * gram.shape[1] * UNIT)
     hard = half > _CLOSE * low
     if hard.any():
         found[hard] = np.linalg.eigvalsh(gram if hard.all() else gram[hard])[:, -1]
@@ -255,7 +240,7 @@ def _compressed(X: Matrix) -> tuple[Matrix, float]:
     lost = float(sizes[keep]) if keep < len(sizes) else 0.0
     compressed = np.empty_like(factor[:keep])
     compressed[:, order] = factor[:keep]
-    return compressed, 1.01 * lost + _LAPACK * len(X) * _U * float(sizes[0])
+    return compressed, 1.01 * lost + _LAPACK * len(X) * UNIT * float(sizes[0])
 
 
 def _recompute(
@@ -283,7 +268,7 @@ def _recompute(
 def _good(norms: FloatArray, errors: FloatArray, tolerance: float) -> BoolArray:
     # A float of this size cannot hold its logarithm to the tolerance: that rounding is no reason.
     sizes = np.where(np.isneginf(norms), 0.0, np.abs(norms))
-    return np.asarray(errors <= tolerance + 16 * _U * sizes)
+    return np.asarray(errors <= tolerance + 16 * UNIT * sizes)
 
 
 def _require_affordable(products: float, n: int, bits: int, max_bits: int, step: int) -> None:
@@ -331,12 +316,12 @@ def _ball_norms(
             j, r = divmod(t, block)
             power = low[r] if not j else high[j] * low[r] if r else high[j]
             ball = enclose(power)
-            relative = n * ball.relative_bound + _LAPACK * n * _U
+            relative = n * ball.relative_bound + _LAPACK * n * UNIT
             if relative > tolerance or not ball.value.any():
                 left.append(t)
                 continue
             norms[t] = math.log(spectral_norm(ball.value)) + ball.exponent * _LN2
-            errors[t] = -math.log1p(-relative) + 8 * _U * (1.0 + 2.0 * abs(ball.exponent * _LN2))
+            errors[t] = -math.log1p(-relative) + 8 * UNIT * (1.0 + 2.0 * abs(ball.exponent * _LN2))
     return np.array(left, dtype=np.int64)
 
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from dynprop.arrays import FloatArray
 from dynprop.errors import PrecisionError
 from dynprop.linear.matrices import Matrix, square_matrix
-from dynprop.linear.powers import scaled
+from dynprop.linear.scaled import normalised
 from dynprop.linear.structure import MAX_WORK, is_defective
 
 __all__ = ["NEAR_DEFECTIVE", "ComplexArray", "Spectrum", "spectral_order", "spectrum"]
@@ -92,7 +92,7 @@ def spectrum(W: Matrix, *, max_work: float = MAX_WORK) -> Spectrum:
     if not len(matrix):
         empty = np.empty(0)
         return Spectrum(empty.astype(np.complex128), 0.0, 1.0, 0.0, empty, 0.0, defective, False)
-    unit, exponent = scaled(matrix)
+    unit, exponent = normalised(matrix)
     values, right, conditions, departure = _eigenpairs(unit)
     order = spectral_order(values)
     values, right, conditions = values[order], right[:, order], conditions[order]

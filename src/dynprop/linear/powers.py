@@ -28,8 +28,6 @@ _FORGET = 2.0**-58
 # LAPACK promises a backward error of p(n)·u with p "a modestly growing function of n" (Users' Guide,
 # section 4.1); 8n is far above what is seen: the worst over 2,000 matrices, n in 1..64, is 0.6n.
 _LAPACK = 8.0
-# Half-width, relative to the largest eigenvalue, of an enclosure that is as good as a solution.
-_CLOSE = 1e-12
 # Multiplications of balls that the exact route may spend, at some 50 ns each.
 _MAX_PRODUCTS = 4e9
 
@@ -131,7 +129,7 @@ class _Powers:
             self.exponents[r] = self.exponents[r - 1] + shift
         logs = self.exponents * _LN2
         sizes = _log(_frobenius(self.powers)) + logs
-        norms, own = self._gram_norms(self.powers, sizes - logs)
+        norms, own = self._gram_norms(self.powers, 0)
         norms += logs
         own_errors = norms + _log(own)
         made = math.log(self.unit) + sizes[:-1] + sizes[1]
@@ -183,7 +181,7 @@ class _Powers:
         start = j * self.block
         count = min(self.block, self.horizon + 1 - start)
         stack = factor @ self.powers[:count]
-        norms, own = self._gram_norms(stack, _log(_frobenius(stack)))
+        norms, own = self._gram_norms(stack, start)
         norms += self.exponents[:count] * _LN2 + exponent * _LN2
         size = _log_size(factor, exponent)
         errors = np.logaddexp(
@@ -194,37 +192,27 @@ class _Powers:
         self.log_errors[start : start + count] = errors
         return float(np.logaddexp(norms[0], errors[0]))
 
-    def _gram_norms(self, stack: Matrix, log_sizes: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the logarithms of the norms of a stack and their own relative errors.
+    def _gram_norms(self, stack: Matrix, first: int) -> tuple[FloatArray, FloatArray]:
+        """Return the logarithms of the norms of a stack, powers from the first on, and their relative errors.
 
-        The Gram matrix errs by γ‖M‖_F², its eigenvalue by LAPACK's backward error; a square root
-        halves relative errors.
+        The Gram matrix errs by γ‖M‖_F², which is γ times its trace, its eigenvalue by LAPACK's backward
+        error; a square root halves relative errors.
         """
         gram = stack @ stack.conj().swapaxes(-1, -2)
-        top, solved = _largest_eigenvalues(gram)
-        norms = 0.5 * _log(top)
-        with np.errstate(invalid="ignore", over="ignore"):
-            share = np.exp(np.minimum(2.0 * (log_sizes - norms), 700.0))
-        own = self.unit * np.where(np.isneginf(norms), 0.0, share) + solved
-        return norms, own
-
-
-def _largest_eigenvalues(gram: Matrix) -> tuple[FloatArray, FloatArray]:
-    """Return the largest eigenvalue of each positive semidefinite matrix and a relative error of it.
-
-    Where the largest diagonal entry and the largest row sum, which enclose it, agree to twelve digits,
-    as for powers of orthogonal matrices, there is nothing to solve.
-    """
-    low = np.einsum("tii->ti", gram).real.max(axis=1)
-    high = np.abs(gram).sum(axis=2).max(axis=1)
-    found, half = (low + high) / 2.0, (high - low) / 2.0
-    error = np.full(len(gram), _LAPACK * gram.shape[1] * UNIT)
-    hard = half > _CLOSE * low
-    if hard.any():
-        found[hard] = np.linalg.eigvalsh(gram if hard.all() else gram[hard])[:, -1]
-    easy = ~hard & (low > 0.0)
-    error[easy] += half[easy] / low[easy]
-    return np.maximum(found, 0.0), error
+        diagonal = np.einsum("tii->ti", gram).real
+        # Largest diagonal entry and largest row sum enclose the largest eigenvalue. Where they agree to
+        # 4 n t u, as for powers of orthogonal matrices, there is nothing to solve: the power itself is
+        # not known better.
+        low, high = diagonal.max(axis=1), np.abs(gram).sum(axis=2).max(axis=1)
+        top, half = (low + high) / 2.0, (high - low) / 2.0
+        own = np.full(len(stack), _LAPACK * stack.shape[1] * UNIT)
+        hard = half > 4.0 * stack.shape[2] * UNIT * np.arange(first, first + len(stack)) * low
+        if hard.any():
+            solved = np.linalg.eigvalsh(gram if hard.all() else gram[hard])[:, -1]
+            top[hard], half[hard] = np.maximum(solved, 0.0), 0.0
+        known = top > 0.0
+        own[known] += (half[known] + self.unit * diagonal.sum(axis=1)[known]) / top[known]
+        return 0.5 * _log(top), own
 
 
 def _compressed(X: Matrix) -> tuple[Matrix, float]:

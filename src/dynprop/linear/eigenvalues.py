@@ -99,13 +99,14 @@ def certified_eigenvalues(
 
     Args:
         W: square matrix, shape (n, n), real or complex floats; defective ones included.
-        bits: relative precision of each enclosure.
+        bits: relative precision of each enclosure; more are spent where neighbours lie closer.
         max_work: limit on n⁴·bits, the cost of the exact characteristic polynomial.
         max_bits: limit on the working precision.
 
     Returns:
-        One `CertifiedEigenvalue` for each distinct eigenvalue, by decreasing modulus of the enclosure;
-        conjugates and other ties by decreasing real, then imaginary part. Multiplicities add up to n.
+        One `CertifiedEigenvalue` for each distinct eigenvalue, whose ball holds no other, by decreasing
+        modulus; conjugates and other ties by decreasing real, then imaginary part. Multiplicities add
+        up to n.
 
     Raises:
         ArgumentError: W is not square, not floating or not finite; bits out of range.
@@ -120,10 +121,10 @@ def certified_eigenvalues(
     working = wanted
     while working <= max_bits:
         found = _roots_at(matrix, form, working)
-        if found is not None:
+        if found is not None and _disjoint(found):
             return tuple(_ordered(found))
         working *= 2
-    raise PrecisionError(f"multiplicities are not decided at {max_bits} bits: raise max_bits")
+    raise PrecisionError(f"eigenvalues are not told apart at {max_bits} bits: raise max_bits")
 
 
 def _roots_at(W: Matrix, form: IntegerForm, bits: int) -> list[CertifiedEigenvalue] | None:
@@ -150,6 +151,10 @@ def _roots_at(W: Matrix, form: IntegerForm, bits: int) -> list[CertifiedEigenval
             if own:
                 found.append(_export(ball * scale, own))
         return found
+
+
+def _disjoint(found: list[CertifiedEigenvalue]) -> bool:
+    return not any(a.ball.overlaps(b.ball) for i, a in enumerate(found) for b in found[:i])
 
 
 def _vanishing(polynomial: acb_poly, root: acb, most: int) -> int:

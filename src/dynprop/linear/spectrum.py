@@ -157,11 +157,12 @@ def _eigenpairs(W: Matrix) -> tuple[ComplexArray, ComplexArray, FloatArray, floa
     solved: tuple[Any, ...] = eig(W, left=True, right=True)
     values, left, right = solved
     overlap = np.abs(np.einsum("ij,ij->j", left.conj(), right))
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         conditions = np.maximum(1.0 / overlap, 1.0)
     return values.astype(np.complex128), right.astype(np.complex128), conditions, departure
 
 
 def _condition(vectors: ComplexArray) -> float:
     sizes = np.linalg.svd(vectors, compute_uv=False)
-    return float(sizes[0] / sizes[-1]) if sizes[-1] > 0 else math.inf
+    with np.errstate(divide="ignore", over="ignore"):
+        return float(sizes[0] / sizes[-1])

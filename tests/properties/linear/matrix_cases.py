@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,8 @@ def matrices(draw: st.DrawFn, *, names: Sequence[str] = ALL, smallest: int = 1, 
     n = draw(st.integers(max(smallest, FAMILIES[name].smallest), largest))
     seed = draw(st.integers(0, 2**32 - 1))
     made = draw_matrices(np.random.default_rng(seed), name, 1, n)[0]
-    return made * 2.0 ** (1000 * FAMILIES[name].extreme)
+    extreme = FAMILIES[name].extreme
+    return made / np.abs(made).max() * 2.0 ** (1000 * extreme) if extreme and made.any() else made
 
 
 def unimodular(rng: np.random.Generator, n: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -65,6 +67,33 @@ def jordan(blocks: Sequence[tuple[complex, int]]) -> np.ndarray[Any, Any]:
         made[at : at + size, at : at + size] = value * np.eye(size) + np.eye(size, k=1)
         at += size
     return made if any(complex(v).imag for v, _ in blocks) else made.real
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A matrix of known Jordan structure: the eigenvalues are value * 2**exponent, exactly."""
+
+    W: Any
+    blocks: tuple[tuple[complex, int], ...]
+    exponent: int
+
+    def multiplicities(self) -> dict[complex, int]:
+        """Return the algebraic multiplicity of each distinct eigenvalue."""
+        found: dict[complex, int] = {}
+        for value, size in self.blocks:
+            found[value] = found.get(value, 0) + size
+        return found
+
+
+@st.composite
+def structures(draw: st.DrawFn, *, complex_: bool, largest_block: int = 3) -> Structure:
+    """Draw a Jordan structure of whole numbers, hidden by a similarity that is exact in floats."""
+    value = st.builds(complex, st.integers(-2, 2), st.integers(-2, 2) if complex_ else st.just(0))
+    blocks = draw(st.lists(st.tuples(value, st.integers(1, largest_block)), min_size=1, max_size=4))
+    n = sum(size for _, size in blocks)
+    s, inverse = unimodular(np.random.default_rng(draw(st.integers(0, 2**32 - 1))), n)
+    exponent = draw(st.integers(-900, 900))
+    return Structure(s @ jordan(blocks) @ inverse * 2.0**exponent, tuple(blocks), exponent)
 
 
 def exact_log_norms(W: np.ndarray[Any, Any], horizon: int) -> np.ndarray[Any, np.dtype[np.float64]]:

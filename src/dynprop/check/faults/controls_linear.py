@@ -213,7 +213,8 @@ def power_guarded_schur(W: Array, h0: Array, t: int) -> Array:
 @torch_closed.control("control/power-torch")
 def power_torch(W: Tensor, h0: Tensor, t: int) -> Tensor:
     """torch.linalg.matrix_power."""
-    return h0 @ torch.linalg.matrix_power(W, t)
+    power: Tensor = torch.linalg.matrix_power(W, t)
+    return h0 @ power
 
 
 @torch_closed.control("control/power-torch-loop")

@@ -1,12 +1,12 @@
 r"""Many independent cases at once, by a filter: what extended precision can decide needs no exact arithmetic.
 
-The state of every case is computed step by step in numpy's long double (unit :math:`u_L`, 2^-64 on x86), whose
-error is at most :math:`\delta=\gamma_{nt}(u_L)\,|W^T|^t|h|` by the theorem that bounds the subject
-(``bounds``). A component is surely decided if :math:`b+\delta<|h_t|`, surely undecidable if
-:math:`b\ge|h_t|+\delta`, and its error is at most the distance to the filter's value plus :math:`\delta`. A case of
-which all this is sure, and whose errors are within their bounds, has passed; every other case, and one that
-raised, is handed back to be judged alone and exactly. Where long double is no wider than double, that is
-all of them.
+The state of every case is computed step by step in numpy's long double (unit :math:`u_L`, 2^-64 on
+x86), whose error is at most :math:`\delta=\gamma_{nt}(u_L)\,|W^T|^t|h|` by the theorem that bounds the
+subject (``bounds``). A component is surely decided if :math:`b+\delta<|h_t|`, surely undecidable if
+:math:`b\ge|h_t|+\delta`, and its error is at most the distance to the filter's value plus
+:math:`\delta`. A case of which all this is sure, and whose errors are within their bounds, has passed;
+every other case, and one that raised, is handed back to be judged alone and exactly. Where long double
+is no wider than double, that is all of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ import numpy as np
 from dynprop.arrays import BoolArray, IntArray, NumericArray
 from dynprop.laws.domain import Domain
 from dynprop.laws.matrices.bounds import absolute_powers, assembled, rounding_count
-from dynprop.laws.matrices.cases import LARGEST, VECTORS, PowerCase, scaled_to_range, usable_families, vectors
+from dynprop.laws.matrices.cases import (
+    LARGEST,
+    VECTORS,
+    PowerCase,
+    scaled_to_range,
+    usable_families,
+    vectors,
+    within_format,
+)
 from dynprop.laws.matrices.families import FAMILIES, draw_matrices, round_matrix
 from dynprop.laws.matrices.subject import PowerSubject
 from dynprop.laws.registry import Cleared
@@ -91,8 +99,8 @@ def draw_groups(rng: Rng, domain: Domain, count: int) -> Iterator[Group]:
                 families = tuple(names[f] for f in family[chosen])
                 scaled = _extreme(rng, w[some], families, t[chosen], dtype)
                 yield Group(
-                    round_matrix(scaled, dtype),
-                    round_matrix(h[some], dtype),
+                    round_matrix(within_format(scaled, dtype), dtype),
+                    round_matrix(within_format(h[some], dtype), dtype),
                     t[chosen],
                     dtype,
                     families,
@@ -124,7 +132,7 @@ def _extended(group: Group) -> tuple[NumericArray, float]:
 
 
 def sift(group: Group, values: NumericArray) -> tuple[BoolArray, BoolArray, float]:
-    """Say which cases surely passed and which are surely undecidable, and the worst ratio of those that passed.
+    """Say which cases surely passed and which are surely undecidable, and the worst ratio of the passed.
 
     Args:
         group: the cases.
@@ -187,5 +195,5 @@ def exact_batch(
         decided += int(passed.sum())
         undecidable += int(outside.sum())
         worst = max(worst, ratio)
-        rest += [group.case(i) for i in np.flatnonzero(~(passed | outside))]
+        rest += [group.case(int(i)) for i in np.flatnonzero(~(passed | outside))]
     return Cleared(decided, undecidable, worst, tuple(rest))

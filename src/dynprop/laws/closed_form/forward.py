@@ -43,9 +43,9 @@ def every_family(domain: Domain, subject: Any) -> Iterator[PowerCase]:
 @law(
     "closed-form/exact-or-refused",
     claim="C1",
-    statement="the answer equals the exact state (W^t)^T h(0), within the rounding of any order of products or "
-    "of eigenvectors that keep six digits, for every W; an ill-conditioned W may be refused with ValueError or "
-    "ArithmeticError, a well-conditioned one may not",
+    statement="the answer equals the exact state (W^t)^T h(0), within the rounding of any order of products "
+    "or of eigenvectors that keep six digits, for every W; an ill-conditioned W may be refused with "
+    "ValueError or ArithmeticError, a well-conditioned one may not",
     source=BOOK + "; SCIENCE, P1 to P6",
     draw=partial(power_case, shortest=1, refusals="judged"),
     fixed=every_family,

@@ -11,7 +11,7 @@ import numpy as np
 
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.matrices.adjoint import adjoint_of, differentiable
-from dynprop.laws.matrices.bounds import PowerBound, bound_of_state
+from dynprop.laws.matrices.bounds import PowerBound, bound_of_state, length
 from dynprop.laws.matrices.cases import PowerCase, power_case
 from dynprop.laws.matrices.families import round_matrix
 from dynprop.laws.matrices.judging import allowance, as_exact, twice, weigh
@@ -51,7 +51,7 @@ def semigroup(subject: PowerSubject, case: PowerCase) -> Evidence:
     def allowed() -> float:
         with np.errstate(all="ignore"):
             carried = np.linalg.norm(np.linalg.matrix_power(case.W, rest.t), 2)
-            size, inner = float(np.linalg.norm(whole)), float(np.linalg.norm(middle))
+            size, inner = length(whole), length(middle)
             first = _allowed(replace(case, t=s), bound, inner)
             return float(carried * first + _allowed(rest, bound, size) + _allowed(case, bound, size))
 
@@ -96,7 +96,7 @@ def superposition(subject: PowerSubject, case: PowerCase) -> Evidence:
         expected = terms[0] + terms[1]
 
     def allowed() -> float:
-        sizes = [float(np.linalg.norm(v)) for v in (value, *terms)]
+        sizes = [length(v) for v in (value, *terms)]
         return sum(_allowed(p, b, size) for p, b, size in zip(pieces, bounds, sizes, strict=True))
 
     label = "state for a sum beside the sum of the states"
@@ -125,7 +125,8 @@ def weighted(f: Any, arrays: Mapping[str, Native], t: int) -> Native:
     draw=at_least_one,
     applies=differentiable,
     script={
-        "torch": "g = torch.ones_like(h0)\nx = h0.clone().requires_grad_()\n(f(W, x, t) * g).sum().backward()\n"
+        "torch": "g = torch.ones_like(h0)\nx = h0.clone().requires_grad_()\n"
+        "(f(W, x, t) * g).sum().backward()\n"
         "for _ in range(t):\n    g = W @ g\nprint(x.grad, g)",
         "": "g = jnp.ones_like(h0)\nfound = jax.grad(lambda x: (f(W, x, t) * g).sum())(h0)\n"
         "for _ in range(t):\n    g = W @ g\nprint(found, g)",

@@ -14,9 +14,10 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.laws.domain import Domain
-from dynprop.laws.draw import Source, length
+from dynprop.laws.draw import Source
+from dynprop.laws.draw import length as number_of_steps
 from dynprop.laws.evidence import Comparison, Evidence
-from dynprop.laws.matrices.bounds import PowerBound, bound_of_state
+from dynprop.laws.matrices.bounds import PowerBound, bound_of_state, length
 from dynprop.laws.matrices.cases import PowerCase
 from dynprop.laws.matrices.exact import TwoPart, combined, power_state
 from dynprop.laws.matrices.judging import allowance, as_exact, weigh
@@ -55,7 +56,7 @@ def exact_modes(seed: int, n: int, family: str) -> tuple[FloatArray, FloatArray,
 def _exact_normal(source: Source, domain: Domain, families: tuple[str, ...]) -> PowerCase:
     dtype = source.choice([d for d in domain.dtypes if d in ("float64", "float32")])
     n = source.choice(SIZES)
-    t = length(source, domain.limited(256).max_length, shortest=1)
+    t = number_of_steps(source, domain.limited(256).max_length, shortest=1)
     family = source.choice(families)
     seed = int(source.generator().integers(2**31))
     q, values, coefficients = exact_modes(seed, n, family)
@@ -99,7 +100,8 @@ def _along(rows: FloatArray, bound: PowerBound) -> PowerBound:
     source="Goodfellow, Bengio and Courville 2016, section 10.7; SCIENCE, P8 and P15",
     draw=_modal,
     applies=_formats,
-    script="# W = Q diag(l) Q^T exactly: compare Q.T @ f(W, h0, t) with l**t * (Q.T @ h0)\nprint(f(W, h0, t))",
+    script="# W = Q diag(l) Q^T exactly: compare Q.T @ f(W, h0, t) with l**t * (Q.T @ h0)\n"
+    "print(f(W, h0, t))",
     share=0.6,
 )
 def modes(subject: PowerSubject, case: PowerCase) -> Evidence:
@@ -109,7 +111,7 @@ def modes(subject: PowerSubject, case: PowerCase) -> Evidence:
     bound = bound_of_state(case.W, case.h, case.t, case.dtype)
     with np.errstate(all="ignore"):
         diagonal = power_state(np.diag(values), coefficients, case.t)
-        size = float(np.linalg.norm(diagonal.high))
+        size = length(diagonal.high)
     if np.iscomplexobj(answer):
         answer = answer.real
     found = weigh(
@@ -132,7 +134,7 @@ def modes(subject: PowerSubject, case: PowerCase) -> Evidence:
     source="Goodfellow, Bengio and Courville 2016, section 10.7; SCIENCE, P14 and P15",
     draw=_modal,
     applies=_formats,
-    script="# W = Q diag(l) Q^T exactly: the tangent of the angle to the first column of Q falls as |l2/l1|**t\n"
+    script="# W = Q diag(l) Q^T exactly: the tangent of the angle to Q[:, 0] falls as |l2/l1|**t\n"
     "print(f(W, h0, t))",
     share=0.4,
 )
@@ -143,13 +145,17 @@ def discarding(subject: PowerSubject, case: PowerCase) -> Evidence:
     bound = bound_of_state(case.W, case.h, case.t, case.dtype)
     with np.errstate(all="ignore"):
         relative = np.where(values == 0.0, 0.0, values / values[0]) ** case.t
-        rest = np.linalg.norm((relative * coefficients)[1:])
+        rest = length((relative * coefficients)[1:])
         expected = rest / abs(coefficients[0])
-        found = combined(q.T, as_exact(answer.real)).high if np.isfinite(answer).all() else np.full(case.n, np.nan)
-        size = float(np.linalg.norm(power_state(np.diag(values), coefficients, case.t).high))
-        value = np.linalg.norm(found[1:]) / np.abs(found[0])
+        found = (
+            combined(q.T, as_exact(answer.real)).high
+            if np.isfinite(answer).all()
+            else np.full(case.n, np.nan)
+        )
+        size = length(power_state(np.diag(values), coefficients, case.t).high)
+        value = length(found[1:]) / np.abs(found[0])
         first = abs(float(values[0])) ** case.t * abs(coefficients[0])
-        error = float(np.linalg.norm(np.abs(q.T) @ np.minimum(bound.entry, float(bound.norm[0]))))
+        error = length(np.abs(q.T) @ np.minimum(bound.entry, float(bound.norm[0])))
         # A quotient of two lengths, each off by at most the error, and the rounding of this line.
         limit = _tangent_error(error, float(first), float(expected))
     magnitude = np.array([expected])
@@ -183,8 +189,8 @@ def _tangent_error(error: float, first: float, tangent: float) -> float:
 @law(
     "closed-form/norms",
     claim="C2",
-    statement="where all eigenvalues of a normal W have one modulus r, the length of the state is r^t times the "
-    "length of h(0): nothing turns into growth or decay",
+    statement="where all eigenvalues of a normal W have one modulus r, the length of the state is r^t "
+    "times the length of h(0): nothing turns into growth or decay",
     source="SCIENCE, P8: for normal W the norm of W^t is the spectral radius to the power t",
     draw=_isometric,
     applies=_formats,
@@ -197,12 +203,12 @@ def norms(subject: PowerSubject, case: PowerCase) -> Evidence:
     answer = subject.values(case.W, case.h, case.t, case.dtype)
     bound = bound_of_state(case.W, case.h, case.t, case.dtype)
     with np.errstate(all="ignore"):
-        expected = np.array([float(np.linalg.norm(coefficients)) * abs(float(values[0])) ** case.t])
-        error = min(float(np.linalg.norm(bound.entry)), float(bound.norm[0])) + 1e-14 * expected
-        length_ = np.array([float(np.linalg.norm(answer))])
+        expected = np.array([length(coefficients) * abs(float(values[0])) ** case.t])
+        error = min(length(bound.entry), float(bound.norm[0])) + 1e-14 * expected
+        found_length = np.array([length(answer)])
     found = weigh(
         "length of the state",
-        length_,
+        found_length,
         TwoPart(expected, np.zeros(1)),
         PowerBound(error, error, expected, bound.underflow[:1], bound.in_range[:1]),
         dtype=case.dtype,

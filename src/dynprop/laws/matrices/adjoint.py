@@ -27,8 +27,9 @@ def differentiable(subject: PowerSubject) -> str | None:
 def adjoint_of(subject: PowerSubject, case: PowerCase, loss: Loss) -> Evidence:
     """Compare the gradient to h(0) of a weighted result with W^t times the weights.
 
-    Libraries disagree about the conjugate in gradients of complex data, so that the real part of a complex case is
-    taken. The bound is that of the transposed power: backward passes of products are products.
+    Libraries disagree about the conjugate in gradients of complex data, so that the real part of a
+    complex case is taken. The bound is that of the transposed power: backward passes of products are
+    products.
     """
     if case.is_complex:
         case = replace(case, W=np.ascontiguousarray(case.W.real), h=np.ascontiguousarray(case.h.real))

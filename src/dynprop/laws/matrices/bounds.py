@@ -7,9 +7,10 @@ times (n + 2 for complex data: three for a product, Higham 2002, lemma 3.5), so 
     \|\hat h_t - h_t\|_2 \le \gamma_{n^2 t}\,\|W\|_2^t\|h\|_2 + U.
 
 The first is componentwise (section 3.5); the second follows by induction from
-:math:`\|fl(AB)-AB\|_2\le\gamma_n\|A\|_F\|B\|_F\le n\gamma_n\|A\|_2\|B\|_2`, and decides what the first cannot:
-powers of orthogonal matrices, whose absolute values grow. U is for underflow: a flushed term loses at most
-``tiny``, which the products around it, at most :math:`|W|^k` and :math:`|W^T|^k|h|` for k up to t, can enlarge.
+:math:`\|fl(AB)-AB\|_2\le\gamma_n\|A\|_F\|B\|_F\le n\gamma_n\|A\|_2\|B\|_2`, and decides what the first
+cannot: powers of orthogonal matrices, whose absolute values grow. U is for underflow: a flushed term
+loses at most ``tiny``, which the products around it, at most :math:`|W|^k` and :math:`|W^T|^k|h|` for k
+up to t, can enlarge.
 
 Schur and eigenvector routes keep to neither. Theirs is
 
@@ -26,7 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynprop.arrays import BoolArray, FloatArray, IntArray, NumericArray
-from dynprop.laws.matrices.exact import BITS, MOST_BITS, bits_for
+from dynprop.laws.exact import BITS
+from dynprop.laws.matrices.exact import MOST_BITS, bits_for
 from dynprop.laws.rounding import FORMATS, gamma
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "condition",
     "digits_kept",
     "eigen_bound",
+    "length",
     "rounding_count",
 ]
 
@@ -71,6 +74,17 @@ class PowerBound:
 def rounding_count(n: int, *, complex_: bool) -> int:
     """Return how often one inner product of length n rounds each of its terms."""
     return n + 2 if complex_ else n
+
+
+def length(values: NumericArray) -> float:
+    """Return the 2-norm of a vector without squaring numbers that are near overflow or underflow."""
+    with np.errstate(all="ignore"):
+        largest = float(np.abs(values).max(initial=0.0))
+        if largest == 0.0 or not np.isfinite(largest):
+            return largest
+        # A power of two rounds nothing; subnormal numbers do not matter beside the underflow term.
+        scale = 2.0 ** np.clip(np.floor(np.log2(largest)), -1000.0, 1000.0)
+        return float(np.linalg.norm(values.ravel() / scale) * scale)
 
 
 def _finite(values: FloatArray) -> FloatArray:
@@ -155,7 +169,7 @@ def norm_power(w: NumericArray, h: NumericArray, t: int) -> float:
     if bits_for(w, t) >= BITS + MOST_BITS:
         return np.inf
     with np.errstate(all="ignore"):
-        return float(np.linalg.norm(w, 2) ** float(t) * np.linalg.norm(h) * (1.0 + 1e-14 * (t + 1.0)))
+        return float(np.linalg.norm(w, 2) ** float(t) * length(h) * (1.0 + 1e-14 * (t + 1.0)))
 
 
 def bound_of_state(w: NumericArray, h: NumericArray, t: int, dtype: str) -> PowerBound:
@@ -179,7 +193,7 @@ def bound_of_states(w: NumericArray, h: NumericArray, steps: int, dtype: str) ->
         largest = np.maximum.accumulate(rows.max(axis=2), axis=0)
         known = bits_for(w, steps) < BITS + MOST_BITS
         sigma = np.linalg.norm(w, 2) * (1.0 + 1e-14) if known else np.inf
-        norms = sigma ** np.arange(steps + 1.0) * np.linalg.norm(h)
+        norms = sigma ** np.arange(steps + 1.0) * length(h)
     levels = np.maximum(np.arange(steps + 1.0), 1.0)
     return assembled(
         rows[:, 1],
@@ -218,11 +232,13 @@ def eigen_bound(w: NumericArray, h: NumericArray, t: int, dtype: str) -> float:
         if not np.isfinite(powers).all():
             return np.inf
         norms = np.linalg.norm(powers, 2, axis=(1, 2))
-        size, start = norms[min(t, 1)] if t else np.linalg.norm(w, 2), np.linalg.norm(h)
+        size, start = norms[min(t, 1)] if t else np.linalg.norm(w, 2), length(h)
         schur = 8.0 * each * unit * start * (size * (norms[:t] @ norms[:t][::-1]) + norms[t])
         radius = np.abs(np.linalg.eigvals(w)).max()
         growth = max(size * radius ** (t - 1.0), radius ** float(t)) if t else size / radius
-        eigen = 8.0 * each * max(t, 1) * unit * np.float64(condition(w)) ** 2 * max(growth, float(t == 0)) * start
+        eigen = (
+            8.0 * each * max(t, 1) * unit * np.float64(condition(w)) ** 2 * max(growth, float(t == 0)) * start
+        )
         found = float(np.fmax(schur, eigen))
     return found if np.isfinite(found) else np.inf
 

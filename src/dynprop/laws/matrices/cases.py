@@ -12,13 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from dynprop.arrays import IntArray, NumericArray, round_to
+from dynprop.arrays import IntArray, NumericArray
 from dynprop.laws.domain import Domain
 from dynprop.laws.draw import Source, length
 from dynprop.laws.matrices.families import FAMILIES, draw_matrices, round_matrix
 from dynprop.laws.rounding import FORMATS
 
-__all__ = ["PowerCase", "build_case", "power_case", "usable_families"]
+__all__ = [
+    "VECTORS",
+    "PowerCase",
+    "build_case",
+    "power_case",
+    "scaled_to_range",
+    "usable_families",
+    "vectors",
+    "within_format",
+]
 
 Rng = np.random.Generator
 VECTORS = ("random", "whole numbers", "unit vector", "ones", "with zeros", "wide")
@@ -93,7 +102,7 @@ class PowerCase:
 
     def vector(self, rng: Rng) -> NumericArray:
         """Return another vector of the same dtype, each component random."""
-        return round_matrix(_vector(rng, self.n, "random", complex_=self.is_complex), self.dtype)
+        return round_matrix(vectors(rng, 1, self.n, "random", complex_=self.is_complex)[0], self.dtype)
 
     def smaller(self) -> Iterator[PowerCase]:
         """Yield simpler cases: fewer steps, fewer components, simpler numbers."""
@@ -108,8 +117,8 @@ class PowerCase:
                 rest = np.arange(self.n) != i
                 yield replace(self, W=self.W[rest][:, rest], h=self.h[rest])
         for bits in (1, 3):
-            for change in ({"h": _shortened(self.h, bits)}, {"W": _shortened(self.W, bits)}):
-                simpler = replace(self, **change)
+            simplest = (replace(self, h=_shortened(self.h, bits)), replace(self, W=_shortened(self.W, bits)))
+            for simpler in simplest:
                 if simpler.to_json() != self.to_json():
                     yield simpler
 
@@ -152,11 +161,7 @@ def _shortened(values: NumericArray, bits: int) -> NumericArray:
     if np.iscomplexobj(values):
         return np.asarray(_shortened(values.real, bits) + 1j * _shortened(values.imag, bits))
     mantissa, exponent = np.frexp(values)
-    return np.ldexp(np.round(mantissa * 2**bits) / 2**bits, exponent)
-
-
-def _vector(rng: Rng, n: int, name: str, *, complex_: bool) -> NumericArray:
-    return vectors(rng, 1, n, name, complex_=complex_)[0]
+    return np.asarray(np.ldexp(np.round(mantissa * 2**bits) / 2**bits, exponent))
 
 
 def vectors(rng: Rng, count: int, n: int, name: str, *, complex_: bool) -> NumericArray:
@@ -189,15 +194,23 @@ def scaled_to_range(rng: Rng, made: NumericArray, family: str, t: IntArray, dtyp
     return np.asarray(made * np.exp2(exponent)[:, None, None])
 
 
+def within_format(values: NumericArray, dtype: str) -> NumericArray:
+    """Divide members that a format cannot hold by a power of two; the first axis counts members."""
+    largest = np.abs(values).reshape(len(values), -1).max(axis=1, initial=0.0)
+    too_large = largest > FORMATS[dtype].safe
+    exponent = np.where(too_large, np.ceil(np.log2(np.maximum(largest, 1.0))), 0.0)
+    return np.asarray(values * np.exp2(-exponent).reshape(-1, *[1] * (values.ndim - 1)))
+
+
 def build_case(
     rng: Rng, n: int, t: int, family: str, dtype: str, *, vector: str = "random", refusals: str = "free"
 ) -> PowerCase:
     """Fill a case of a given size, family and number of steps with numbers."""
     made = scaled_to_range(rng, draw_matrices(rng, family, 1, n), family, np.array([t]), dtype)
-    h = _vector(rng, n, vector, complex_=np.iscomplexobj(made))
+    h = vectors(rng, 1, n, vector, complex_=np.iscomplexobj(made))
     return PowerCase(
-        round_matrix(made[0], dtype),
-        round_matrix(h, dtype),
+        round_matrix(within_format(made, dtype)[0], dtype),
+        round_matrix(within_format(h, dtype)[0], dtype),
         t,
         dtype,
         family,

@@ -1,9 +1,9 @@
 r"""Exact powers: Arb balls of python-flint, reported as unevaluated sums of two floats.
 
 Stored floats are rationals, and Arb computes with them at any exponent. A product tree of p bits is off by
-at most :math:`\gamma_{nt}(2^{-p})\,|W^T|^t|h|` (Higham 2002, section 3.5, with another unit), so that 160 bits
-leave :math:`2^{-100}` of the componentwise scale. Where that scale is far above the state itself (an orthogonal W,
-say), ``bits_for`` adds what a normwise bound of :math:`\|W\|_2^t\|h\|_2` needs.
+at most :math:`\gamma_{nt}(2^{-p})\,|W^T|^t|h|` (Higham 2002, section 3.5, with another unit), so that
+160 bits leave :math:`2^{-100}` of the componentwise scale. Where that scale is far above the state
+itself (an orthogonal W, say), ``bits_for`` adds what a normwise bound of :math:`\|W\|_2^t\|h\|_2` needs.
 """
 
 from __future__ import annotations

@@ -84,6 +84,7 @@ FAMILIES: dict[str, Family] = dict(
         _family("repeated eigenvalues", general.repeated, smallest=2),
         _family("complex pairs", general.complex_pairs, smallest=2),
         _family("Jordan", general.jordan, "defective", smallest=2),
+        _family("Jordan, one block", general.jordan_single, "defective", smallest=2),
         _family("Jordan, hidden exactly", general.jordan_unimodular, "defective", smallest=2, gains=BINARY),
         _family("Jordan, hidden by a rotation", general.jordan_orthogonal, smallest=2),
         _family("near-defective", general.near_defective, smallest=2),

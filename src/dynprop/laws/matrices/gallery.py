@@ -66,7 +66,7 @@ def toeplitz(n: int) -> FloatArray:
 def _copies(matrix: Callable[[int], FloatArray]) -> Callable[[Rng, int, int], NumericArray]:
     def many(rng: Rng, count: int, n: int) -> NumericArray:
         single = matrix(n)
-        norm = 2.0 ** np.round(np.log2(max(np.linalg.norm(single, 2), 1.0)))
+        norm = 2.0 ** np.round(np.log2(max(float(np.linalg.norm(single, 2)), 1.0)))
         return np.broadcast_to(single / norm, (count, n, n)).copy()
 
     return many

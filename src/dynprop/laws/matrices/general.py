@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from dynprop.arrays import FloatArray, NumericArray
-from dynprop.laws.matrices.normal import rotations, reflectors, spectra
+from dynprop.laws.matrices.normal import reflectors, rotations, spectra
 
 __all__ = ["jordan_blocks", "unimodular"]
 
@@ -112,6 +112,12 @@ def jordan(rng: Rng, count: int, n: int) -> NumericArray:
     return jordan_blocks(rng, count, n)
 
 
+def jordan_single(rng: Rng, count: int, n: int) -> NumericArray:
+    """One Jordan block as large as the matrix: its powers are binomials."""
+    value = rng.integers(-9, 10, (count, 1, 1)) / 8.0
+    return np.asarray(value * np.eye(n) + np.eye(n, k=1))
+
+
 def jordan_unimodular(rng: Rng, count: int, n: int) -> NumericArray:
     """Jordan blocks hidden by an exact similarity of whole numbers."""
     x, back = unimodular(rng, count, n)
@@ -153,7 +159,7 @@ def block_diagonal(rng: Rng, count: int, n: int) -> NumericArray:
 
 
 def rank_one(rng: Rng, count: int, n: int) -> NumericArray:
-    """u v^T: eigenvalue 0 with n - 1 eigenvectors."""
+    """Rank one, u v^T: eigenvalue 0 with n - 1 eigenvectors."""
     return np.asarray(rng.standard_normal((count, n, 1)) @ rng.standard_normal((count, 1, n)) / n)
 
 

@@ -2,8 +2,8 @@ r"""How powers are judged: as any product of matrices, or else as any Schur or e
 
 A value passes if every component is within the bound of product-form evaluations, or if its error is
 normwise within :math:`\min(B, 10^{-6}\|h_t\|)` (``bounds`` has both). A component that no product-form
-evaluation can be held to, because its bound is as large as the value, is undecidable. Complex data are compared by
-the modulus of the error and shown as (real, imaginary) parts.
+evaluation can be held to, because its bound is as large as the value, is undecidable. Complex data are
+compared by the modulus of the error and shown as (real, imaginary) parts.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dynprop.laws.matrices.bounds import (
     condition,
     digits_kept,
     eigen_bound,
+    length,
 )
 from dynprop.laws.matrices.cases import PowerCase
 from dynprop.laws.matrices.exact import TwoPart, power_state, power_states
@@ -63,7 +64,7 @@ def as_exact(values: NumericArray) -> TwoPart:
     return TwoPart(values, np.zeros_like(values))
 
 
-def _spread(values: FloatArray, like: NumericArray) -> FloatArray:
+def _spread(values: NumericArray, like: NumericArray) -> NumericArray:
     return np.repeat(values[..., None], 2, axis=-1) if np.iscomplexobj(like) else values
 
 
@@ -104,8 +105,8 @@ def weigh(
         residual = np.where(np.isnan(residual), np.inf, residual)
         if allowed is not None and np.any((residual > tight) & decided):
             largest = allowed()
-            total = float(np.linalg.norm(residual))
-            if total <= largest:
+            total = length(residual)
+            if total <= largest < np.inf:
                 # Any other route: the norm of the error counts, the same for every component.
                 residual, tight = np.full_like(residual, total), np.full_like(tight, largest)
             else:
@@ -144,7 +145,7 @@ def judge_state(
     w, h, t = case.W, case.h, case.t
     exact, bound = power_state(w, h, t), bound_of_state(w, h, t, case.dtype)
     with np.errstate(all="ignore"):
-        size = float(np.linalg.norm(exact.high))
+        size = length(exact.high)
     return weigh(
         label,
         value,
@@ -154,7 +155,8 @@ def judge_state(
         axes=("component",),
         allowed=allowance(w, h, t, case.dtype, size, float(bound.underflow.max())),
         relaxed=lambda: {EIGEN: bound.entry + eigen_bound(w, h, t, case.dtype)},
-        alternatives=alternatives or (lambda: {k: v[-1] for k, v in wrong_states(case, only_last=True).items()}),
+        alternatives=alternatives
+        or (lambda: {k: v[-1] for k, v in wrong_states(case, only_last=True).items()}),
     )
 
 
@@ -178,7 +180,8 @@ def _trajectory_relaxed(case: PowerCase, bound: PowerBound) -> FloatArray:
     """B at the last step serves for all: it grows with t unless the states vanish."""
     times = [eigen_bound(case.W, case.h, k, case.dtype) for k in range(min(case.t, 64) + 1)]
     wide = np.maximum.accumulate(np.array(times))
-    return bound.entry + np.concatenate([wide, np.full(max(case.t - 64, 0), np.inf)])[:, None]
+    later = np.full(max(case.t - 64, 0), np.inf)
+    return np.asarray(bound.entry + np.concatenate([wide, later])[:, None])
 
 
 def twice(bound: PowerBound) -> PowerBound:
@@ -193,7 +196,7 @@ def agree(label: str, value: NumericArray, other: NumericArray, case: PowerCase)
         bound = twice(bound_of_states(w, h, t, dtype))
         return weigh(label, value, as_exact(other), bound, dtype=dtype, axes=("time", "component"))
     single = bound_of_state(w, h, t, dtype)
-    size = float(np.linalg.norm(other))
+    size = length(other)
     once = allowance(w, h, t, dtype, size, float(single.underflow.max()))
     return weigh(
         label,
@@ -218,16 +221,18 @@ def worst(
 def is_well_conditioned(case: PowerCase) -> bool:
     """Say whether no closed form may refuse a case: kappa < 1e3 and B < 1e-10 ||h_t||.
 
-    Matrices whose entries are far from 1 (beyond the square root of the range) may be refused too: squaring them,
-    as a test of normality does, leaves the range.
+    Numbers far from 1, beyond the fourth root of the range, may be refused too: squares of them, as a
+    norm or a test of normality takes, come near the edge of the format.
     """
     format_ = FORMATS[case.dtype]
-    sizes = np.abs(np.concatenate([case.W.ravel(), case.h]))
-    sizes = sizes[sizes > 0.0]
-    if sizes.size and (sizes.max() > format_.largest**0.25 or sizes.min() < format_.tiny**0.25):
-        return False
     with np.errstate(all="ignore"):
-        size = float(np.linalg.norm(power_state(case.W, case.h, case.t).high))
+        size = length(power_state(case.W, case.h, case.t).high)
+        sizes = np.abs(np.concatenate([case.W.ravel(), case.h, [size]]))
+        sizes = sizes[sizes > 0.0]
+        if not (
+            sizes.max(initial=1.0) < format_.largest**0.25 and sizes.min(initial=1.0) > format_.tiny**0.25
+        ):
+            return False
         if not bound_of_state(case.W, case.h, case.t, case.dtype).in_range.all():
             return False
         kept = eigen_bound(case.W, case.h, case.t, case.dtype) < MANY_DIGITS * size

@@ -1,8 +1,9 @@
 """The 21 matrix types on which LAPACK tests its nonsymmetric eigenvalue drivers.
 
 Types and numbers are those of xDRVEV (Reference LAPACK, TESTING/EIG/ddrvev.f, "the list of possible
-types"); the matrices are drawn by numpy, not by LAPACK's own generators. ULP is 2^-52. Where LAPACK multiplies
-by a constant near the overflow or underflow threshold, the scaling is left to the case, which knows t.
+types"); the matrices are drawn by numpy, not by LAPACK's own generators. ULP is 2^-52. Where LAPACK
+multiplies by a constant near the overflow or underflow threshold, the scaling is left to the case,
+which knows t.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Normal matrices, drawn many at a time: what eigenvectors can be trusted with.
+r"""Normal matrices, drawn many at a time: what eigenvectors can be trusted with.
 
 Orthogonal factors are products of at least two reflectors: a single one is symmetric, and then
-:math:`Q^T\\Lambda^tQ = Q\\Lambda^tQ^T` hides the textbook's mistake (spectra and norms never show it).
+:math:`Q^T\Lambda^tQ = Q\Lambda^tQ^T` hides the textbook's mistake (spectra and norms never show it).
 Every matrix here has spectral radius near 1; a gain is multiplied on afterwards.
 """
 
@@ -25,9 +25,9 @@ def reflectors(rng: Rng, count: int, n: int, *, dtype: type = float) -> NumericA
         n: their size.
         dtype: float for orthogonal, complex for unitary matrices.
     """
-    found = np.broadcast_to(np.eye(n, dtype=dtype), (count, n, n)).copy()
+    found: NumericArray = np.broadcast_to(np.eye(n, dtype=dtype), (count, n, n)).copy()
     for _ in range(max(2, n)):
-        v = rng.standard_normal((count, n, 1)).astype(dtype)
+        v: NumericArray = rng.standard_normal((count, n, 1)).astype(dtype)
         if dtype is complex:
             v = v + 1j * rng.standard_normal((count, n, 1))
         adjoint = v.conj().swapaxes(-1, -2)

@@ -47,25 +47,26 @@ def _all(w: NumericArray, h: NumericArray, t: int) -> NumericArray:
 def _eigen(case: PowerCase) -> dict[str, NumericArray]:
     """What goes wrong with eigenvectors; they are LAPACK's in the format of the subject."""
     w, h, t = case.W, case.h, case.t
-    kind = {"float64": np.float64, "float32": np.float32}.get(case.dtype, np.float64)
+    kind = np.dtype(np.float32 if case.dtype == "float32" else np.float64)
     kind = np.result_type(kind, np.complex64) if case.is_complex else kind
     found: dict[str, NumericArray] = {}
     try:
+        values, v = np.linalg.eig(w.astype(kind))
+        values, v = values.astype(complex), v.astype(complex)
+        inside = v.T @ h
+        found["eigenvectors of an ill-conditioned W are trusted"] = np.linalg.solve(v.T, values**t * inside)
         if np.array_equal(w, w.conj().T):
-            values, q = np.linalg.eigh(w.astype(kind))
-            power = values.astype(np.float64) ** t
+            modes, q = np.linalg.eigh(w.astype(kind))
+            power = modes.astype(np.float64) ** t
             q = q.astype(w.dtype)
             found["Q^T L^t Q in place of Q L^t Q^T (the textbook's slip)"] = (q.T * power) @ (q @ h)
             if case.is_complex:
                 found["Q L^t Q^T in place of Q* L^t Q^T (a conjugate is missing)"] = (q * power) @ (q.T @ h)
-        values, v = np.linalg.eig(w.astype(kind))
-        values, v = values.astype(complex), v.astype(complex)
-        inside = v.T @ h
-        for name, kept in (("real parts", values.real), ("absolute values", np.abs(values))):
-            found[f"{name} of the eigenvalues only"] = np.linalg.solve(v.T, kept**t * inside)
+        for name, some in (("real parts", values.real), ("absolute values", np.abs(values))):
+            found[f"{name} of the eigenvalues only"] = np.linalg.solve(v.T, some**t * inside)
         found["V L^t V^T in place of V^-T L^t V^T"] = (v * values**t) @ inside
         found["V^H in place of V^T"] = np.linalg.solve(v.conj().T, values**t * (v.conj().T @ h))
     except np.linalg.LinAlgError:
         pass
-    real = not case.is_complex
-    return {name: np.asarray(s.real if real else s)[None] for name, s in found.items() if np.isfinite(s).all()}
+    kept = {name: state for name, state in found.items() if np.isfinite(state).all()}
+    return {name: np.asarray(s if case.is_complex else s.real)[None] for name, s in kept.items()}

@@ -1,4 +1,4 @@
-"""The states of an unroll: exact within the rounding of any order of products, bit by bit where none rounds."""
+"""The states of an unroll: exact within the rounding of any order of products."""
 
 from __future__ import annotations
 

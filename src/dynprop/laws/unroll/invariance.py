@@ -141,9 +141,7 @@ def diagonal_similarity(subject: PowerSubject, case: PowerCase) -> Evidence:
     plain = run(subject, case)
     value, expected = run(subject, scaled), plain * d
     bound = bound_of_states(scaled.W, scaled.h, case.t, case.dtype)
-    found = weigh(
-        "states in other units", value, as_exact(expected), bound, dtype=case.dtype, axes=AXES
-    )
+    found = weigh("states in other units", value, as_exact(expected), bound, dtype=case.dtype, axes=AXES)
     sound = bool(bound.in_range.all()) and _far_from_underflow(case, plain)
     return Evidence(
         (replace(found, bound=np.zeros_like(found.bound), decided=np.isfinite(found.reference) & sound),),
@@ -174,7 +172,8 @@ def last_state(f: Any, arrays: Mapping[str, Native], t: int) -> Native:
     draw=at_least_two,
     applies=differentiable,
     script={
-        "torch": "g = torch.ones_like(h0)\nx = h0.clone().requires_grad_()\n(f(W, x, t)[t] * g).sum().backward()\n"
+        "torch": "g = torch.ones_like(h0)\nx = h0.clone().requires_grad_()\n"
+        "(f(W, x, t)[t] * g).sum().backward()\n"
         "for _ in range(t):\n    g = W @ g\nprint(x.grad, g)",
         "": "g = jnp.ones_like(h0)\nfound = jax.grad(lambda x: (f(W, x, t)[t] * g).sum())(h0)\n"
         "for _ in range(t):\n    g = W @ g\nprint(found, g)",
@@ -183,6 +182,3 @@ def last_state(f: Any, arrays: Mapping[str, Native], t: int) -> Native:
 def adjoint(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Judge one backward pass from the last state."""
     return adjoint_of(subject, case, last_state)
-
-
-

@@ -37,7 +37,8 @@ from dynprop.linear.matrices import (
 )
 from dynprop.linear.routes import Approximation, Problem, loop, squaring
 from dynprop.linear.routes_spectral import eigen, is_hermitian, schur, symmetric
-from dynprop.linear.scaled import FLOOR, LARGEST_POWER, SLACK, gamma, normalised, shifted
+from dynprop.linear.scaled import FLOOR, SLACK, gamma, normalised, shifted
+from dynprop.linear.scaled_powers import LARGEST_POWER
 
 __all__ = ["ClosedForm", "Route", "closed_form"]
 
@@ -231,14 +232,15 @@ class _Solver:
         """Float64 routes whose bound can be small enough, by estimated microseconds on one core."""
         n, last, count = len(self.A), self.times[-1], len(self.times)
         cost: dict[Route, float] = {}
-        # Every bound contains these roundings.
+        # The bounds of plain products contain these roundings.
         if gamma(n * last) < ACCEPTED:
             cost["loop"] = last * (12.0 + n * n / 5e3)
             if self.problem.nonnegative:
                 cost["squaring"] = last.bit_length() * (60.0 + n**3 / 2.5e4 + 10.0 * count)
-        if gamma(last) < ACCEPTED:
+        if last <= LARGEST_POWER:
             cost["eigen"] = 500.0 + n**3 / 400.0
-            cost["schur"] = 3.0 * cost["eigen"] + 4.0 * n * n
+            if gamma(n * last) < ACCEPTED:
+                cost["schur"] = 3.0 * cost["eigen"] + 4.0 * n * n
             if is_hermitian(self.A):
                 cost["symmetric"] = 400.0 + n**3 / 1500.0
         return sorted(cost, key=lambda route: cost[route])

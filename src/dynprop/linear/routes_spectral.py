@@ -7,13 +7,14 @@ With the computed S, M (diagonal Λ or triangular) and residual R = AS - SM, and
 .. math:: S^{-1} A S = M + E, \quad E = S^{-1} R = (I - F)^{-1} X R, \quad
           A^t h - S M^t z = S\,[(M + E)^t - M^t]\,z, \quad z = S^{-1} h .
 
-R is computed to twice the working precision (`scaled.accurate_product`), so that XR is known entry by entry.
+R is computed to three times the working precision (`scaled_products`), so that XR is known entry by entry.
 
 **Diagonal M.** The first-order term of the bracket has entries
 :math:`E_{ij} (λ_i^t - λ_j^t)/(λ_i - λ_j)`: on the diagonal :math:`t\,E_{ii} λ_i^{t-1}`, the drift of an
-eigenvalue; off it at most :math:`|E_{ij}| \min(t/ρ,\ 2/|λ_i - λ_j|)\,ρ^t`, which a gap stops from growing.
-The rest is at most :math:`\tfrac12 t^2 e^2 (ρ + e)^{t-2}` in the 2-norm, with :math:`e = \|E\|` (binomial
-expansion).
+eigenvalue, which is known and so taken into M, as a second float beside the first; off it a term that a
+distance between eigenvalues stops from growing, known and so added; between eigenvalues that are too
+near, at most :math:`|E_{ij}|\,t\,ρ^{t-1}`. The rest is at most :math:`\tfrac12 t^2 e^2 (ρ + e)^{t-2}` in the
+2-norm, with :math:`e = \|E\|` (binomial expansion).
 
 **Triangular M.** In the norm :math:`\max_i |x_i| / d_i` with weights d > 0 let
 :math:`μ = \max_i (|M| d)_i / d_i` (Collatz and Wielandt) and :math:`e = \max_i (|E| d)_i / d_i`; the
@@ -33,28 +34,20 @@ from typing import Any
 
 import numpy as np
 
-from dynprop.arrays import FloatArray
+from dynprop.arrays import FloatArray, IntArray
 from dynprop.errors import PrecisionError
 from dynprop.linear.matrices import Matrix
 from dynprop.linear.routes import Approximation, Problem, squaring
-from dynprop.linear.scaled import (
-    FLOOR,
-    SLACK,
-    Product,
-    accurate_product,
-    accurate_scaling,
-    frobenius,
-    gamma,
-    normalised,
-    roundings,
-    scaled_powers,
-    shifted,
-)
+from dynprop.linear.scaled import FLOOR, SLACK, frobenius, gamma, normalised, roundings, shifted
+from dynprop.linear.scaled_powers import power_roundings, scaled_powers
+from dynprop.linear.scaled_products import Product, product, scaled_columns, subtracted
 
 __all__ = ["eigen", "is_hermitian", "schur", "symmetric"]
 
 # A modulus is computed with a relative error below this.
 _MODULUS = 1.0 + 2.0**-50
+# A power from `scaled_powers` is at most this times what it computes.
+_UP = 1.0 + 2.0**-40
 # Largest entry of the similarity that splits a Schur form: beyond it an entry stays in the form.
 _LARGEST_SPLIT = 1e4
 
@@ -67,13 +60,20 @@ def is_hermitian(W: Matrix) -> bool:
 def symmetric(problem: Problem) -> Approximation:
     """Take A = QΛQᴴ by `numpy.linalg.eigh`; A must be exactly symmetric or Hermitian."""
     values, Q = _decomposed(np.linalg.eigh, problem.matrix)
-    return _diagonal(problem, values, _similarity(problem, Q, Q.conj().T, values))
+    basis = _Basis(Q, Q.conj().T, np.arange(0))
+    return _diagonal(problem, values, _similarity(problem, Q, values, basis))
 
 
 def eigen(problem: Problem) -> Approximation:
     """Take A = VΛV⁻¹ by `numpy.linalg.eig`; raises PrecisionError where V is not surely invertible."""
     values, V = _decomposed(np.linalg.eig, problem.matrix)
-    return _diagonal(problem, values, _similarity(problem, V, _decomposed(np.linalg.inv, V), values))
+    pairs, columns = np.arange(0), V
+    if np.iscomplexobj(V) and not np.iscomplexobj(problem.matrix):
+        # LAPACK returns the pair of a real matrix side by side, conjugate to the last bit.
+        pairs, columns = np.flatnonzero(values.imag > 0.0), V.real.copy()
+        columns[:, pairs + 1] = V.imag[:, pairs]
+    basis = _Basis(columns, _decomposed(np.linalg.inv, columns), pairs)
+    return _diagonal(problem, values, _similarity(problem, V, values, basis))
 
 
 def schur(problem: Problem) -> Approximation:
@@ -86,11 +86,11 @@ def schur(problem: Problem) -> Approximation:
     # Columns of length 1: the size of the entries of E then means the same everywhere.
     lengths = np.exp2(np.rint(np.log2(np.linalg.norm(S, axis=0))))
     S, M = S / lengths, (M / lengths) * lengths[:, None]
-    found = _similarity(problem, S, _decomposed(np.linalg.inv, S), M)
+    found = _similarity(problem, S, M, _Basis(S, _decomposed(np.linalg.inv, S), np.arange(0)))
     size = np.abs(M)
     weights, radius = _weights(size, max(problem.times))
     spread = frobenius(weights)
-    gap = SLACK * float(((found.gap @ weights + found.blur * spread) / weights).max())
+    gap = SLACK * float(((np.abs(found.gap) @ weights + found.blur * spread) / weights).max())
     initial = SLACK * float(((np.abs(found.start) + found.error) / weights).max())
     off = SLACK * float((found.error / weights).max())
     M, exponent = normalised(M)
@@ -103,7 +103,7 @@ def schur(problem: Problem) -> Approximation:
     errors, exponents = np.empty(len(problem.times)), []
     for i, t in enumerate(problem.times):
         exponents.append(powers.exponents[i] + shift + exponent * t)
-        grown = (1.0 + gamma(t)) * float(mantissa[i, 0]) * reach * (off + initial * t * gap / (radius + gap))
+        grown = float(mantissa[i, 0]) * reach * (off + initial * t * gap / (radius + gap)) * _UP
         moved = float(shifted(np.array(grown), int(drift[i, 0]) - exponents[i]))
         inside = float(powers.errors[i]) * row
         inside += rounding * float((np.abs(S) @ np.abs(powers.values[i])).max())
@@ -126,73 +126,143 @@ def _of_kind(problem: Problem, found: Approximation) -> Approximation:
 
 
 @dataclass(frozen=True)
+class _Basis:
+    """Columns with an approximate inverse, from which the eigenvectors follow.
+
+    The eigenvectors of a real matrix come in conjugate pairs v, v̄. Their real and imaginary parts span the
+    same space, and everything about them is real: (v, v̄) = (Re v, Im v) B, B = [[1, 1], [i, -i]]. As B is
+    unitary up to √2, going over to modal coordinates changes no condition number.
+
+    Attributes:
+        columns: shape (n, n).
+        inverse: about the inverse of the columns.
+        pairs: index of the first column of each conjugate pair; empty where the columns are eigenvectors.
+    """
+
+    columns: Matrix
+    inverse: Matrix
+    pairs: IntArray
+
+    def modal(self, x: Matrix) -> Matrix:
+        """Return B⁻¹x: row v is half of row Re v minus i times row Im v, row v̄ the other way round."""
+        if len(self.pairs) == 0:
+            return x
+        result = x.astype(np.complex128)
+        real, imag = 0.5 * x[self.pairs], 0.5j * x[self.pairs + 1]
+        result[self.pairs], result[self.pairs + 1] = real - imag, real + imag
+        return result
+
+    def modal_sizes(self, error: FloatArray) -> FloatArray:
+        """Return a bound of |B⁻¹x| from one of |x|, the rounding of `modal` included."""
+        result = error.copy()
+        both = 0.5 * SLACK * (error[self.pairs] + error[self.pairs + 1])
+        result[self.pairs] = result[self.pairs + 1] = both
+        return result
+
+
+@dataclass(frozen=True)
 class _Similarity:
-    """S⁻¹AS = M + E and z = S⁻¹h: |E| is at most ``gap`` plus a matrix of Frobenius norm ``blur``."""
+    """S⁻¹AS = M + E and z = S⁻¹h: E is ``gap`` and a matrix of Frobenius norm at most ``blur``."""
 
     S: Matrix
-    gap: FloatArray
+    gap: Matrix
     blur: float
     start: Matrix
     error: FloatArray
 
 
-def _similarity(problem: Problem, S: Matrix, X: Matrix, M: Matrix) -> _Similarity:
+def _similarity(problem: Problem, S: Matrix, M: Matrix, basis: _Basis) -> _Similarity:
+    """Measure a decomposition: columns S, diagonal (a vector) or triangular M, and a basis that gives S."""
     A, h, n = problem.matrix, problem.start, len(problem.start)
-    terms = gamma(roundings(n, S, X) + 1) * SLACK
-    far = frobenius(np.eye(n) - X @ S) + terms * frobenius(X) * frobenius(S) + n * FLOOR
+    R, X = basis.columns, basis.inverse
+    terms = gamma(roundings(n, R, X) + 1) * SLACK
+    norm = frobenius(X)
+    far = frobenius(np.eye(n) - X @ R) + terms * norm * frobenius(R) + n * FLOOR
     if not far < 0.5:
         raise PrecisionError("the eigenvectors are numerically dependent: W is defective or nearly so")
-    residual, slack = _residual(A, S, M)
     inverse = SLACK / (1.0 - far)
-    image = X @ residual
-    blur = terms * frobenius(residual) + slack + n**2 * problem.lost
-    blur = inverse * (far * frobenius(image) + frobenius(X) * blur)
-    # After one step of refinement z errs from S⁻¹h by S⁻¹ times what S z leaves of h.
+    image = scaled_columns(S, M) if M.ndim == 1 else product(S, M)
+    residual, slack = subtracted(product(A, S), image)
+    gap = _real_times(X, residual)
+    missed = terms * frobenius(residual) + slack + n**2 * problem.lost
+    blur = inverse * (far * frobenius(gap) + norm * missed)
+    # z is refined by X times what it leaves of h; what it then errs by is that of this correction.
     z = X @ h
-    z = z + X @ (h - S @ z)
-    left = gamma(roundings(n, S, z) + 2) * (np.abs(h) + np.abs(S) @ np.abs(z)) + problem.lost + n * FLOOR
-    error = np.abs(X) @ (np.abs(h - S @ z) + left)
-    error = (error + far * inverse * frobenius(error)) * SLACK
-    return _Similarity(S, np.abs(image) * SLACK, blur, z, error)
+    left, missed = _remainder(R, z, h)
+    step = X @ left
+    error = terms * (np.abs(X) @ np.abs(left)) + norm * (missed + n * problem.lost) + gamma(4) * np.abs(z)
+    error = (error + far * inverse * frobenius(step)) * SLACK + n * FLOOR
+    return _Similarity(S, basis.modal(gap), blur, basis.modal(z + step), basis.modal_sizes(error))
+
+
+def _real_times(left: Matrix, right: Matrix) -> Matrix:
+    if np.iscomplexobj(right) and not np.iscomplexobj(left):
+        both: Matrix = left @ np.ascontiguousarray(right).view(np.float64)
+        return both.view(np.complex128)
+    return left @ right
+
+
+def _remainder(S: Matrix, z: Matrix, h: Matrix) -> tuple[Matrix, float]:
+    """Return h - S z and a bound of its error in the 2-norm."""
+    scaled, exponent = normalised(z[:, np.newaxis])
+    part = product(S, scaled)
+    part = Product(shifted(part.exact, exponent), shifted(part.rest, exponent), part.error * 2.0**exponent)
+    left, error = subtracted(Product(h[:, np.newaxis], np.zeros((len(h), 1)), 0.0), part)
+    return left[:, 0], error
 
 
 def _diagonal(problem: Problem, values: Matrix, found: _Similarity) -> Approximation:
-    """Return S Λᵗ z for every t, with all that it errs by."""
+    """Return S Mᵗ z for every t, M = Λ + diag(E), with all that it errs by."""
     times, S, n = problem.times, found.S, len(found.S)
-    radius = float(np.abs(values).max()) * _MODULUS + found.blur
-    gap = frobenius(found.gap) + found.blur
+    tails = found.gap.diagonal()
+    sizes, shift = np.abs(values), float(np.abs(tails).max()) * _MODULUS
+    radius = float(sizes.max()) * _MODULUS + shift
     weight = np.abs(found.start) + found.error
-    apart = np.abs(values[:, None] - values[None, :])
-    with np.errstate(divide="ignore", over="ignore"):
-        slowest = np.minimum(max(times) / radius, 2.0 * _MODULUS**2 / apart)
-    np.fill_diagonal(slowest, 0.0)
-    mixed = (found.gap * slowest) @ weight
-    own = found.gap.diagonal() * weight
-    length = frobenius(weight)
+    gap = found.gap - np.diag(tails)
+    mixing, slowest = _mixing(gap, values, tails, max(times) / radius)
+    rest, length = frobenius(gap) + found.blur, frobenius(weight)
+    left_over = (np.abs(gap) * slowest) @ weight
 
-    powers, exponents = scaled_powers(values, times)
+    everything = np.append(values, radius + rest)
+    powers, exponents = scaled_powers(everything, times, np.append(tails, 0.0))
+    largest, drift = np.abs(powers[:, -1]) * (_UP * SLACK), exponents[:, -1]
+    powers, exponents = powers[:, :-1], exponents[:, :-1]
     used = weight > 0.0
     top = (np.frexp(weight[used])[1] + exponents[:, used]).max(axis=1)
+    # At least ρᵗ, in the units of the row.
+    largest = shifted(largest, drift - top)
     powers = np.where(used, shifted(powers, exponents - top[:, None]), 0.0)
-    sizes = np.abs(powers)
     modal = powers * found.start
-    mantissa, drift = scaled_powers(np.array([radius + gap]), times)
-    product = gamma(roundings(n, S, modal))
-    spread = np.empty(sizes.shape)
-    for i, t in enumerate(times):
-        rounded = gamma(roundings(t, powers) + 4)
-        largest = np.array(float(mantissa[i, 0]) * (1.0 + gamma(t)) * SLACK)
-        largest = shifted(largest, int(drift[i, 0]) - int(top[i]))
-        # ρᵗ in these units; λᵢ to the power t-1 is at most that of ρ, over ρ.
-        tail = (t * found.blur + 0.5 * (t * gap) ** 2 / radius) * length / radius
-        with np.errstate(divide="ignore", invalid="ignore"):
-            moved = np.where(own > 0.0, np.minimum(sizes[i] / np.abs(values), largest / radius), 0.0)
-        spread[i] = (rounded + product) * sizes[i] * np.abs(found.start) + (1.0 + rounded) * (
-            sizes[i] * found.error + t * moved * own
-        )
-        spread[i] += largest * (mixed + tail)
-    errors = (spread @ np.abs(S).T).max(axis=1) * SLACK + n * FLOOR
-    return _of_kind(problem, Approximation(modal @ S.T, [int(e) for e in top], errors))
+    moved = powers * (found.start + mixing @ found.start) - modal @ mixing.T
+    rounded = np.array([gamma(power_roundings(t) + 8) for t in times])[:, None]
+    known, count = np.abs(found.start), np.array(times, dtype=np.float64)
+    terms = gamma(roundings(n, S, modal))
+    # What moves the coordinates before the mixing, by the mixing, and in the products with it and with S.
+    sizes, mixed = np.abs(powers), np.abs(mixing)
+    spread = sizes * (rounded * known + (1.0 + rounded) * found.error)
+    spread += sizes * ((1.0 + 4.0 * terms) * (mixed @ found.error)) + spread @ mixed.T
+    spread += 4.0 * terms * (sizes * (mixed @ known) + (sizes * known) @ mixed.T)
+    errors = (spread + terms * np.abs(moved) + largest[:, None] * left_over) @ np.abs(S).T
+    errors = errors.max(axis=1)
+    # A vector of length x moves an entry by at most x times the length of a row of S.
+    row = float(np.linalg.norm(S, axis=1).max())
+    tail = (count * found.blur + 0.5 * (count * rest) ** 2 / radius) * length / radius
+    errors = (errors + row * largest * tail) * SLACK + n * FLOOR
+    return _of_kind(problem, Approximation(moved @ S.T, [int(e) for e in top], errors))
+
+
+def _mixing(gap: Matrix, values: Matrix, tails: Matrix, longest: float) -> tuple[Matrix, FloatArray]:
+    """Return K and c: K removes the gap between distant eigenvalues, |gap| c bounds the first order left.
+
+    With K_ij = E_ij / (λ_i - λ_j) the first-order term is Λᵗ K - K Λᵗ. Where two eigenvalues are too near for
+    their distance to be known, or for t to notice it, its size is bounded by t/ρ instead.
+    """
+    distance = values[:, np.newaxis] - values
+    far = np.abs(distance) > max(2.0 / longest, 512.0 * float(np.abs(tails).max()))
+    distance = np.where(far, distance + (tails[:, np.newaxis] - tails), 1.0)
+    slowest = np.where(far, 2.0**-45 / np.abs(distance), longest)
+    np.fill_diagonal(slowest, 0.0)
+    return np.where(far, gap / distance, 0.0), slowest
 
 
 def _split_form(T: Matrix) -> tuple[Matrix, Matrix]:
@@ -224,38 +294,3 @@ def _weights(size: FloatArray, longest: int) -> tuple[FloatArray, float]:
     if not d.max() < 2.0**500:
         raise PrecisionError("W is too far from normal for a bound in float64")
     return d, float(((size @ d) / d).max()) * SLACK
-
-
-def _residual(A: Matrix, S: Matrix, M: Matrix) -> tuple[Matrix, float]:
-    """Return A S - S M and a bound of its error in the Frobenius norm; a vector M stands for a diagonal."""
-    image, back = _product(A, S), _scaling(S, M) if M.ndim == 1 else _product(S, M)
-    residual = (image.exact - back.exact) + (image.rest - back.rest)
-    rounded = gamma(3) * (frobenius(residual) + frobenius(image.rest) + frobenius(back.rest))
-    return residual, SLACK * (image.error + back.error + rounded)
-
-
-def _parts(x: Matrix) -> FloatArray:
-    return np.array([x.real, x.imag if np.iscomplexobj(x) else np.zeros(x.shape)])
-
-
-def _scaling(S: Matrix, values: Matrix) -> Product:
-    found = accurate_scaling(_parts(S), _parts(values)[:, np.newaxis])
-    if np.iscomplexobj(S):
-        return found
-    return Product(found.exact.real, found.rest.real, found.error)
-
-
-def _product(left: Matrix, right: Matrix) -> Product:
-    """Multiply real or complex matrices by `accurate_product`."""
-    if not (np.iscomplexobj(left) or np.iscomplexobj(right)):
-        return accurate_product(left, right)
-    if np.iscomplexobj(left):
-        rows = len(left)
-        blocks = np.block([[left.real, -left.imag], [left.imag, left.real]])
-        found = accurate_product(blocks, np.vstack([right.real, right.imag]))
-        exact, rest = (x[:rows] + 1j * x[rows:] for x in (found.exact, found.rest))
-        return Product(exact, rest, found.error)
-    columns = right.shape[1]
-    found = accurate_product(left, np.hstack([right.real, right.imag]))
-    exact, rest = (x[:, :columns] + 1j * x[:, columns:] for x in (found.exact, found.rest))
-    return Product(exact, rest, found.error)

@@ -22,7 +22,7 @@ import numpy as np
 
 from dynprop.errors import PrecisionError
 from dynprop.linear.balls import ball_matrix, working_precision
-from dynprop.linear.eigenvalues import CertifiedEigenvalue, certified_eigenvalues
+from dynprop.linear.eigenvalues import CertifiedEigenvalue, certified_eigenvalues, squared_norm
 from dynprop.linear.matrices import Matrix
 from dynprop.linear.structure import integer_form, is_defective
 
@@ -102,7 +102,7 @@ def _enclosed(values: tuple[CertifiedEigenvalue, ...], W: Matrix, h: Matrix) -> 
         vector = step * vector
     product = acb_mat(d, d, quotients) * acb_mat(d, n, krylov)
     vectors = [[product[i, j] for j in range(n)] for i in range(d)]
-    sizes = [sum((abs(x) ** 2 for x in row), arb(0)) for row in vectors]
+    sizes = [squared_norm(row) for row in vectors]
     # The square root of a ball that reaches below zero is not a number; such a size is undecided.
     return Components(ctx.prec, values, vectors, [s.sqrt() if s > 0 else arb(0) for s in sizes])
 

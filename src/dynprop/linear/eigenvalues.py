@@ -16,6 +16,7 @@ and enough precision decides.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ __all__ = [
     "Stability",
     "certified_eigenvalues",
     "precision",
+    "squared_norm",
     "stability_by_roots",
 ]
 
@@ -76,6 +78,16 @@ class CertifiedEigenvalue:
     error: float
     multiplicity: int
     ball: acb = field(repr=False, compare=False)
+
+
+def squared_norm(balls: Iterable[arb | acb]) -> arb:
+    """Return the sum of the squared moduli; unlike ``abs(x) ** 2`` also where a ball holds zero."""
+    from flint import acb, arb
+
+    total = arb(0)
+    for x in balls:
+        total += x.real * x.real + x.imag * x.imag if isinstance(x, acb) else x * x
+    return total
 
 
 def precision(bits: int, name: str = "bits") -> int:

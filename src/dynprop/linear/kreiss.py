@@ -9,7 +9,8 @@ of norm at most 1.
 Method. On a grid of radii, spaced evenly in log(|z| - 1), and of angles, even and at the arguments of the
 eigenvalues, the resolvent norm comes from a few power iterations on the inverse. The best local
 maxima are refined with the gradient: if u, v are the singular vectors of the smallest singular value
-σ of zI - W, then dσ = Re(u^H dz v). The value at the best point is then enclosed in
+σ of zI - W, then dσ = Re(u^H dz v). Where zI - W is singular to working precision, both steps are
+done in ball arithmetic. The value at the best point is then enclosed in
 ball arithmetic, as (|z| - 1) ‖(zI - W)⁻¹u‖, so that the result never exceeds K; it falls short of K
 only if the grid misses the highest peak.
 """
@@ -17,18 +18,24 @@ only if the grid misses the highest peak.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.errors import PrecisionError
-from dynprop.linear.balls import ball_matrix, entries, float_below, working_precision
-from dynprop.linear.eigenvalues import MAX_BITS, Stability
+from dynprop.linear.balls import ball_matrix, enclose, entries, float_below, working_precision
+from dynprop.linear.eigenvalues import MAX_BITS, Stability, squared_norm
 from dynprop.linear.matrices import Matrix, square_matrix
+from dynprop.linear.scaled import UNIT
 from dynprop.linear.spectrum import ComplexArray
 from dynprop.linear.stability import is_stable
 from dynprop.linear.structure import MAX_WORK, powers_stay_bounded
+
+if TYPE_CHECKING:
+    from flint import acb_mat
 
 __all__ = ["kreiss_constant"]
 
@@ -36,9 +43,14 @@ _RADII = 25
 _ANGLES = 48
 _REFINED = 8
 _POWER_STEPS = 6
+# Relative accuracy that a peak is searched with, and the smallest |z| - 1 of the search.
+_ACCURACY = 1e-6
+_NEAREST = 1e-6
 # σ of zI - W below this share of its norm is rounding.
 _FLOOR = 1e-15
 _BITS = 192
+# n³·points·bits that a search in ball arithmetic may spend, some twenty seconds.
+_MAX_PRODUCTS = 5e10
 # Numbers in one stack of inverses.
 _STACK = 1 << 21
 
@@ -55,13 +67,14 @@ def kreiss_constant(W: Matrix, *, max_work: float = MAX_WORK, max_bits: int = MA
         max_bits: the same, on the working precision.
 
     Returns:
-        A lower bound on K, at least 1, that K exceeds by less than 1e-6 of itself unless the grid misses
-        the highest peak (none was missed over the families of the tests, against a grid 40 times as
-        fine); infinity where K is infinite. An empty matrix has 1.0.
+        A lower bound on K, at least 1, that K exceeds by less than 1e-6 of itself (1e-4 if ρ is within
+        1e-6 of one) unless the grid misses the highest peak; none was missed over the families of the
+        tests, against a grid 40 times as fine. Infinity where K is infinite. An empty matrix has 1.0.
 
     Raises:
         ArgumentError: W is not square, not floating or not finite.
-        PrecisionError: ρ is too close to one to say within the limits whether K is finite.
+        PrecisionError: ρ is too close to one to say within the limits whether K is finite, or the
+            resolvent of a large matrix is beyond floats.
 
     Source: Trefethen and Embree (2005), Spectra and Pseudospectra, sections 14 and 18; Kreiss (1962).
     """
@@ -81,12 +94,22 @@ def kreiss_constant(W: Matrix, *, max_work: float = MAX_WORK, max_bits: int = MA
     return max(1.0, _supremum(matrix.astype(np.complex128), np.iscomplexobj(matrix)))
 
 
+@dataclass(frozen=True)
+class _Resolvent:
+    """‖(zI - W)⁻¹‖ and the unit vectors u, v that attain it: (zI - W)⁻¹u = norm · v."""
+
+    norm: float
+    u: ComplexArray
+    v: ComplexArray
+
+
 def _supremum(W: ComplexArray, both_halves: bool) -> float:
+    n = len(W)
     values = np.linalg.eigvals(W)
     size = float(np.linalg.norm(W, 2))
     # Beyond 1 + ‖W‖ the value is below (|z| - 1)/(|z| - ‖W‖), which falls to 1 from there.
     outer = math.log(max(size, 2.0) + 1.0)
-    gap = max(1.0 - float(np.abs(values).max()), 1e-8)
+    gap = max(1.0 - float(np.abs(values).max()), _NEAREST)
     distances = np.exp(np.linspace(math.log(gap) - 1.0, outer, _RADII))
     arguments = np.angle(values)
     angles = np.concatenate([np.linspace(-np.pi, np.pi, _ANGLES, endpoint=False), arguments])
@@ -94,21 +117,37 @@ def _supremum(W: ComplexArray, both_halves: bool) -> float:
         # The resolvent norm of a real matrix is symmetric about the real axis.
         angles = np.abs(angles)
     angles = np.unique(np.round(angles, 9))
-    grid = _grid(W, distances, angles)
-    climbed = [_refined(W, float(distances[i]), float(angles[j])) for i, j in _peaks(grid)]
+    points: ComplexArray = (1.0 + distances)[:, None] * np.exp(1j * angles)
+    norms, resolvent = _grid(W, points.ravel()), _in_floats
+    if float((norms * (np.abs(points.ravel()) + size)).max()) * 8.0 * n * UNIT > _ACCURACY:
+        # Where zI - W is singular to working precision, floats see noise, and nothing of a peak in it.
+        _require_affordable(n, norms.size)
+        norms, resolvent = np.array([_in_balls(W, z).norm for z in points.ravel()]), _in_balls
+    grid = distances[:, None] * norms.reshape(points.shape)
+    climbed = [_refined(W, float(distances[i]), float(angles[j]), resolvent) for i, j in _peaks(grid)]
     return _certified(W, max(climbed, key=lambda point: point.value))
 
 
-def _grid(W: ComplexArray, distances: FloatArray, angles: FloatArray) -> FloatArray:
-    """Return lower estimates of (|z| - 1) ‖(zI - W)⁻¹‖ on the grid, shape (radii, angles)."""
+def _require_affordable(n: int, points: int) -> None:
+    if float(n) ** 3 * points * _BITS > _MAX_PRODUCTS:
+        raise PrecisionError(
+            f"the resolvent of this {n} × {n} matrix is noise in float64 outside the unit circle, and too"
+            " large to search in ball arithmetic; certified_growth bounds its powers one by one"
+        )
+
+
+def _grid(W: ComplexArray, z: ComplexArray) -> FloatArray:
+    """Return lower estimates of ‖(zI - W)⁻¹‖, infinite where zI - W is singular in floats."""
     n = len(W)
-    z = ((1.0 + distances)[:, None] * np.exp(1j * angles)).ravel()
     found = np.empty(len(z))
     rows = max(1, _STACK // (n * n))
     start = np.random.default_rng(0).standard_normal((n, 2)) @ np.array([1.0, 1j])
     for first in range(0, len(z), rows):
         part = z[first : first + rows]
-        inverse = np.linalg.inv(part[:, None, None] * np.eye(n) - W)
+        try:
+            inverse = np.linalg.inv(part[:, None, None] * np.eye(n) - W)
+        except np.linalg.LinAlgError:
+            return np.full(len(z), math.inf)
         adjoint = inverse.conj().swapaxes(1, 2)
         x = np.broadcast_to(start[:, None] / np.linalg.norm(start), (len(part), n, 1))
         for _ in range(_POWER_STEPS):
@@ -116,7 +155,30 @@ def _grid(W: ComplexArray, distances: FloatArray, angles: FloatArray) -> FloatAr
             norm = np.linalg.norm(x, axis=1, keepdims=True)
             x = x / norm
         found[first : first + rows] = np.sqrt(norm[:, 0, 0])
-    return distances[:, None] * found.reshape(len(distances), len(angles))
+    return found
+
+
+def _in_floats(W: ComplexArray, z: complex) -> _Resolvent:
+    left, sizes, right = np.linalg.svd(z * np.eye(len(W)) - W)
+    norm = 1.0 / max(float(sizes[-1]), _FLOOR * float(sizes[0]))
+    return _Resolvent(norm, left[:, -1], right[-1].conj())
+
+
+def _in_balls(W: ComplexArray, z: complex) -> _Resolvent:
+    with working_precision(_BITS):
+        ball = enclose(_shifted(W, z).inv())
+    if not ball.relative_bound < _ACCURACY:
+        raise PrecisionError(f"the resolvent is not known at {_BITS} bits: its norm exceeds 2**{_BITS // 2}")
+    left, sizes, right = np.linalg.svd(ball.value)
+    return _Resolvent(math.ldexp(float(sizes[0]), ball.exponent), right[0].conj(), left[:, 0])
+
+
+def _shifted(W: ComplexArray, z: complex) -> acb_mat:
+    from flint import acb, acb_mat
+
+    n, diagonal = len(W), acb(z)
+    unit = acb_mat(n, n, [diagonal * int(i == j) for i in range(n) for j in range(n)])
+    return unit - acb_mat(ball_matrix(W))
 
 
 def _peaks(grid: FloatArray) -> list[tuple[int, int]]:
@@ -131,41 +193,33 @@ def _peaks(grid: FloatArray) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class _Point:
-    """A place outside the unit circle, what the resolvent is worth there, and where that comes from.
-
-    Attributes:
-        value: (|z| - 1) ‖(zI - W)⁻¹‖, in floats.
-        z: the place.
-        vector: the left singular vector u of the smallest singular value: ‖(zI - W)⁻¹u‖ is the norm.
-    """
+    """A place outside the unit circle, (|z| - 1) ‖(zI - W)⁻¹‖ there, and the vector u that attains it."""
 
     value: float
     z: complex
-    vector: ComplexArray
+    u: ComplexArray
 
 
-def _refined(W: ComplexArray, distance: float, angle: float) -> _Point:
+def _refined(
+    W: ComplexArray, distance: float, angle: float, resolvent: Callable[[ComplexArray, complex], _Resolvent]
+) -> _Point:
     """Climb from one point of the grid."""
     from scipy.optimize import minimize
 
-    eye = np.eye(len(W))
-    best = _Point(0.0, 2.0 + 0.0j, eye[0].astype(np.complex128))
+    best = _Point(0.0, 2.0 + 0.0j, np.ones(len(W), dtype=np.complex128))
 
     def descent(point: FloatArray) -> tuple[float, FloatArray]:
         nonlocal best
         # A step of the line search may go anywhere; what lies far out is close to 1 and not sought.
-        log_distance = float(np.clip(point[0], -40.0, 40.0))
+        log_distance = float(np.clip(point[0], math.log(_NEAREST) - 2.0, 40.0))
         d, turn = math.exp(log_distance), complex(math.cos(point[1]), math.sin(point[1]))
         z = (1.0 + d) * turn
-        left, sizes, right = np.linalg.svd(z * eye - W)
-        sigma = float(sizes[-1])
-        if sigma <= _FLOOR * float(sizes[0]):
-            return 0.0, np.zeros(2)
-        if d / sigma > best.value:
-            best = _Point(d / sigma, z, left[:, -1])
-        slope = left[:, -1].conj() @ right[-1].conj()
+        at = resolvent(W, z)
+        if d * at.norm > best.value:
+            best = _Point(d * at.norm, z, at.u)
+        slope = at.norm * (at.u.conj() @ at.v)
         outward, around = (slope * turn).real * d, (slope * 1j * z).real
-        return math.log(sigma) - log_distance, np.array([outward / sigma - 1.0, around / sigma])
+        return -math.log(at.norm) - log_distance, np.array([outward - 1.0, around])
 
     start = np.array([math.log(distance), angle])
     minimize(descent, start, jac=True, method="BFGS", options={"gtol": 1e-7})
@@ -174,11 +228,9 @@ def _refined(W: ComplexArray, distance: float, angle: float) -> _Point:
 
 def _certified(W: ComplexArray, point: _Point) -> float:
     """Return a float that (|z| - 1) ‖(zI - W)⁻¹u‖ / ‖u‖ does not fall below, for certain."""
-    from flint import acb, acb_mat, arb
+    from flint import acb
 
     with working_precision(_BITS):
-        n, z = len(W), acb(point.z)
-        shifted = acb_mat(n, n, [z * int(i == j) for i in range(n) for j in range(n)]) - ball_matrix(W)
-        u = ball_matrix(point.vector)
-        sizes = [sum((abs(x) ** 2 for x in entries(v)), arb(0)) for v in (shifted.solve(u), u)]
-        return float_below((abs(z) - 1) * (sizes[0] / sizes[1]).sqrt())
+        u = ball_matrix(point.u)
+        sizes = [squared_norm(entries(v)) for v in (_shifted(W, point.z).solve(u), u)]
+        return float_below((abs(acb(point.z)) - 1) * (sizes[0] / sizes[1]).sqrt())

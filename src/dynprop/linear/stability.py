@@ -35,7 +35,7 @@ from dynprop.linear.balls import (
     log_ball,
     working_precision,
 )
-from dynprop.linear.eigenvalues import MAX_BITS, Stability, precision, stability_by_roots
+from dynprop.linear.eigenvalues import MAX_BITS, Stability, precision, squared_norm, stability_by_roots
 from dynprop.linear.matrices import Matrix, square_matrix, step_count
 from dynprop.linear.structure import MAX_WORK, nilpotency_index
 
@@ -248,13 +248,5 @@ def _radius_brackets(W: Matrix, bits: int, max_products: float) -> Iterator[tupl
 
 
 def _log_frobenius(power: BallMatrix) -> arb | None:
-    from flint import arb
-
-    total = sum((_square(x) for x in entries(power)), arb(0))
+    total = squared_norm(entries(power))
     return log_ball(total) / 2 if total > 0 else None
-
-
-def _square(x: arb | acb) -> arb:
-    from flint import acb
-
-    return x.real * x.real + x.imag * x.imag if isinstance(x, acb) else x * x

@@ -117,7 +117,7 @@ def _supremum(W: ComplexArray, both_halves: bool) -> float:
         # The resolvent norm of a real matrix is symmetric about the real axis.
         angles = np.abs(angles)
     angles = np.unique(np.round(angles, 9))
-    points: ComplexArray = (1.0 + distances)[:, None] * np.exp(1j * angles)
+    points = ((1.0 + distances)[:, None] * np.exp(1j * angles)).astype(np.complex128)
     norms, resolvent = _grid(W, points.ravel()), _in_floats
     if float((norms * (np.abs(points.ravel()) + size)).max()) * 8.0 * n * UNIT > _ACCURACY:
         # Where zI - W is singular to working precision, floats see noise, and nothing of a peak in it.

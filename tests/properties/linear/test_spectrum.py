@@ -39,7 +39,7 @@ def test_eigenvalues_come_by_decreasing_modulus_with_a_small_residual(W: Any) ->
     assert found.radius == pytest.approx(float(moduli.max()), rel=1e-12)
     scale = max(np.abs(W).max(), 5e-324)
     # LAPACK's backward error, n u ‖W‖, with a generous constant; the worst of 2,000 was 4.
-    size = np.linalg.norm(W / scale, 2) if W.any() else 0.0
+    size = float(np.linalg.norm(W / scale, 2)) if W.any() else 0.0
     assert found.residual / scale <= 50 * len(W) * UNIT * size + 1e-300
 
 
@@ -58,7 +58,7 @@ def test_normal_matrices_have_orthonormal_eigenvectors_and_no_departure(W: Any) 
     found = spectrum(W)
     assert found.condition == pytest.approx(1.0, abs=1e-12)
     np.testing.assert_allclose(found.conditions, 1.0, atol=1e-12)
-    assert found.departure <= 20 * len(W) * UNIT * max(np.linalg.norm(W), 5e-324)
+    assert found.departure <= 20 * len(W) * UNIT * max(float(np.linalg.norm(W)), 5e-324)
     assert found.defective is False
     assert not found.near_defective
 
@@ -128,7 +128,7 @@ def test_repeated_eigenvalues_with_all_their_vectors_are_not_defective() -> None
 
 def test_what_floats_say_about_it_is_wrong_in_both_directions() -> None:
     """Why the verdict is exact: κ(V) from floats neither finds nor clears."""
-    hidden = np.array([[4.0, -1.0], [1.0, 2.0]])
+    hidden = np.array([[0.0, 3.0, 2.0], [-3.0, 6.0, 2.0], [2.0, -2.0, 1.0]])
     assert np.linalg.cond(np.linalg.eig(hidden)[1]) < 1e9
     assert spectrum(hidden).defective is True
     near = np.array([[1.0, 1.0], [0.0, 1.0 + 2.0**-52]])

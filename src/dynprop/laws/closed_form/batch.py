@@ -142,9 +142,10 @@ def sift(group: Group, values: NumericArray) -> tuple[BoolArray, BoolArray, floa
     powers = absolute_powers(group.W, group.h, group.t)
     scale = powers[0]
     levels = np.maximum(group.t, 1).astype(np.float64)
-    norm = np.full(len(levels), np.inf)
+    sigma, start = np.full(len(levels), np.inf), np.linalg.norm(group.h, axis=1)
+    times = group.t.astype(np.float64)
     with np.errstate(all="ignore"):
-        bound = assembled(*powers, norm, levels, group.dtype, complex_=complex_)
+        bound = assembled(*powers, sigma, start, times, group.dtype, complex_=complex_)
         state, unit = _extended(group)
         delta = gamma(2.0 * rounding_count(n, complex_=complex_) * levels, unit)[:, None] * scale
         magnitude = np.abs(state).astype(np.float64)
@@ -152,13 +153,13 @@ def sift(group: Group, values: NumericArray) -> tuple[BoolArray, BoolArray, floa
         empty = (scale == 0.0) & (magnitude == 0.0)
         sure = (bound.entry + 2.0 * delta < magnitude * (1.0 - ROOM)) | empty
         # Only where a component is left open is the norm of W needed.
-        left = np.flatnonzero((~sure & bound.in_range).any(axis=1))
+        left = np.flatnonzero(~(sure & bound.in_range).all(axis=1))
         if len(left):
-            sigma = np.linalg.norm(group.W[left], 2, axis=(1, 2)) * (1.0 + 1e-14)
-            norm[left] = sigma ** group.t[left] * np.linalg.norm(group.h[left], axis=1)
-            bound = assembled(*powers, norm, levels, group.dtype, complex_=complex_)
+            sigma[left] = np.linalg.norm(group.W[left], 2, axis=(1, 2))
+            bound = assembled(*powers, sigma, start, times, group.dtype, complex_=complex_)
+            sure = (bound.entry + 2.0 * delta < magnitude * (1.0 - ROOM)) | empty
         limit = np.where(sure, bound.entry, np.minimum(bound.entry, bound.norm)) * (1.0 - ROOM)
-        sure = (sure | (limit + 2.0 * delta < magnitude * (1.0 - ROOM))) & bound.in_range
+        sure = (sure | (limit + 2.0 * delta < magnitude * (1.0 - ROOM))) & bound.in_range & np.isfinite(limit)
         never = (limit >= magnitude * (1.0 + ROOM) + 2.0 * delta) & ~empty
         never |= ~bound.in_range | ~np.isfinite(limit)
         clear = (sure | never).all(axis=1)

@@ -9,8 +9,9 @@ times (n + 2 for complex data: three for a product, Higham 2002, lemma 3.5), so 
 The first is componentwise (section 3.5); the second follows by induction from
 :math:`\|fl(AB)-AB\|_2\le\gamma_n\|A\|_F\|B\|_F\le n\gamma_n\|A\|_2\|B\|_2`, and decides what the first
 cannot: powers of orthogonal matrices, whose absolute values grow. U is for underflow: a flushed term
-loses at most ``tiny``, which the products around it, at most :math:`|W|^k` and :math:`|W^T|^k|h|` for k
-up to t, can enlarge.
+loses at most ``tiny``, which the products around it can enlarge. They, and every partial sum on the way, are
+at most :math:`|W|^k` and :math:`|W^T|^k|h|` for k up to t, and at most :math:`\max(1,\|W\|_2)^t` and that
+times :math:`\|h\|`: the smaller says what is in range.
 
 Schur and eigenvector routes keep to neither. Theirs is
 
@@ -129,8 +130,9 @@ def assembled(
     scale: FloatArray,
     reach: FloatArray,
     top: FloatArray,
-    norm: FloatArray,
-    levels: FloatArray,
+    sigma: FloatArray,
+    start: FloatArray,
+    times: FloatArray,
     dtype: str,
     *,
     complex_: bool,
@@ -141,20 +143,28 @@ def assembled(
         scale: |W^T|^t |h|, shape (..., n).
         reach: largest entry of |W^T|^k 1 over k <= t, shape (...).
         top: largest entry of |W^T|^k |h| over k <= t, shape (...).
-        norm: ||W||^t ||h||, shape (...).
-        levels: max(t, 1), shape (...).
+        sigma: ||W||_2, infinite where it is not used, shape (...).
+        start: ||h||_2, shape (...).
+        times: t, shape (...).
         dtype: the format of the subject.
         complex_: whether operations are complex.
     """
     format_, n = FORMATS[dtype], scale.shape[-1]
-    each = rounding_count(n, complex_=complex_)
+    each, levels = rounding_count(n, complex_=complex_), np.maximum(times, 1.0)
     with np.errstate(all="ignore"):
-        lost = 8.0 * n**3 * (levels + 1.0) * format_.tiny * np.maximum(reach, 1.0) * np.maximum(top, 1.0)
+        reach, top = np.maximum(reach, 1.0), np.maximum(top, 1.0)
+        # Relative room for the rounding of sigma and of this power.
+        norm = _finite(sigma**times * start * (1.0 + 1e-14 * (times + 1.0)))
+        growth = _finite(np.maximum(sigma, 1.0) ** times * (1.0 + 1e-14 * (times + 1.0)))
+        # From the left, so that two large factors do not overflow before the tiny one counts.
+        flushed = 8.0 * n**3 * (levels + 1.0) * format_.tiny
+        lost = np.fmin(flushed * reach * top, flushed * growth * np.maximum(growth * start, 1.0))
         # The scale is itself a product in float64, of terms that are all positive.
         slack = 1.0 + 2.0 * gamma(n * levels, 2.0**-53)
         entry = (gamma(each * levels, format_.unit) * slack)[..., None] * scale + lost[..., None]
         normwise = gamma(n * each * levels, format_.unit) * norm * slack + np.sqrt(n) * lost
-        in_range = (np.maximum(reach, 1.0) <= format_.safe) & (top <= format_.safe)
+        in_range = (reach <= format_.safe) & (top <= format_.safe)
+        in_range |= growth * np.maximum(start, 1.0) <= format_.safe
     return PowerBound(
         _finite(entry),
         _finite(normwise)[..., None],
@@ -164,19 +174,18 @@ def assembled(
     )
 
 
-def norm_power(w: NumericArray, h: NumericArray, t: int) -> float:
-    """Return ||W||_2^t ||h||_2, infinite where the exact reference would need too many bits."""
+def _sigma(w: NumericArray, t: int) -> float:
+    """Return ||W||_2, infinite where the exact reference would need too many bits to be worth it."""
     if bits_for(w, t) >= BITS + MOST_BITS:
         return np.inf
-    with np.errstate(all="ignore"):
-        return float(np.linalg.norm(w, 2) ** float(t) * length(h) * (1.0 + 1e-14 * (t + 1.0)))
+    return float(np.linalg.norm(w, 2))
 
 
 def bound_of_state(w: NumericArray, h: NumericArray, t: int, dtype: str) -> PowerBound:
     """Return the bound on h @ W^t, arrays of shape (n,)."""
     powers = absolute_powers(w[None], h[None], np.array([t]))
-    norm, levels = np.array([norm_power(w, h, t)]), np.array([float(max(t, 1))])
-    found = assembled(*powers, norm, levels, dtype, complex_=np.iscomplexobj(w))
+    numbers = (np.array([v]) for v in (_sigma(w, t), length(h), float(t)))
+    found = assembled(*powers, *numbers, dtype, complex_=np.iscomplexobj(w))
     return PowerBound(*(value[0] for value in found.__dict__.values()))
 
 
@@ -191,16 +200,14 @@ def bound_of_states(w: NumericArray, h: NumericArray, steps: int, dtype: str) ->
             both = both @ a
         rows = _finite(rows)
         largest = np.maximum.accumulate(rows.max(axis=2), axis=0)
-        known = bits_for(w, steps) < BITS + MOST_BITS
-        sigma = np.linalg.norm(w, 2) * (1.0 + 1e-14) if known else np.inf
-        norms = sigma ** np.arange(steps + 1.0) * length(h)
-    levels = np.maximum(np.arange(steps + 1.0), 1.0)
+    times = np.arange(steps + 1.0)
     return assembled(
         rows[:, 1],
         largest[:, 0],
         largest[:, 1],
-        _finite(norms),
-        levels,
+        np.full(steps + 1, _sigma(w, steps)),
+        np.full(steps + 1, length(h)),
+        times,
         dtype,
         complex_=np.iscomplexobj(w),
     )

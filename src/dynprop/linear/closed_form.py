@@ -165,7 +165,7 @@ def _reachable(A: Matrix, h: Matrix) -> tuple[Matrix, IntArray, float]:
     links = A != 0
     ever: BoolArray = h != 0
     new = ever
-    while new.any():
+    while new.any() and not ever.all():
         new = np.any(links[:, new], axis=1) & ~ever
         ever = ever | new
     if ever.all():
@@ -195,10 +195,8 @@ class _Solver:
         self.A, self.h, self.times, self.bits, self.seconds = A, h, times, bits, seconds
         matrix, self.scale = normalised(A)
         start, self.start_scale = normalised(h)
-        exact = np.array_equal(shifted(matrix, self.scale), A) and np.array_equal(
-            shifted(start, self.start_scale), h
-        )
-        self.problem = Problem(np.ascontiguousarray(matrix), start, 0.0 if exact else FLOOR, times, seconds)
+        # Where an entry falls below the normal numbers, scaling rounds it to a multiple of 2**-1074.
+        self.problem = Problem(np.ascontiguousarray(matrix), start, 2.0**-1074, times, seconds)
 
     def best(self) -> tuple[Route, list[_Answer]]:
         """Take the cheapest float64 route that is accurate enough, or certify."""

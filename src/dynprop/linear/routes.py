@@ -37,7 +37,7 @@ class Problem:
     Attributes:
         matrix: A without a power of two, max|A| in [0.5, 1), shape (n, n), C order.
         start: h without a power of two, max|h| in [0.5, 1), shape (n,).
-        lost: bound of the absolute error that scaling made in an entry of either; 0 where it was exact.
+        lost: bound of the absolute error that scaling made in an entry of either.
         times: the t, positive.
         seconds: limit of the time to spend.
         accept: relative bound beyond which a route may give up.

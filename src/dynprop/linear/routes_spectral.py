@@ -60,7 +60,8 @@ def is_hermitian(W: Matrix) -> bool:
 def symmetric(problem: Problem) -> Approximation:
     """Take A = QΛQᴴ by `numpy.linalg.eigh`; A must be exactly symmetric or Hermitian."""
     values, Q = _decomposed(np.linalg.eigh, problem.matrix)
-    basis = _Basis(Q, Q.conj().T, np.arange(0))
+    adjoint = Q.conj().T if np.iscomplexobj(Q) else Q.T
+    basis = _Basis(Q, adjoint, np.arange(0))
     return _diagonal(problem, values, _similarity(problem, Q, values, basis))
 
 
@@ -177,7 +178,9 @@ def _similarity(problem: Problem, S: Matrix, M: Matrix, basis: _Basis) -> _Simil
     R, X = basis.columns, basis.inverse
     terms = gamma(roundings(n, R, X) + 1) * SLACK
     norm = frobenius(X)
-    far = frobenius(np.eye(n) - X @ R) + terms * norm * frobenius(R) + n * FLOOR
+    unit = X @ R
+    unit.ravel()[:: n + 1] -= 1.0
+    far = frobenius(unit) + terms * norm * frobenius(R) + n * FLOOR
     if not far < 0.5:
         raise PrecisionError("the eigenvectors are numerically dependent: W is defective or nearly so")
     inverse = SLACK / (1.0 - far)
@@ -214,11 +217,12 @@ def _remainder(S: Matrix, z: Matrix, h: Matrix) -> tuple[Matrix, float]:
 def _diagonal(problem: Problem, values: Matrix, found: _Similarity) -> Approximation:
     """Return S Mᵗ z for every t, M = Λ + diag(E), with all that it errs by."""
     times, S, n = problem.times, found.S, len(found.S)
-    tails = found.gap.diagonal()
+    tails = found.gap.diagonal().copy()
     sizes, shift = np.abs(values), float(np.abs(tails).max()) * _MODULUS
     radius = float(sizes.max()) * _MODULUS + shift
     weight = np.abs(found.start) + found.error
-    gap = found.gap - np.diag(tails)
+    gap = found.gap.copy()
+    np.fill_diagonal(gap, 0.0)
     mixing, slowest = _mixing(gap, values, tails, max(times) / radius)
     rest, length = frobenius(gap) + found.blur, frobenius(weight)
     left_over = (np.abs(gap) * slowest) @ weight
@@ -258,11 +262,14 @@ def _mixing(gap: Matrix, values: Matrix, tails: Matrix, longest: float) -> tuple
     their distance to be known, or for t to notice it, its size is bounded by t/ρ instead.
     """
     distance = values[:, np.newaxis] - values
-    far = np.abs(distance) > max(2.0 / longest, 512.0 * float(np.abs(tails).max()))
-    distance = np.where(far, distance + (tails[:, np.newaxis] - tails), 1.0)
-    slowest = np.where(far, 2.0**-45 / np.abs(distance), longest)
+    size = np.abs(distance)
+    near = size <= max(2.0 / longest, 512.0 * float(np.abs(tails).max()))
+    distance = distance + (tails[:, np.newaxis] - tails)
+    distance[near] = np.inf
+    size[near] = 2.0**-45 / longest
+    slowest = 2.0**-45 / size
     np.fill_diagonal(slowest, 0.0)
-    return np.where(far, gap / distance, 0.0), slowest
+    return gap / distance, slowest
 
 
 def _split_form(T: Matrix) -> tuple[Matrix, Matrix]:

@@ -9,7 +9,9 @@ Algorithms 59, section 2).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,6 +20,10 @@ from dynprop.linear.matrices import Matrix
 from dynprop.linear.scaled import FLOOR, SLACK, frobenius, gamma
 
 __all__ = ["Product", "product", "scaled_columns", "subtracted"]
+
+
+# One real array, or real and imaginary parts.
+_Parts: TypeAlias = Sequence[FloatArray]
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,8 @@ class Product:
 
 def subtracted(a: Product, b: Product) -> tuple[Matrix, float]:
     """Return a - b and a bound of its error in the Frobenius norm: small where the two nearly cancel."""
-    difference = (a.exact - b.exact) + (a.rest - b.rest)
+    difference = a.exact - b.exact
+    difference += a.rest - b.rest
     rounded = gamma(3) * (frobenius(difference) + frobenius(a.rest) + frobenius(b.rest))
     return difference, SLACK * (a.error + b.error + rounded)
 
@@ -59,39 +66,52 @@ def scaled_columns(columns: Matrix, factors: Matrix) -> Product:
     return _scaled(parts, [factors.real[np.newaxis], factors.imag[np.newaxis]])
 
 
+def _chunks(rows: int) -> list[slice]:
+    # Pieces of this many rows stay in cache, and their memory is used again: fresh pages cost more than sums.
+    return [slice(start, start + 64) for start in range(0, rows, 64)]
+
+
 def _real_product(left: FloatArray, right: FloatArray) -> Product:
     terms = left.shape[1]
     digits = (53 - max(terms - 1, 0).bit_length()) // 2
-    rows = np.abs(left).max(axis=1, keepdims=True, initial=0.0)
     columns = np.abs(right).max(axis=0, keepdims=True, initial=0.0)
-    left_1, left_rest = _split(left, rows, digits)
-    left_2, left_3 = _split(left_rest, rows * 2.0**-digits, digits)
     right_1, right_rest = _split(right, columns, digits)
     right_2, right_3 = _split(right_rest, columns * 2.0**-digits, digits)
-    # Only what the third slices enter is rounded.
-    small = left_1 @ right_3 + left_2 @ right_rest + left_3 @ right
-    size = frobenius(left_1) * frobenius(right_3) + frobenius(left_2) * frobenius(right_rest)
-    size += frobenius(left_3) * frobenius(right)
-    middle = left_1 @ right_2 + left_2 @ right_1
-    rest = middle + small
-    rounded = gamma(2) * (frobenius(middle) + frobenius(small)) + gamma(terms + 2) * size
-    return Product(left_1 @ right_1, rest, rounded * SLACK + terms * FLOOR)
+    norm, norm_rest, norm_3 = frobenius(right), frobenius(right_rest), frobenius(right_3)
+    exact = np.empty((len(left), right.shape[1]))
+    rest, error = np.empty(exact.shape), 0.0
+    for chunk in _chunks(len(left)):
+        rows = np.abs(left[chunk]).max(axis=1, keepdims=True, initial=0.0)
+        left_1, left_rest = _split(left[chunk], rows, digits)
+        left_2, left_3 = _split(left_rest, rows * 2.0**-digits, digits)
+        np.matmul(left_1, right_1, out=exact[chunk])
+        # Only what the third slices enter is rounded.
+        small = left_1 @ right_3
+        small += left_2 @ right_rest
+        small += left_3 @ right
+        np.matmul(left_1, right_2, out=rest[chunk])
+        rest[chunk] += left_2 @ right_1
+        rest[chunk] += small
+        size = frobenius(left_1) * norm_3 + frobenius(left_2) * norm_rest + frobenius(left_3) * norm
+        error += gamma(2) * (frobenius(rest[chunk]) + 2.0 * frobenius(small)) + gamma(terms + 2) * size
+    return Product(exact, rest, error * SLACK + (terms + 1) * FLOOR)
 
 
 def _scaled(columns: list[FloatArray], factors: list[FloatArray]) -> Product:
     size = np.maximum.reduce([np.abs(x).max(axis=0, keepdims=True, initial=0.0) for x in columns])
     reach = np.maximum.reduce([np.abs(x) for x in factors])
-    high, low = zip(*(_split(x, size, 25) for x in columns), strict=True)
     factor_high, factor_low = zip(*(_split(x, reach, 25) for x in factors), strict=True)
-    rest = _times(high, factor_low) + _times(low, factors)
-    lost = _norm(high) * _norm(factor_low) + _norm(low) * _norm(factors)
-    error = gamma(4) * lost * SLACK + columns[0].size * FLOOR
-    return Product(_times(high, factor_high), rest, error)
+    exact = np.empty(columns[0].shape, dtype=np.float64 if len(columns) == 1 else np.complex128)
+    rest, error = np.empty_like(exact), 0.0
+    for chunk in _chunks(len(exact)):
+        high, low = zip(*(_split(x[chunk], size, 25) for x in columns), strict=True)
+        exact[chunk] = _times(high, factor_high)
+        rest[chunk] = _times(high, factor_low) + _times(low, factors)
+        error += _norm(high, factor_low) + _norm(low, factors)
+    return Product(exact, rest, gamma(4) * error * SLACK + columns[0].size * FLOOR)
 
 
-def _times(
-    left: tuple[FloatArray, ...] | list[FloatArray], right: tuple[FloatArray, ...] | list[FloatArray]
-) -> Matrix:
+def _times(left: _Parts, right: _Parts) -> Matrix:
     if len(left) == 1:
         return left[0] * right[0]
     result = np.empty(left[0].shape, dtype=np.complex128)
@@ -100,8 +120,8 @@ def _times(
     return result
 
 
-def _norm(parts: tuple[FloatArray, ...] | list[FloatArray]) -> float:
-    return sum(frobenius(part) for part in parts)
+def _norm(columns: _Parts, factors: _Parts) -> float:
+    return sum(map(frobenius, columns)) * max(float(np.abs(x).max(initial=0.0)) for x in factors) * 2.0
 
 
 def _split(x: FloatArray, largest: FloatArray, digits: int) -> tuple[FloatArray, FloatArray]:
@@ -109,5 +129,6 @@ def _split(x: FloatArray, largest: FloatArray, digits: int) -> tuple[FloatArray,
     # Adding and subtracting 1.5·2⁵² units of the last digit wanted rounds to it.
     exponent = np.clip(np.frexp(largest)[1], -900, 900)
     shift = np.ldexp(1.5, exponent - digits + 52)
-    high = (x + shift) - shift
+    high = x + shift
+    high -= shift
     return high, x - high

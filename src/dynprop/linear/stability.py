@@ -5,6 +5,8 @@ orthonormal Q, such as the floating-point singular vectors, and :math:`A = (PQ)^
 
 .. math:: A_{11}/B_{11} \le \|P\|^2 \le \max_i \sum_j |A_{ij}| \,/\, (1 - \max_i \sum_j |(B - I)_{ij}|).
 
+Beyond 44 bits λ = ‖P‖² comes from :math:`\lambda^m \le \operatorname{tr}(P^H P)^m \le n \lambda^m`.
+
 The spectral radius, with c = ‖W‖_F and X = Wᵐ, from Gelfand's and Henrici's inequalities: W/c has a
 spectral radius and a departure from normality of at most one, so
 :math:`\|X\| \le c^{n-1} \rho^{m-n+1} \sum_{k<n} \binom{m}{k}` and
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CertifiedGrowth", "Interval", "certified_growth", "certified_radius", "is_stable"]
 
+# Bits that floating-point singular vectors are good for.
+_FLOAT_BITS = 44
 # n³·products·bits that an enclosure may spend before it is refused, some ten seconds.
 MAX_PRODUCTS = 5e10
 
@@ -92,7 +96,7 @@ def certified_growth(
         max_work: limit on n³·products·bits.
 
     Returns:
-        A `CertifiedGrowth`. The enclosures are rigorous.
+        A `CertifiedGrowth`. The enclosures are rigorous, and contain those of twice the bits.
 
     Raises:
         ArgumentError: W is not square, not floating or not finite; t or bits out of range.
@@ -143,15 +147,17 @@ def is_stable(W: Matrix, *, max_work: float = MAX_WORK, max_bits: int = MAX_BITS
 
 
 def _norm_of_power(W: Matrix, t: int, bits: int, max_bits: int, max_work: float) -> tuple[Interval, Interval]:
-    products = 2.0 * t.bit_length() + 4.0
+    exact = bits > _FLOAT_BITS
+    products = 2.0 * t.bit_length() + (bits if exact else 0.0) + 4.0
     working = bits + 64
     while working <= max_bits and products * len(W) ** 3 * working <= max_work:
         with working_precision(working):
-            squares = _norm_bounds(ball_matrix(W) ** t, max(0, bits - 40))
+            power = ball_matrix(W) ** t
+            squares = _by_traces(power, bits) if exact else _by_singular_vectors(power)
             if squares is not None:
                 low, high = squares
-                ratio = high / low
-                if certainly_lt(ratio - 1, 2.0 ** (1 - bits)):
+                if certainly_lt(high / low - 1, 2.0 ** (1 - bits)):
+                    low, high = low * (1 - _margin(bits)), high * (1 + _margin(bits))
                     logs = Interval(float_below(log_ball(low) / 2), float_above(log_ball(high) / 2))
                     return logs, Interval(float_below(low.sqrt()), float_above(high.sqrt()))
         working *= 2
@@ -161,35 +167,52 @@ def _norm_of_power(W: Matrix, t: int, bits: int, max_bits: int, max_work: float)
     )
 
 
-def _norm_bounds(power: BallMatrix, doublings: int) -> tuple[arb, arb] | None:
-    """Return bounds on the square of the 2-norm of every matrix in a ball matrix, None if too wide.
+def _margin(bits: int) -> arb:
+    """Return four widths of an enclosure of twice the bits: widened by it, this one contains that one."""
+    from flint import arb
 
-    Each doubling squares PᴴP once more and takes a root: one more bit.
-    """
+    return arb((1, 3 - 2 * bits))
+
+
+def _by_singular_vectors(power: BallMatrix) -> tuple[arb, arb] | None:
+    """Return bounds on the square of the 2-norm of every matrix in a ball matrix, None if too wide."""
     from flint import acb_mat, arb
 
     n = power.nrows()
     rounded = enclose(power)
     if not math.isfinite(rounded.relative_bound) or not rounded.value.any():
         return None
-    basis = np.linalg.svd(rounded.value)[2].conj().T
-    q = ball_matrix(np.ascontiguousarray(basis))
+    q = ball_matrix(np.ascontiguousarray(np.linalg.svd(rounded.value)[2].conj().T))
     adjoint = q.conjugate().transpose() if isinstance(q, acb_mat) else q.transpose()
-    gram = (power.conjugate() if isinstance(power, acb_mat) else power).transpose() * power
-    for _ in range(doublings):
-        gram = gram * gram
-    image, overlap = adjoint * gram * q, adjoint * q
+    image, overlap = adjoint * _gram(power) * q, adjoint * q
     spread = max(
         sum((abs_upper(overlap[i, j] - int(i == j)) for j in range(n)), arb(0)).upper() for i in range(n)
     )
     if not certainly_lt(spread, 0.5):
         return None
     high = max(sum((abs_upper(image[i, j]) for j in range(n)), arb(0)).upper() for i in range(n))
-    low = _real(image[0, 0]).lower() / _real(overlap[0, 0]).upper()
-    root = 1 << doublings
-    if not low > 0:
+    low = (_real(image[0, 0]) / _real(overlap[0, 0])).lower()
+    return (low, (high / (1 - spread)).upper()) if low > 0 else None
+
+
+def _by_traces(power: BallMatrix, bits: int) -> tuple[arb, arb] | None:
+    """Return the same bounds for any number of bits: λ^m ≤ tr (PᴴP)^m ≤ n λ^m, with m beyond 2**bits."""
+    from flint import arb
+
+    gram, doublings = _gram(power), bits + power.nrows().bit_length()
+    for _ in range(doublings):
+        gram = gram * gram
+    trace, root = _real(gram.trace()), arb((1, -doublings))
+    if not trace > 0:
         return None
-    return low.root(root).lower(), (high / (1 - spread)).root(root).upper()
+    low, high = (trace / power.nrows()).log() * root, trace.log() * root
+    return low.exp().lower(), high.exp().upper()
+
+
+def _gram(power: BallMatrix) -> BallMatrix:
+    from flint import acb_mat
+
+    return (power.conjugate() if isinstance(power, acb_mat) else power).transpose() * power
 
 
 def _real(x: arb | acb) -> arb:
@@ -213,6 +236,7 @@ def certified_radius(
         with working_precision(working):
             for low, high in _radius_brackets(W, bits, max_work / working):
                 if certainly_lt(high - low, 2.0 ** (-bits)):
+                    low, high = low - _margin(bits), high + _margin(bits)
                     return Interval(float_below(low.exp()), float_above(high.exp()))
         working *= 2
     raise PrecisionError(

@@ -185,19 +185,22 @@ def test_the_radius_is_enclosed_for_defective_matrices_too(case: Structure) -> N
     truth = math.ldexp(radius, case.exponent)
     assert found.radius.lower <= truth * (1 + 2.0**-52)
     assert truth * (1 - 2.0**-52) <= found.radius.upper
-    assert found.radius.upper - found.radius.lower <= 2.0**-39 * truth
+    assert found.radius.upper - found.radius.lower <= 2.0**-38 * truth
 
 
 @settings(max_examples=40)
-@given(matrices(largest=5), st.integers(0, 10**6), st.integers(10, 25))
+@given(matrices(largest=5), st.integers(0, 10**6), st.integers(10, 40))
 def test_enclosures_of_growth_contain_those_of_twice_the_bits(W: Any, t: int, bits: int) -> None:
     wide, narrow = certified_growth(W, t, bits), certified_growth(W, t, 2 * bits)
-    # Each is rigorous, so they meet; the wide one is no blank cheque.
-    for left, right in ((wide.log_norm, narrow.log_norm), (wide.radius, narrow.radius)):
-        assert left.lower <= right.upper
-        assert right.lower <= left.upper
+    for left, right in (
+        (wide.log_norm, narrow.log_norm),
+        (wide.norm, narrow.norm),
+        (wide.radius, narrow.radius),
+    ):
+        assert left.lower <= right.lower <= right.upper <= left.upper
+    # And the wide one is no blank cheque.
     if math.isfinite(wide.log_norm.lower):
-        assert wide.log_norm.upper - wide.log_norm.lower <= 2.0 ** (1 - bits) + 1e-15 * abs(
+        assert wide.log_norm.upper - wide.log_norm.lower <= 2.0 ** (2 - bits) + 1e-15 * abs(
             wide.log_norm.upper
         )
 

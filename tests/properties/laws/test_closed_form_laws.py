@@ -199,7 +199,7 @@ def test_powers_of_isometries_are_decided_at_large_t(target: Callable[..., Any])
         assert outcome(ClosedForm(target), case_of(turn, t)) == "pass"
 
     def forgets(W: NumericArray, h0: NumericArray, t: int) -> NumericArray:
-        return target(W, h0, t) * (1.0 + 1e-9)
+        return np.asarray(target(W, h0, t) * (1.0 + 1e-9))
 
     assert outcome(ClosedForm(forgets), case_of(turn, 2047)) in ("wrong", "inaccurate")
 

@@ -1,4 +1,4 @@
-"""Each law of kind unroll fails an implementation with the defect it is about, and passes one that is right."""
+"""Each law of kind unroll fails an unroll with the defect it is about, and passes one that is right."""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@ r"""Exact powers: Arb balls of python-flint, reported as unevaluated sums of two
 Stored floats are rationals, and Arb computes with them at any exponent. A product tree of p bits is off by
 at most :math:`\gamma_{nt}(2^{-p})\,|W^T|^t|h|` (Higham 2002, section 3.5, with another unit), so that
 160 bits leave :math:`2^{-100}` of the componentwise scale. Where that scale is far above the state
-itself (an orthogonal W, say), ``bits_for`` adds what a normwise bound of :math:`\|W\|_2^t\|h\|_2` needs.
+itself (an orthogonal W, say), ``bits_for`` adds what a normwise bound of :math:`\|W\|_2^t\|h\|_2` needs,
+and a single state is computed again with more bits until its balls are narrow beside its length.
 """
 
 from __future__ import annotations
@@ -81,16 +82,39 @@ def power_states(w: NumericArray, h: NumericArray, steps: int, *, bits: int | No
 
 
 def power_state(w: NumericArray, h: NumericArray, t: int, *, bits: int | None = None) -> TwoPart:
-    """Return h @ W^t, shape (n,); step by step where that is cheaper, else by repeated squaring."""
-    with working_precision(bits_for(w, t) if bits is None else bits):
-        matrix, state = _matrix(w), _matrix(h[None])
-        if t <= 2 * len(h) * max(t, 1).bit_length():
-            for _ in range(t):
-                state = state * matrix
-        else:
-            state = state * matrix**t
-        found = _two_part([state.entries()], complex_=np.iscomplexobj(w))
-    return TwoPart(found.high[0], found.low[0])
+    """Return h @ W^t, shape (n,), to 80 bits of its largest component, however much is cancelled.
+
+    Args:
+        w: shape (n, n).
+        h: shape (n,).
+        t: number of steps.
+        bits: bits to begin with; they are doubled until the balls are small enough, or 6,000 are used up.
+    """
+    bits = bits_for(w, t) if bits is None else bits
+    while True:
+        with working_precision(bits):
+            balls = _powered(w, h, t)
+            if bits >= MOST_BITS or _is_narrow(balls):
+                found = _two_part([balls], complex_=np.iscomplexobj(w))
+                return TwoPart(found.high[0], found.low[0])
+        bits *= 2
+
+
+def _powered(w: NumericArray, h: NumericArray, t: int) -> list[Any]:
+    """Step by step where that is cheaper, else by repeated squaring."""
+    matrix, state = _matrix(w), _matrix(h[None])
+    if t > 2 * len(h) * max(t, 1).bit_length():
+        return list((state * matrix**t).entries())
+    for _ in range(t):
+        state = state * matrix
+    return list(state.entries())
+
+
+def _is_narrow(balls: Sequence[Any]) -> bool:
+    """Whether every radius is 2^-80 of the largest component, or below anything that float64 holds."""
+    real = [part for v in balls for part in ((v.real, v.imag) if isinstance(v, acb) else (v,))]
+    widest, largest = max(v.rad() for v in real), max(abs(v).mid() for v in real)
+    return bool(widest <= largest * arb(2) ** -80 or widest < arb(2) ** -1100)
 
 
 def combined(rows: NumericArray, found: TwoPart) -> TwoPart:

@@ -7,7 +7,7 @@ r"""The Kreiss constant: how high the powers of a matrix must rise, read off its
 of norm at most 1.
 
 Method. On a grid of radii, spaced evenly in log(|z| - 1), and of angles, even and at the arguments of the
-eigenvalues, the resolvent norm comes from a few power iterations on the inverse. The best local
+outermost eigenvalues, the resolvent norm comes from a few power iterations on the inverse. The best local
 maxima are refined with the gradient: if u, v are the singular vectors of the smallest singular value
 σ of zI - W, then dσ = Re(u^H dz v). Where zI - W is singular to working precision, both steps are
 done in ball arithmetic. The value at the best point is then enclosed in
@@ -41,6 +41,7 @@ __all__ = ["kreiss_constant"]
 
 _RADII = 25
 _ANGLES = 48
+_OUTERMOST = 24
 _REFINED = 8
 _POWER_STEPS = 6
 # Relative accuracy that a peak is searched with, and the smallest |z| - 1 of the search.
@@ -111,7 +112,7 @@ def _supremum(W: ComplexArray, both_halves: bool) -> float:
     outer = math.log(max(size, 2.0) + 1.0)
     gap = max(1.0 - float(np.abs(values).max()), _NEAREST)
     distances = np.exp(np.linspace(math.log(gap) - 1.0, outer, _RADII))
-    arguments = np.angle(values)
+    arguments = np.angle(values[np.argsort(-np.abs(values))[:_OUTERMOST]])
     angles = np.concatenate([np.linspace(-np.pi, np.pi, _ANGLES, endpoint=False), arguments])
     if not both_halves:
         # The resolvent norm of a real matrix is symmetric about the real axis.

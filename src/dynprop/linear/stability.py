@@ -110,7 +110,7 @@ def certified_growth(
     if index is not None and steps >= index:
         return CertifiedGrowth(Interval(-math.inf, -math.inf), Interval(0.0, 0.0), Interval(0.0, 0.0))
     log_norm, norm = _norm_of_power(matrix, steps, wanted, max_bits, max_work)
-    radius = certified_radius(matrix, wanted, max_bits, max_work)
+    radius = certified_radius(matrix, wanted, max_bits=max_bits, max_work=max_work)
     return CertifiedGrowth(log_norm, norm, radius)
 
 
@@ -222,13 +222,17 @@ def _real(x: arb | acb) -> arb:
 
 
 def certified_radius(
-    W: Matrix, bits: int = 40, max_bits: int = MAX_BITS, max_work: float = MAX_PRODUCTS
+    W: Matrix, bits: int = 40, *, max_bits: int = MAX_BITS, max_work: float = MAX_PRODUCTS
 ) -> Interval:
-    """Enclose the spectral radius of a valid matrix to a relative precision of this many bits.
+    """Enclose the spectral radius of the stored floats to a relative precision of this many bits.
+
+    Arguments are those of `certified_growth`; no eigenvalue needs to be isolated.
 
     Raises:
+        ArgumentError: W is not square, not floating or not finite; bits out of range.
         PrecisionError: the limits do not suffice.
     """
+    W, bits = square_matrix(W), precision(bits)
     if nilpotency_index(W) is not None:
         return Interval(0.0, 0.0)
     working = bits + 128

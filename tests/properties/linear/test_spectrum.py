@@ -144,6 +144,13 @@ def test_one_bit_decides() -> None:
     assert spectrum(block).defective is False
 
 
+def test_the_imaginary_part_can_make_a_matrix_defective() -> None:
+    W = np.array([[1.0, 1.0j], [1.0j, -1.0]])
+    assert spectrum(W).defective is True
+    assert nilpotency_index(W) == 2
+    assert spectrum(W.real).defective is False
+
+
 def test_a_defective_matrix_has_an_infinite_condition() -> None:
     found = spectrum(jordan([(0.9, 3)]))
     assert found.condition == math.inf

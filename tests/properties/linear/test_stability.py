@@ -25,7 +25,7 @@ from tests.properties.linear.matrix_cases import (
 from dynprop.errors import ArgumentError, PrecisionError
 from dynprop.linear.eigenvalues import Stability, certified_eigenvalues
 from dynprop.linear.growth import growth
-from dynprop.linear.stability import Interval, certified_growth, is_stable
+from dynprop.linear.stability import Interval, certified_growth, certified_radius, is_stable
 
 BELOW, ABOVE = 1.0 - 2.0**-53, 1.0 + 2.0**-52
 
@@ -252,7 +252,7 @@ def test_limits_end_in_an_error() -> None:
 
 @pytest.mark.parametrize("name", BAD_MATRICES)
 def test_a_bad_matrix_is_refused(name: str) -> None:
-    for call in (certified_eigenvalues, is_stable, lambda W: certified_growth(W, 3)):
+    for call in (certified_eigenvalues, certified_radius, is_stable, lambda W: certified_growth(W, 3)):
         with pytest.raises(ArgumentError, match="W: got"):
             call(BAD_MATRICES[name])
 

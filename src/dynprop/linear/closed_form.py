@@ -79,9 +79,11 @@ class ClosedForm:
     @property
     def state(self) -> Matrix:
         """The state as plain floats; entries beyond their range are infinite or zero."""
-        power = np.clip(np.asarray(self.exponent, dtype=object), -4200, 4200).astype(np.int64)
         with np.errstate(over="ignore", under="ignore"):
-            return shifted(self.value, power[..., np.newaxis])
+            if isinstance(self.exponent, int):
+                return shifted(self.value, self.exponent)
+            powers = np.clip(self.exponent, -4200, 4200).astype(np.int64)
+            return shifted(self.value, powers[:, np.newaxis])
 
 
 def closed_form(

@@ -193,7 +193,7 @@ def _similarity(problem: Problem, S: Matrix, M: Matrix, basis: _Basis) -> _Simil
     z = X @ h
     left, missed = _remainder(R, z, h)
     step = X @ left
-    error = terms * (np.abs(X) @ np.abs(left)) + norm * (missed + n * problem.lost) + gamma(4) * np.abs(z)
+    error = terms * (np.abs(X) @ np.abs(left)) + norm * (missed + n * problem.lost) + gamma(2) * np.abs(z)
     error = (error + far * inverse * frobenius(step)) * SLACK + n * FLOOR
     return _Similarity(S, basis.modal(gap), blur, basis.modal(z + step), basis.modal_sizes(error))
 

@@ -1,11 +1,11 @@
 """Powers λᵗ of many numbers to many exponents, in float64, to a few units in the last place.
 
 Repeated squaring doubles the relative error at every squaring: tu in the end. So the squares are kept as
-unevaluated sums of two floats (Dekker 1971, Numer. Math. 18). With M the modulus, u = 2⁻⁵³ and second
-floats below uM, a product of two such real sums errs by at most 8u²M², a difference of two products by
-6u² of their sizes, so that squaring a complex number errs by less than 32u²M² and the last square by 32tu²
-relatively, at most 16u for t up to 2⁵². Only the products of the squares that the digits of t name are
-rounded to u: 4u each, one complex product being within √2·γ(2) < 3u (Higham 2002, lemma 3.5).
+unevaluated sums of two floats (Dekker 1971, Numer. Math. 18). With M the larger modulus, u = 2⁻⁵³ and second
+floats below uM, a product of two such real sums errs by at most 8u²M² and a sum of two products by 6u² of
+their sizes, so that a complex product errs by less than 20u²M² and a power k by less than 32ku²
+relatively. Only once for every four binary digits of t is a product rounded to a float, and multiplied: 4u
+each, a complex product being within √2·γ(2) < 3u (Higham 2002, lemma 3.5).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _Pair = tuple[FloatArray, FloatArray]
 
 def power_roundings(t: int) -> int:
     """Return k such that a power t from `scaled_powers` errs by γ(k), relatively."""
-    return 4 * t.bit_length() + 24
+    return 4 * -(-t.bit_length() // 4) + 2 + (t >> 47)
 
 
 def scaled_powers(
@@ -48,16 +48,22 @@ def scaled_powers(
     counts = np.array(times, dtype=np.int64)
     mantissa = np.ones((len(counts), len(values)), dtype=np.complex128 if is_complex else np.float64)
     exponent = np.zeros(mantissa.shape, dtype=np.int64)
-    for bit in range(int(counts.max(initial=0)).bit_length()):
-        if bit:
-            base, step = _rescaled(_squared(base))
+    for shift in range(0, int(counts.max(initial=0)).bit_length(), 4):
+        squares = [(base, base_exponent)]
+        for _ in range(4):
+            base, step = _rescaled(_times(base, base))
             base_exponent = 2 * base_exponent + step
-        chosen = (counts >> bit) & 1 == 1
-        if not chosen.any():
-            continue
-        where: Any = slice(None) if chosen.all() else chosen
-        mantissa[where] *= base[0][0] + 1j * base[1][0] if is_complex else base[0][0]
-        exponent[where] += base_exponent
+            squares.append((base, base_exponent))
+        digits = (counts >> shift) & 15
+        for digit in np.unique(digits[digits > 0]).tolist():
+            chosen = digits == digit
+            named = [squares[bit] for bit in range(4) if digit >> bit & 1]
+            factor, total = named[0]
+            for other, more in named[1:]:
+                factor, total = _times(factor, other), total + more
+            where: Any = slice(None) if chosen.all() else chosen
+            mantissa[where] *= factor[0][0] + 1j * factor[1][0] if is_complex else factor[0][0]
+            exponent[where] += total
     return mantissa, exponent
 
 
@@ -84,19 +90,17 @@ def _product(a: _Pair, b: _Pair) -> _Pair:
     return _renormalised(high, low + (a[0] * b[1] + a[1] * b[0]))
 
 
-def _difference(a: _Pair, b: _Pair) -> _Pair:
-    high, low = _two_sum(a[0], -b[0])
-    return _renormalised(high, low + (a[1] - b[1]))
+def _sum(a: _Pair, b: _Pair, sign: float) -> _Pair:
+    high, low = _two_sum(a[0], sign * b[0])
+    return _renormalised(high, low + (a[1] + sign * b[1]))
 
 
-def _squared(parts: list[_Pair]) -> list[_Pair]:
-    if len(parts) == 1:
-        return [_product(parts[0], parts[0])]
-    real, imag = parts
-    cross = _product(real, imag)
+def _times(a: list[_Pair], b: list[_Pair]) -> list[_Pair]:
+    if len(a) == 1:
+        return [_product(a[0], b[0])]
     return [
-        _difference(_product(real, real), _product(imag, imag)),
-        (2.0 * cross[0], 2.0 * cross[1]),
+        _sum(_product(a[0], b[0]), _product(a[1], b[1]), -1.0),
+        _sum(_product(a[0], b[1]), _product(a[1], b[0]), 1.0),
     ]
 
 

@@ -162,9 +162,9 @@ def _run(W: Any, h0: Any, inputs: Any, states: Any, library: _Library) -> None:
     else:
         block, power = _driven(W, rows, batch, block)
     _chain(power, rows, batch * block, library, driven=inputs is not None)
-    if block > 1 and not bool(abs(rows[-batch * block :]).sum() < float("inf")):
+    if block > 1 and not bool(abs(rows[-batch * block :].sum()) < float("inf")):
         # What is not finite stays so: every step multiplies all of the state. What came before is right.
-        finite = abs(states.reshape(steps + 1, -1)).sum(-1) < float("inf")
+        finite = abs(states.reshape(steps + 1, -1).sum(-1)) < float("inf")
         # A sum may overflow where its terms do not: then the loop only repeats what is there.
         first = max(int(finite.argmin() if library_of(finite) == "numpy" else finite.int().argmin()), 1)
         if inputs is not None:

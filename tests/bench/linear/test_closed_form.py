@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from dynprop.linear import certified_power, closed_form
 from tests.bench.conftest import Compare
 
 Matrix = NDArray[np.float64]
+Route = Literal["auto", "symmetric", "eigen"]
 LARGE = 256
 
 
@@ -25,7 +26,7 @@ def symmetric_matrix(n: int) -> Matrix:
     basis, _ = np.linalg.qr(rng.standard_normal((n, n)))
     values = rng.uniform(-0.9, 0.9, n)
     values[0] = 1.0 - 1e-6
-    W = (basis * values) @ basis.T
+    W: Matrix = (basis * values) @ basis.T
     return (W + W.T) / 2.0
 
 
@@ -38,7 +39,7 @@ def general_matrix(n: int) -> Matrix:
     return np.asarray(np.linalg.solve(basis.T, (basis * values).T).T)
 
 
-def agrees(W: Matrix, h0: Matrix, t: int, route: str) -> None:
+def agrees(W: Matrix, h0: Matrix, t: int, route: Route) -> None:
     """Assert that a route agrees with repeated squaring within its own bound and that of squaring."""
     found: Any = closed_form(W, h0, t, route=route)
     expected = h0 @ matrix_power(W, t)

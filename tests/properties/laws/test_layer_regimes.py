@@ -134,6 +134,31 @@ def test_every_form_of_a_right_layer_has_the_right_gradient(build: Callable[[Elm
         assert (law, result.verdict) == (law, "pass")
 
 
+def inference_only(module: Elman) -> Layer:
+    @torch.no_grad()
+    def kernel(x: Tensor) -> Tensor:
+        y: Tensor = module(x)[0]
+        return y
+
+    return forms(module, parallel=kernel)
+
+
+def severed(module: Elman) -> Layer:
+    """Return a layer whose parallel form carries a gradient to its parameters and none to its inputs."""
+    return forms(module, parallel=lambda x: module(x.detach())[0])
+
+
+def test_a_form_for_inference_offers_no_gradient_and_is_not_asked_for_one() -> None:
+    torch.manual_seed(0)
+    assert judged(inference_only(Elman()), "gradient-by-lag", dtypes=("float64",)).verdict == "pass"
+
+
+def test_a_form_that_is_cut_off_from_its_inputs_only_is_wrong() -> None:
+    torch.manual_seed(0)
+    result = judged(severed(Elman()), "gradient-by-lag", dtypes=("float64",))
+    assert (result.verdict, result.effective_lag) == ("wrong", -1)
+
+
 # A step that takes no None for a state
 
 

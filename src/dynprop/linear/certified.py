@@ -7,9 +7,9 @@ gets a relative accuracy. A state that is exactly zero gets none either; it is r
 arithmetic: :math:`A^t h = 0` for t ≥ n if and only if :math:`A^n h = 0` (Fitting's lemma).
 
 **What is certified is the stored matrix.** A float64 "orthogonal" matrix is not orthogonal, and its power
-shows it: the rotation by arccos 0.6 stored as floats, ``[[0.6, -0.8], [0.8, 0.6]]``, has determinant
-1 + 3.8e-17..., not 1, and at t = 10¹⁸ its exact power is longer than 1 by a factor 1.9e8. The rotation by the
-rational numbers 3/5 and 4/5 keeps its length for ever; that is a statement about another matrix.
+shows it: the rotation stored as ``[[0.6, -0.8], [0.8, 0.6]]`` has determinant 1 + 4.4e-17, and at t = 10¹⁸
+its exact power stretches every vector by 4.4e9. The rotation by the rational numbers 3/5 and 4/5 keeps
+lengths for ever; that is a statement about another matrix.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ from dynprop.linear.structure import (
 )
 
 if TYPE_CHECKING:
-    from flint import acb, acb_poly, arb
+    from flint import acb, acb_poly, arb, fmpz_poly
 
 __all__ = [
     "MAX_BITS",
@@ -145,7 +145,8 @@ def _roots_at(W: Matrix, form: IntegerForm, bits: int) -> list[CertifiedEigenval
 
     with working_precision(bits):
         scale = arb((1, -form.shift))
-        roots = root_balls(form.characteristic())
+        characteristic = form.characteristic()
+        roots = [(_exact_if_whole(ball, characteristic), count) for ball, count in root_balls(characteristic)]
         if not isinstance(ball_matrix(W), acb_mat):
             return [_export(ball * scale, count) for ball, count in roots]
         with working_precision(2 * bits + 64):
@@ -163,6 +164,20 @@ def _roots_at(W: Matrix, form: IntegerForm, bits: int) -> list[CertifiedEigenval
             if own:
                 found.append(_export(ball * scale, own))
         return found
+
+
+def _exact_if_whole(ball: acb, polynomial: fmpz_poly) -> acb:
+    """Replace an enclosure of a root a + bi with whole a and b by the number itself.
+
+    FLINT finds it exactly at some precisions and not at others.
+    """
+    from flint import acb, fmpz_poly
+
+    a, b = ball.real.unique_fmpz(), ball.imag.unique_fmpz()
+    if a is None or b is None or ball.is_exact():
+        return ball
+    factor = fmpz_poly([-a, 1]) if b == 0 else fmpz_poly([a * a + b * b, -2 * a, 1])
+    return acb(a, b) if (polynomial % factor).is_zero() else ball
 
 
 def _disjoint(found: list[CertifiedEigenvalue]) -> bool:

@@ -37,16 +37,18 @@ from dynprop.linear.structure import MAX_WORK, powers_stay_bounded
 if TYPE_CHECKING:
     from flint import acb_mat
 
-__all__ = ["kreiss_constant"]
+__all__ = ["NEAREST", "kreiss_constant"]
 
 _RADII = 25
 _ANGLES = 48
 _OUTERMOST = 24
 _REFINED = 8
 _POWER_STEPS = 6
-# Relative accuracy that a peak is searched with, and the smallest |z| - 1 of the search.
+# Smallest |z| - 1 of the search, and the relative accuracy that a peak is searched with.
+NEAREST = 1e-6
 _ACCURACY = 1e-6
-_NEAREST = 1e-6
+# Resolvent norms beyond it leave the range of floats when they are used.
+_LARGEST = 1e290
 # σ of zI - W below this share of its norm is rounding.
 _FLOOR = 1e-15
 _BITS = 192
@@ -68,9 +70,11 @@ def kreiss_constant(W: Matrix, *, max_work: float = MAX_WORK, max_bits: int = MA
         max_bits: the same, on the working precision.
 
     Returns:
-        A lower bound on K, at least 1, that K exceeds by less than 1e-6 of itself (1e-4 if ρ is within
-        1e-6 of one) unless the grid misses the highest peak; none was missed over the families of the
-        tests, against a grid 40 times as fine. Infinity where K is infinite. An empty matrix has 1.0.
+        The supremum over |z| ≥ 1 + 1e-6, at least 1: a lower bound on K that is K itself unless an
+        eigenvalue lies within some 1e-6 of the unit circle. It is certain as a lower bound and 1e-6
+        accurate unless the grid misses the highest peak; none was missed over the families of the
+        tests, against a grid 40 times as fine. Infinity where K is infinite or beyond 1e290. An empty
+        matrix has 1.0.
 
     Raises:
         ArgumentError: W is not square, not floating or not finite.
@@ -110,8 +114,8 @@ def _supremum(W: ComplexArray, both_halves: bool) -> float:
     size = float(np.linalg.norm(W, 2))
     # Beyond 1 + ‖W‖ the value is below (|z| - 1)/(|z| - ‖W‖), which falls to 1 from there.
     outer = math.log(max(size, 2.0) + 1.0)
-    gap = max(1.0 - float(np.abs(values).max()), _NEAREST)
-    distances = np.exp(np.linspace(math.log(gap) - 1.0, outer, _RADII))
+    gap = max(1.0 - float(np.abs(values).max()), NEAREST)
+    distances = np.exp(np.linspace(max(math.log(gap) - 1.0, math.log(NEAREST)), outer, _RADII))
     arguments = np.angle(values[np.argsort(-np.abs(values))[:_OUTERMOST]])
     angles = np.concatenate([np.linspace(-np.pi, np.pi, _ANGLES, endpoint=False), arguments])
     if not both_halves:
@@ -120,10 +124,12 @@ def _supremum(W: ComplexArray, both_halves: bool) -> float:
     angles = np.unique(np.round(angles, 9))
     points = ((1.0 + distances)[:, None] * np.exp(1j * angles)).astype(np.complex128)
     norms, resolvent = _grid(W, points.ravel()), _in_floats
-    if float((norms * (np.abs(points.ravel()) + size)).max()) * 8.0 * n * UNIT > _ACCURACY:
-        # Where zI - W is singular to working precision, floats see noise, and nothing of a peak in it.
+    # Where zI - W is singular to working precision, floats see noise, and nothing of a peak in it.
+    if not norms.max() <= _ACCURACY / (8.0 * n * UNIT * (1.0 + distances[-1] + size)):
         _require_affordable(n, norms.size)
         norms, resolvent = np.array([_in_balls(W, z).norm for z in points.ravel()]), _in_balls
+    if norms.max() > _LARGEST:
+        return math.inf
     grid = distances[:, None] * norms.reshape(points.shape)
     climbed = [_refined(W, float(distances[i]), float(angles[j]), resolvent) for i, j in _peaks(grid)]
     return _certified(W, max(climbed, key=lambda point: point.value))
@@ -138,7 +144,7 @@ def _require_affordable(n: int, points: int) -> None:
 
 
 def _grid(W: ComplexArray, z: ComplexArray) -> FloatArray:
-    """Return lower estimates of ‖(zI - W)⁻¹‖, infinite where zI - W is singular in floats."""
+    """Return lower estimates of ‖(zI - W)⁻¹‖, infinite if floats cannot tell."""
     n = len(W)
     found = np.empty(len(z))
     rows = max(1, _STACK // (n * n))
@@ -148,6 +154,9 @@ def _grid(W: ComplexArray, z: ComplexArray) -> FloatArray:
         try:
             inverse = np.linalg.inv(part[:, None, None] * np.eye(n) - W)
         except np.linalg.LinAlgError:
+            return np.full(len(z), math.inf)
+        # Beyond it the squares of the iteration overflow.
+        if not np.abs(inverse).max() < 1e75:
             return np.full(len(z), math.inf)
         adjoint = inverse.conj().swapaxes(1, 2)
         x = np.broadcast_to(start[:, None] / np.linalg.norm(start), (len(part), n, 1))
@@ -171,7 +180,8 @@ def _in_balls(W: ComplexArray, z: complex) -> _Resolvent:
     if not ball.relative_bound < _ACCURACY:
         raise PrecisionError(f"the resolvent is not known at {_BITS} bits: its norm exceeds 2**{_BITS // 2}")
     left, sizes, right = np.linalg.svd(ball.value)
-    return _Resolvent(math.ldexp(float(sizes[0]), ball.exponent), right[0].conj(), left[:, 0])
+    norm = math.ldexp(float(sizes[0]), min(ball.exponent, 1000))
+    return _Resolvent(norm, right[0].conj(), left[:, 0])
 
 
 def _shifted(W: ComplexArray, z: complex) -> acb_mat:
@@ -212,7 +222,7 @@ def _refined(
     def descent(point: FloatArray) -> tuple[float, FloatArray]:
         nonlocal best
         # A step of the line search may go anywhere; what lies far out is close to 1 and not sought.
-        log_distance = float(np.clip(point[0], math.log(_NEAREST) - 2.0, 40.0))
+        log_distance = float(np.clip(point[0], math.log(NEAREST), 40.0))
         d, turn = math.exp(log_distance), complex(math.cos(point[1]), math.sin(point[1]))
         z = (1.0 + d) * turn
         at = resolvent(W, z)

@@ -197,7 +197,7 @@ def _range(found: Growth) -> tuple[float, float]:
 
 def _draw_bounds(axes: Axes, found: Growth, steps: Any, limits: tuple[float, float]) -> None:
     bounds = found.bounds
-    if math.isfinite(bounds.kreiss) and bounds.log_kreiss > -math.inf:
+    if math.isfinite(bounds.kreiss) and math.isfinite(bounds.log_kreiss):
         edges = np.log10(bounds.kreiss), bounds.log_kreiss / _LN10
         label = f"Kreiss: sup from K = {bounds.kreiss:.3g}\nto e n K = {math.exp(bounds.log_kreiss):.3g}"
         axes.axhspan(*edges, color=_GREEN, alpha=0.12, linewidth=0, label=label, zorder=0)

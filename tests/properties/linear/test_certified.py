@@ -79,6 +79,17 @@ def test_an_enclosure_lies_inside_that_of_half_the_bits(W: NumericArray, t: int,
         ctx.prec = before
 
 
+@pytest.mark.parametrize("bits", [10, 64, 300])
+def test_an_enclosure_has_the_accuracy_asked_for_though_every_squaring_cancels(bits: int) -> None:
+    """W = I/2 + 1e9 N, N² = 0: of the size 1e18 of a square's terms all but 1e9 cancels."""
+    W = 0.5 * np.eye(2) + 1e9 * np.array([[1.0, 1.0], [-1.0, -1.0]])
+    found = certified_power(W, 10**6, bits)
+    cells = [found.enclosure[i, j] for i in range(2) for j in range(2)]
+    assert max(x.rad() for x in cells) * arb((1, bits)) <= max(x.abs_upper() for x in cells)
+    # Wᵗ = 2⁻ᵗ I + t 2¹⁻ᵗ 1e9 N
+    assert found.value[0, 1] * 2.0 ** (found.exponent + 10**6 - 1) == pytest.approx(1e15, rel=1e-15)
+
+
 @pytest.mark.parametrize("prime", [2**61 - 1, 10**18 + 9, 998_244_353])
 def test_integer_powers_agree_with_exact_powers_modulo_primes_at_a_quintillion(prime: int) -> None:
     """Entries of a unipotent integer matrix are polynomials in t: small enough to be held exactly."""

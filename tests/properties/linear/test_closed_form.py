@@ -286,6 +286,7 @@ def test_the_automatic_route_takes_the_cheapest_that_is_accurate_enough() -> Non
     assert closed_form(A, h, 3).route == "loop"
     assert closed_form(np.abs(A), np.abs(h), 1000).route == "squaring"
     assert closed_form(A + A.T, h, 1000).route == "symmetric"
+    assert closed_form(hermitian(rng, 100), h, 10**5).route == "symmetric"
     assert closed_form(A, h, 1000).route == "eigen"
     assert closed_form(hidden(rng, 4, 3.0), h[:4], 10**5).route in ("schur", "certified", "squaring")
     assert closed_form(A, h, 10**15).route == "certified"

@@ -25,7 +25,7 @@ BELOW, ABOVE = 1.0 - 2.0**-53, 1.0 + 2.0**-52
 
 def on_a_fine_grid(W: Any, radii: int = 160, angles: int = 360) -> float:
     """The supremum over a grid forty times as fine as the one that is searched, without refinement."""
-    gap = max(1.0 - np.abs(np.linalg.eigvals(W)).max(), 1e-6)
+    gap = max(1.0 - np.abs(np.linalg.eigvals(W)).max(), 1e-5)
     best = 1.0
     for distance in np.exp(np.linspace(math.log(gap) - 2.0, math.log(np.linalg.norm(W, 2) + 3.0), radii)):
         z = (1.0 + distance) * np.exp(2j * np.pi * np.arange(angles) / angles)
@@ -117,6 +117,13 @@ def test_a_resolvent_that_is_noise_in_floats_is_searched_in_balls() -> None:
     assert found <= peak <= math.e * 2 * found
     with pytest.raises(PrecisionError, match="certified_growth"):
         kreiss_constant(np.kron(np.eye(40), W))
+
+
+def test_constants_of_any_size_are_found() -> None:
+    for c in (1e100, 1e250):
+        # (r - 1)(1/r)(c/r) is largest at r = 2.
+        assert kreiss_constant(np.array([[0.0, c], [0.0, 0.0]])) == pytest.approx(c / 4.0, rel=1e-9)
+    assert kreiss_constant(np.array([[0.0, 1e300], [0.0, 0.0]])) == math.inf
 
 
 def test_it_does_not_change_under_a_rotation() -> None:

@@ -25,6 +25,7 @@ CASES: dict[str, Any] = {
     "complex": np.array([[0.5j, 1.0], [0.0, 0.9]]),
     "identity": np.eye(2),
     "growing": np.diag([2.0, 1.0]),
+    "near the circle": np.array([[1.0 - 1e-9, 1.0], [0.0, 0.5]]),
     "one by one": np.array([[0.5]]),
     "zero": np.zeros((2, 2)),
     "empty": np.zeros((0, 0)),

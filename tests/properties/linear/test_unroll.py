@@ -157,8 +157,16 @@ def test_states_overflow_where_those_of_the_loop_do_and_not_earlier(inputs: bool
 def test_tiny_entries_do_not_vanish_inside_a_power() -> None:
     """The square of W has an entry 1e-340, the states need it only multiplied by 1e300."""
     W, h = np.array([[1.0, 1e-170, 0.0], [0.0, 1.0, 1e-170], [0.0, 0.0, 1.0]]), np.array([1e300, 0.0, 0.0])
-    states = run(W, h, 1000)
-    assert states[1000, 2] == pytest.approx(1000 * 999 / 2 * 1e-40, rel=1e-12)
+    t = np.arange(1001)
+    assert np.allclose(run(W, h, 1000)[:, 2], t * (t - 1) / 2 * 1e-40, rtol=1e-12, atol=0)
+
+
+def test_states_that_cancel_stay_finite_where_a_power_times_a_state_does_not() -> None:
+    """The growing mode is never entered, exactly; W**64 times 1e300 would be infinity minus infinity."""
+    W, h = np.array([[1.5, 0.5], [0.5, 1.5]]), np.array([2.0**1000, -(2.0**1000)])
+    assert np.array_equal(run(W, h, 500), np.tile(h, (501, 1)))
+    assert np.array_equal(run(W, h, 500, np.zeros((500, 2))), np.tile(h, (501, 1)))
+    assert torch.equal(run(torch.from_numpy(W), torch.from_numpy(h), 500), torch.from_numpy(h).expand(501, 2))
 
 
 def test_states_decay_through_the_subnormal_numbers() -> None:

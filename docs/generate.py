@@ -13,6 +13,7 @@ import json
 import os
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -216,9 +217,10 @@ def judged_page(data: Mapping[str, Any]) -> str:
 
 
 def _release(entry: Mapping[str, Any]) -> str:
-    own = {n: v for n, v in entry["versions"].items() if n not in ("python", "dynprop", "numpy")}
-    others = {n: v for n, v in own.items() if n not in ("torch", "jax", "jaxlib")}
-    return _versions(others or own)
+    """Return the releases that the entry is about, as survey.toml pins them."""
+    listed = tomllib.loads((ROOT / "examples" / "survey.toml").read_text(encoding="utf-8"))["entry"]
+    wanted = next(e.get("requires", []) for e in listed if e["name"] == entry["name"])
+    return ", ".join(requirement.replace("==", " ") for requirement in wanted)
 
 
 def _judged_row(entry: Mapping[str, Any]) -> tuple[object, ...]:

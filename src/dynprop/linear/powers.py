@@ -26,7 +26,8 @@ _BLOCK_BYTES = 1 << 26
 # Rows of the triangular factor below this share of the largest are forgotten; their size is counted.
 _FORGET = 2.0**-58
 # LAPACK promises a backward error of p(n)·u with p "a modestly growing function of n" (Users' Guide,
-# section 4.1); 8n is far above what is seen: the worst largest singular value of 2,000 matrices (n to 64) was off by 2.0nu.
+# section 4.1); 8n is above what is seen: the worst largest singular value of 2,000 matrices, n in 1..64,
+# was off by 2.0nu.
 _LAPACK = 8.0
 # Multiplications of balls that the exact route may spend, at some 50 ns each.
 _MAX_PRODUCTS = 4e9

@@ -37,7 +37,7 @@ from dynprop.linear.matrices import (
 )
 from dynprop.linear.routes import Approximation, Problem, loop, squaring
 from dynprop.linear.routes_spectral import eigen, is_hermitian, schur, symmetric
-from dynprop.linear.scaled import FLOOR, SLACK, gamma, normalised, shifted
+from dynprop.linear.scaled import FLOOR, SLACK, gamma, normalised, normalised_rows, shifted
 from dynprop.linear.scaled_powers import LARGEST_POWER
 
 __all__ = ["ClosedForm", "Route", "closed_form"]
@@ -248,15 +248,16 @@ class _Solver:
     def _float64(self, route: Route, accept: float) -> list[_Answer]:
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             found = _ROUTES[route](self.problem if accept == math.inf else self.problem.accepting(accept))
-            answers = []
-            for i, t in enumerate(self.times):
-                value, shift = normalised(found.values[i])
-                error = float(shifted(np.array(found.errors[i]), -shift)) + FLOOR
-                largest = float(np.abs(value).max())
-                bound = error / largest * SLACK if largest > 0.0 else math.inf
-                exponent = found.exponents[i] + shift + self.start_scale + t * self.scale
-                answers.append((value, exponent, bound if math.isfinite(bound) else math.inf))
-            return answers
+            values, shifts = normalised_rows(found.values)
+            errors = shifted(found.errors, -shifts) + FLOOR
+            sizes = np.abs(values).max(axis=1)
+            bounds = np.where(sizes > 0.0, errors / np.where(sizes > 0.0, sizes, 1.0) * SLACK, math.inf)
+            bounds = np.where(np.isfinite(bounds), bounds, math.inf)
+            total = [
+                e + s + self.start_scale + t * self.scale
+                for e, s, t in zip(found.exponents, shifts.tolist(), self.times, strict=True)
+            ]
+            return list(zip(values, total, bounds.tolist(), strict=True))
 
     def _certified(self) -> list[_Answer]:
         found = certified_states(self.A, self.h, self.times, _BITS, self.bits, self.seconds)

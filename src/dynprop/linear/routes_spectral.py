@@ -28,13 +28,13 @@ stays in M.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from dynprop.arrays import FloatArray, IntArray
+from dynprop.arrays import BoolArray, FloatArray, IntArray
 from dynprop.errors import PrecisionError
 from dynprop.linear.matrices import Matrix
 from dynprop.linear.routes import Approximation, Problem, squaring
@@ -109,7 +109,7 @@ def schur(problem: Problem) -> Approximation:
         inside = float(powers.errors[i]) * row
         inside += rounding * float((np.abs(S) @ np.abs(powers.values[i])).max())
         errors[i] = (moved + inside) * SLACK + len(S) * FLOOR
-    return _of_kind(problem, Approximation(powers.values @ S.T, exponents, errors))
+    return Approximation(_combined(problem, S, powers.values), exponents, errors)
 
 
 def _decomposed(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
@@ -119,11 +119,8 @@ def _decomposed(function: Callable[..., Any], *arguments: Any, **options: Any) -
         raise PrecisionError(f"LAPACK cannot decompose W ({failure}): defective or nearly so") from failure
 
 
-def _of_kind(problem: Problem, found: Approximation) -> Approximation:
-    """Return the real parts where the answer is real: that brings no value further from it."""
-    if np.iscomplexobj(problem.matrix) or np.iscomplexobj(problem.start):
-        return found
-    return Approximation(np.ascontiguousarray(found.values.real), found.exponents, found.errors)
+def _is_complex(problem: Problem) -> bool:
+    return np.iscomplexobj(problem.matrix) or np.iscomplexobj(problem.start)
 
 
 @dataclass(frozen=True)
@@ -163,13 +160,17 @@ class _Basis:
 
 @dataclass(frozen=True)
 class _Similarity:
-    """S⁻¹AS = M + E and z = S⁻¹h: E is ``gap`` and a matrix of Frobenius norm at most ``blur``."""
+    """S⁻¹AS = M + E and z = S⁻¹h: E is ``gap`` and a matrix of Frobenius norm at most ``blur``.
+
+    ``pairs`` are the first columns of conjugate pairs, as in `_Basis`.
+    """
 
     S: Matrix
     gap: Matrix
     blur: float
     start: Matrix
     error: FloatArray
+    pairs: IntArray
 
 
 def _similarity(problem: Problem, S: Matrix, M: Matrix, basis: _Basis) -> _Similarity:
@@ -188,14 +189,15 @@ def _similarity(problem: Problem, S: Matrix, M: Matrix, basis: _Basis) -> _Simil
     residual, slack = subtracted(product(A, S), image)
     gap = _real_times(X, residual)
     missed = terms * frobenius(residual) + slack + n**2 * problem.lost
-    blur = inverse * (far * frobenius(gap) + norm * missed)
+    blur = inverse * ((far + gamma(2)) * frobenius(gap) + norm * missed)
     # z is refined by X times what it leaves of h; what it then errs by is that of this correction.
     z = X @ h
     left, missed = _remainder(R, z, h)
     step = X @ left
     error = terms * (np.abs(X) @ np.abs(left)) + norm * (missed + n * problem.lost) + gamma(2) * np.abs(z)
-    error = (error + far * inverse * frobenius(step)) * SLACK + n * FLOOR
-    return _Similarity(S, basis.modal(gap), blur, basis.modal(z + step), basis.modal_sizes(error))
+    error = (error + far * inverse * (frobenius(step) + frobenius(error))) * SLACK + n * FLOOR
+    start, error = basis.modal(z + step), basis.modal_sizes(error)
+    return _Similarity(S, basis.modal(gap), blur, start, error, basis.pairs)
 
 
 def _real_times(left: Matrix, right: Matrix) -> Matrix:
@@ -214,21 +216,78 @@ def _remainder(S: Matrix, z: Matrix, h: Matrix) -> tuple[Matrix, float]:
     return left[:, 0], error
 
 
+@dataclass(frozen=True)
+class _Modes:
+    """Everything about a diagonal form that does not depend on t; m modes, n coordinates.
+
+    Of a conjugate pair in a real problem one mode is kept, its column doubled: all about the other is the
+    conjugate.
+    """
+
+    columns: Matrix
+    start: Matrix
+    mixed_start: Matrix
+    error: FloatArray
+    direct: Matrix
+    crossed: Matrix
+    mixed: FloatArray
+    paired: BoolArray
+    left_over: FloatArray
+    radius: float
+    rest: float
+    blur: float
+    length: float
+
+
 def _diagonal(problem: Problem, values: Matrix, found: _Similarity) -> Approximation:
     """Return S Mᵗ z for every t, M = Λ + diag(E), with all that it errs by."""
-    times, S, n = problem.times, found.S, len(found.S)
-    tails = found.gap.diagonal().copy()
-    sizes, shift = np.abs(values), float(np.abs(tails).max()) * _MODULUS
-    radius = float(sizes.max()) * _MODULUS + shift
+    n, tails = len(found.S), found.gap.diagonal().copy()
+    radius = (float(np.abs(values).max()) + float(np.abs(tails).max())) * _MODULUS
     weight = np.abs(found.start) + found.error
     gap = found.gap.copy()
     np.fill_diagonal(gap, 0.0)
-    mixing, slowest = _mixing(gap, values, tails, max(times) / radius)
-    rest, length = frobenius(gap) + found.blur, frobenius(weight)
-    left_over = (np.abs(gap) * slowest) @ weight
+    mixing, slowest = _mixing(gap, values, tails, max(problem.times) / radius)
+    twins = np.arange(0) if _is_complex(problem) else found.pairs + 1
+    # Where every mode is kept, the matrices below are views.
+    kept: Any = np.delete(np.arange(n), twins) if len(twins) else slice(None)
+    paired = np.isin(np.arange(n)[kept], twins - 1)
+    columns = found.S[:, kept] * np.where(paired, 2.0, 1.0) if len(twins) else found.S
+    direct, crossed = mixing[kept][:, kept], mixing[kept][:, twins]
+    mixed = np.abs(direct)
+    mixed[:, paired] += np.abs(crossed)
+    modes = _Modes(
+        columns=columns,
+        start=found.start[kept],
+        mixed_start=(found.start + mixing @ found.start)[kept],
+        error=found.error[kept],
+        direct=direct,
+        crossed=crossed,
+        mixed=mixed,
+        paired=paired,
+        left_over=((np.abs(gap) * slowest) @ weight)[kept],
+        radius=radius,
+        rest=frobenius(gap) + found.blur,
+        blur=found.blur,
+        # A vector of length x moves an entry by at most x times the length of a row of S.
+        length=frobenius(weight) * float(np.linalg.norm(found.S, axis=1).max()),
+    )
+    everything = np.append(values[kept], radius + modes.rest)
+    powers, exponents = scaled_powers(everything, problem.times, np.append(tails[kept], 0.0))
+    # Few times at once: what belongs to them then stays in cache.
+    cuts = [slice(start, start + 128) for start in range(0, len(problem.times), 128)]
+    pieces = [_evaluated(problem, modes, problem.times[cut], powers[cut], exponents[cut]) for cut in cuts]
+    return Approximation(
+        np.concatenate([piece.values for piece in pieces]),
+        [exponent for piece in pieces for exponent in piece.exponents],
+        np.concatenate([piece.errors for piece in pieces]),
+    )
 
-    everything = np.append(values, radius + rest)
-    powers, exponents = scaled_powers(everything, times, np.append(tails, 0.0))
+
+def _evaluated(
+    problem: Problem, modes: _Modes, times: Sequence[int], powers: Matrix, exponents: IntArray
+) -> Approximation:
+    """Put modes and the powers of their eigenvalues together; the last power is that of ρ and the gap."""
+    n, weight = len(modes.columns), np.abs(modes.start) + modes.error
     largest, drift = np.abs(powers[:, -1]) * (_UP * SLACK), exponents[:, -1]
     powers, exponents = powers[:, :-1], exponents[:, :-1]
     used = weight > 0.0
@@ -236,23 +295,32 @@ def _diagonal(problem: Problem, values: Matrix, found: _Similarity) -> Approxima
     # At least ρᵗ, in the units of the row.
     largest = shifted(largest, drift - top)
     powers = np.where(used, shifted(powers, exponents - top[:, None]), 0.0)
-    modal = powers * found.start
-    moved = powers * (found.start + mixing @ found.start) - modal @ mixing.T
+    modal = powers * modes.start
+    moved = powers * modes.mixed_start - modal @ modes.direct.T
+    if modes.paired.any():
+        moved -= modal[:, modes.paired].conj() @ modes.crossed.T
     rounded = np.array([gamma(power_roundings(t) + 8) for t in times])[:, None]
-    known, count = np.abs(found.start), np.array(times, dtype=np.float64)
-    terms = gamma(roundings(n, S, modal))
+    terms, known = gamma(roundings(n, modes.columns, modal)), np.abs(modes.start)
     # What moves the coordinates before the mixing, by the mixing, and in the products with it and with S.
-    sizes, mixed = np.abs(powers), np.abs(mixing)
-    spread = sizes * (rounded * known + (1.0 + rounded) * found.error)
-    spread += sizes * ((1.0 + 4.0 * terms) * (mixed @ found.error)) + spread @ mixed.T
-    spread += 4.0 * terms * (sizes * (mixed @ known) + (sizes * known) @ mixed.T)
-    errors = (spread + terms * np.abs(moved) + largest[:, None] * left_over) @ np.abs(S).T
-    errors = errors.max(axis=1)
-    # A vector of length x moves an entry by at most x times the length of a row of S.
-    row = float(np.linalg.norm(S, axis=1).max())
-    tail = (count * found.blur + 0.5 * (count * rest) ** 2 / radius) * length / radius
-    errors = (errors + row * largest * tail) * SLACK + n * FLOOR
-    return _of_kind(problem, Approximation(moved @ S.T, [int(e) for e in top], errors))
+    sizes, scale = np.abs(powers), 4.0 * terms * known
+    spread = sizes * (rounded * known + (1.0 + rounded) * modes.error)
+    spread += (spread + sizes * scale) @ modes.mixed.T
+    spread += sizes * (modes.mixed @ (scale + (1.0 + 4.0 * terms) * modes.error))
+    spread += terms * np.abs(moved) + largest[:, None] * modes.left_over
+    errors = (spread @ np.abs(modes.columns).T).max(axis=1)
+    count = np.array(times, dtype=np.float64)
+    tail = (count * modes.blur + 0.5 * (count * modes.rest) ** 2 / modes.radius) / modes.radius
+    errors = (errors + largest * tail * modes.length) * SLACK + n * FLOOR
+    return Approximation(_combined(problem, modes.columns, moved), top.tolist(), errors)
+
+
+def _combined(problem: Problem, S: Matrix, coordinates: Matrix) -> Matrix:
+    """Return S d for every row d; its real part, at half the cost, where the answer is real."""
+    if _is_complex(problem) or not np.iscomplexobj(coordinates):
+        return coordinates @ S.T
+    both = np.empty((2 * S.shape[1], S.shape[0]))
+    both[0::2], both[1::2] = S.real.T, -S.imag.T
+    return np.ascontiguousarray(coordinates).view(np.float64) @ both
 
 
 def _mixing(gap: Matrix, values: Matrix, tails: Matrix, longest: float) -> tuple[Matrix, FloatArray]:

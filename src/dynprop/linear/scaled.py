@@ -28,6 +28,7 @@ __all__ = [
     "frobenius",
     "gamma",
     "normalised",
+    "normalised_rows",
     "roundings",
     "shifted",
 ]
@@ -74,6 +75,19 @@ def normalised(x: Matrix) -> tuple[Matrix, int]:
     if np.iscomplexobj(x) and np.abs(y).max() >= 1.0:
         return shifted(x, -exponent - 1), exponent + 1
     return y, exponent
+
+
+def normalised_rows(x: Matrix) -> tuple[Matrix, IntArray]:
+    """Return `normalised` of every row of a matrix, with an array of exponents."""
+    size = np.abs(x.real).max(axis=1, initial=0.0)
+    if np.iscomplexobj(x):
+        size = np.maximum(size, np.abs(x.imag).max(axis=1, initial=0.0))
+    exponents = np.where(np.isfinite(size), np.frexp(size)[1], 0).astype(np.int64)
+    y = shifted(x, -exponents[:, np.newaxis])
+    if np.iscomplexobj(x):
+        beyond = (np.abs(y).max(axis=1, initial=0.0) >= 1.0).astype(np.int64)
+        y, exponents = shifted(y, -beyond[:, np.newaxis]), exponents + beyond
+    return y, exponents
 
 
 def frobenius(x: Matrix) -> float:

@@ -128,21 +128,17 @@ class _Library:
     """What the recurrence needs of an array library.
 
     Attributes:
-        product: product(rows, matrix, out), the matrix product into given memory.
+        product: product(rows, matrix, out=...), the matrix product into given memory.
+        vector: vector(row, matrix, out=...), the same for one row; its call costs less.
         contiguous: a row-major copy.
     """
 
-    product: Callable[[Any, Any, Any], Any]
+    product: Callable[..., Any]
+    vector: Callable[..., Any]
     contiguous: Callable[[Any], Any]
 
 
-def _numpy_product(rows: Any, matrix: Any, out: Any) -> Any:
-    if len(rows) == 1:
-        return np.dot(rows[0], matrix, out=out[0])
-    return np.matmul(rows, matrix, out=out)
-
-
-_NUMPY = _Library(_numpy_product, np.ascontiguousarray)
+_NUMPY = _Library(np.matmul, np.dot, np.ascontiguousarray)
 
 
 def _run(W: Any, h0: Any, inputs: Any, states: Any, library: _Library) -> None:
@@ -220,7 +216,7 @@ def _doubled(W: Any, rows: Any, batch: int, block: int, library: _Library) -> tu
     """Fill the first states by doubling, up to a block of them; return its length and W**block."""
     power, filled = W, 1
     while filled < block:
-        library.product(rows[: batch * filled], power, rows[batch * filled : 2 * batch * filled])
+        library.product(rows[: batch * filled], power, out=rows[batch * filled : 2 * batch * filled])
         square = _squared(power)
         filled *= 2
         if square is None:
@@ -250,6 +246,12 @@ def _driven(W: Any, rows: Any, batch: int, block: int) -> tuple[int, Any]:
 
 def _chain(power: Any, rows: Any, stride: int, library: _Library, *, driven: bool) -> None:
     """Compute each group of rows from the one before it, ``stride`` rows earlier."""
+    if stride == 1 and not driven:
+        before = rows[0]
+        for row in rows[1:]:
+            library.vector(before, power, out=row)
+            before = row
+        return
     panels = [(slice(None), power)] if driven else _panels(power, stride, library)
     total = rows.shape[0]
     for start in range(stride, total, stride):
@@ -259,7 +261,7 @@ def _chain(power: Any, rows: Any, stride: int, library: _Library, *, driven: boo
             rows[start:end] += before @ power
             continue
         for columns, panel in panels:
-            library.product(before, panel, rows[start:end, columns])
+            library.product(before, panel, out=rows[start:end, columns])
 
 
 def _panels(matrix: Any, rows: int, library: _Library) -> list[tuple[slice, Any]]:
@@ -276,10 +278,10 @@ def _panels(matrix: Any, rows: int, library: _Library) -> list[tuple[slice, Any]
 def _torch_function() -> Any:
     import torch
 
-    def product(rows: torch.Tensor, matrix: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-        return torch.mm(rows, matrix, out=out)
+    def vector(row: torch.Tensor, matrix: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        return torch.mv(matrix.T, row, out=out)
 
-    library = _Library(product, torch.Tensor.contiguous)
+    library = _Library(torch.mm, vector, torch.Tensor.contiguous)
 
     # torch's Function is untyped, and its apply returns Any.
     class Unroll(torch.autograd.Function):

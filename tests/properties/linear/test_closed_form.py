@@ -398,6 +398,20 @@ def test_many_times_are_those_one_by_one(route: Any) -> None:
     assert np.allclose(found.state[6], alone.state, rtol=1e-9, atol=0)
 
 
+@pytest.mark.parametrize("route", ["squaring", "symmetric", "eigen", "schur", "certified"])
+def test_hundreds_of_times_keep_their_order(route: Any) -> None:
+    W, h = np.diag([2.0, 0.5]), np.array([1.0, 0.0])
+    times = rng_of(0).permutation(300)
+    found = closed_form(W, h, times, route)
+    assert np.allclose(found.state[:, 0], 2.0**times, rtol=1e-12, atol=0)
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    if route in ("eigen", "schur", "certified"):
+        states = closed_form(turn, np.ones(2), times, route).state
+        angles = np.pi / 4 - times * np.arccos(0.6)
+        # Stored and ideal rotation part by 300 roundings.
+        assert np.abs(states - np.sqrt(2) * np.column_stack([np.cos(angles), np.sin(angles)])).max() < 1e-12
+
+
 def test_the_state_in_plain_floats_saturates() -> None:
     grown, gone = (closed_form(np.array([[w]]), np.ones(1), 10**6) for w in (2.0, 0.5))
     assert grown.state[0] == math.inf

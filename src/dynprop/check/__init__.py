@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dynprop.check.agreement import Agreement
     from dynprop.check.api import Retrial, again, check
     from dynprop.check.associative import AssociativeScan
     from dynprop.check.closed_form import ClosedForm
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from dynprop.check.unroll import Unroll
 
 __all__ = [
+    "Agreement",
     "AssociativeScan",
     "ClosedForm",
     "Layer",
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Agreement": "dynprop.check.agreement",
     "AssociativeScan": "dynprop.check.associative",
     "ClosedForm": "dynprop.check.closed_form",
     "Layer": "dynprop.check.layer",

@@ -66,8 +66,10 @@ def reproduction(law: Law, subject: Any, case: Case, detail: dict[str, Any]) -> 
             f"initial = {_array(library, data['initial'], (shape[0], shape[2]), dtype)}",
         ]
         return "\n".join([*_imports(library, dtype), *_target(subject), *arrays, body])
-    if law.kind in ("unroll", "closed-form") and ready and np.size(data["h"]) <= LIMIT:
-        library, dtype = subject.framework, data["dtype"]
+    if law.kind in ("unroll", "closed-form", "agreement") and ready and np.size(data["h"]) <= LIMIT:
+        # Laws of agreement show numpy, which every function of a namespace takes.
+        library = "numpy" if law.kind == "agreement" else subject.framework
+        dtype = data["dtype"]
         values = [f"W = {_numbers(library, data['W'], dtype)}", f"h0 = {_numbers(library, data['h'], dtype)}"]
         return "\n".join([*_imports(library, dtype), *_target(subject), *values, f"t = {data['t']}", body])
     call = f"again({law.id!r}, subject, json.loads({json.dumps(data)!r}))"

@@ -27,6 +27,7 @@ KINDS = {
     "layer": "dynprop.laws.layer",
     "unroll": "dynprop.laws.unroll",
     "closed-form": "dynprop.laws.closed_form",
+    "agreement": "dynprop.laws.agreement",
 }
 
 

@@ -103,7 +103,8 @@ def spectrum(W: Matrix, *, max_work: float = MAX_WORK) -> Spectrum:
     residual = float(np.linalg.norm(unit @ right - right * values, 2))
     with np.errstate(over="ignore", under="ignore"):
         scale_back = [np.ldexp(x, exponent) for x in (values.real, values.imag)]
-        radius = np.ldexp(np.abs(values[0]), exponent)
+        # Not that of the first eigenvalue, which may be the smaller by 1e-12 in a tie.
+        radius = np.ldexp(np.abs(values).max(), exponent)
         sizes = np.ldexp([departure, residual], exponent)
     return Spectrum(
         eigenvalues=np.asarray(scale_back[0] + 1j * scale_back[1], dtype=np.complex128),

@@ -194,7 +194,7 @@ def test_the_gradient_of_the_start_travels_by_w_and_not_by_its_transpose(
     g = torch.randn(n, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     (gradient,) = torch.autograd.grad(run(W, h, steps)[-1] @ g, h)
     expected = np.linalg.matrix_power(W.detach().numpy(), steps) @ g.numpy()
-    # SCIENCE P7: 8 n t u |W|ᵗ|g|; both sides are computed, hence twice that.
+    # 8 n t u |W|ᵗ|g|; both sides are computed, hence twice that.
     size = np.linalg.matrix_power(np.abs(W.detach().numpy()), steps) @ np.abs(g.numpy())
     assert np.all(np.abs(gradient.numpy() - expected) <= 16 * n * max(steps, 1) * UNIT * size)
 

@@ -46,7 +46,7 @@ def every_family(domain: Domain, subject: Any) -> Iterator[PowerCase]:
     statement="the answer equals the exact state (W^t)^T h(0), within the rounding of any order of products "
     "or of eigenvectors that keep six digits, for every W; an ill-conditioned W may be refused with "
     "ValueError or ArithmeticError, a well-conditioned one may not",
-    source=BOOK + "; SCIENCE, P1 to P6",
+    source=BOOK,
     draw=partial(power_case, shortest=1, refusals="judged"),
     fixed=every_family,
     script=SCRIPT,
@@ -77,7 +77,7 @@ def _symmetric(source: Source, domain: Domain, subject: Any) -> PowerCase:
     claim="C1",
     statement="for symmetric W = Q L Q^T, Q from at least two reflectors, the answer is Q L^t Q^T h(0); "
     "Q^T L^t Q, which has the same spectrum and norms, is another vector",
-    source="SCIENCE 0.1: eq. 10.39 of the textbook prints Q^T L^t Q",
+    source="eq. 10.39 of the textbook prints Q^T L^t Q",
     draw=_symmetric,
     script=SCRIPT,
     share=0.6,
@@ -137,7 +137,7 @@ def late_cases(domain: Domain, subject: Any) -> Iterator[PowerCase]:
     claim="C2",
     statement="the answer is exact at large t: beyond 30, at powers of two and their neighbours, up to the "
     "longest of the domain",
-    source="off-by-one errors of repeated squaring; SCIENCE, P1",
+    source="off-by-one errors of repeated squaring",
     draw=_late,
     fixed=late_cases,
     script=SCRIPT,

@@ -32,7 +32,7 @@ def _allowed(case: PowerCase, bound: PowerBound, size: float) -> float:
     "closed-form/semigroup",
     claim="C1",
     statement="s steps and then t steps are s + t steps",
-    source="W^(s+t) = W^s W^t; SCIENCE, P2",
+    source="W^(s+t) = W^s W^t",
     draw=at_least_two,
     script="s = {split}\nprint(f(W, f(W, h0, s), t - s), f(W, h0, t))",
     share=0.6,
@@ -121,7 +121,7 @@ def weighted(f: Any, arrays: Mapping[str, Native], t: int) -> Native:
     "closed-form/adjoint",
     claim="C6",
     statement="the gradient of a weighted answer to h(0) is W^t times the weights",
-    source="SCIENCE, P7: gradients travel by W where states travel by its transpose",
+    source="gradients travel by W where states travel by its transpose",
     draw=at_least_one,
     applies=differentiable,
     script={

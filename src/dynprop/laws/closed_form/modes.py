@@ -97,7 +97,7 @@ def _along(rows: FloatArray, bound: PowerBound) -> PowerBound:
     claim="C2",
     statement="along an eigenvector a component is multiplied by its eigenvalue at every step: it vanishes "
     "below magnitude 1, stays at 1, explodes above 1",
-    source="Goodfellow, Bengio and Courville 2016, section 10.7; SCIENCE, P8 and P15",
+    source="Goodfellow, Bengio and Courville 2016, section 10.7",
     draw=_modal,
     applies=_formats,
     script="# W = Q diag(l) Q^T exactly: compare Q.T @ f(W, h0, t) with l**t * (Q.T @ h0)\n"
@@ -131,7 +131,7 @@ def modes(subject: PowerSubject, case: PowerCase) -> Evidence:
     claim="C3",
     statement="what is not along the dominant eigenvector is discarded relative to it, as the ratio of the "
     "moduli to the power t; a tie for the largest modulus discards nothing",
-    source="Goodfellow, Bengio and Courville 2016, section 10.7; SCIENCE, P14 and P15",
+    source="Goodfellow, Bengio and Courville 2016, section 10.7",
     draw=_modal,
     applies=_formats,
     script="# W = Q diag(l) Q^T exactly: the tangent of the angle to Q[:, 0] falls as |l2/l1|**t\n"
@@ -191,7 +191,7 @@ def _tangent_error(error: float, first: float, tangent: float) -> float:
     claim="C2",
     statement="where all eigenvalues of a normal W have one modulus r, the length of the state is r^t "
     "times the length of h(0): nothing turns into growth or decay",
-    source="SCIENCE, P8: for normal W the norm of W^t is the spectral radius to the power t",
+    source="for normal W the norm of W^t is the spectral radius to the power t",
     draw=_isometric,
     applies=_formats,
     script="import numpy as np\nh = np.asarray(f(W, h0, t))\nprint(np.linalg.norm(h) / np.linalg.norm(h0))",

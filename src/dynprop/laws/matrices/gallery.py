@@ -59,7 +59,7 @@ def kahan(n: int) -> FloatArray:
 
 
 def toeplitz(n: int) -> FloatArray:
-    """tridiag(1/5, 0, 1): radius below 0.9 and powers that first grow (SCIENCE, non-normal dynamics)."""
+    """tridiag(1/5, 0, 1): radius below 0.9 and powers that first grow."""
     return np.asarray(np.eye(n, k=1) + 0.2 * np.eye(n, k=-1))
 
 

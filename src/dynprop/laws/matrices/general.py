@@ -12,7 +12,7 @@ import numpy as np
 from dynprop.arrays import FloatArray, NumericArray
 from dynprop.laws.matrices.normal import reflectors, rotations, spectra
 
-__all__ = ["jordan_blocks", "unimodular"]
+__all__ = ["jordan_blocks", "similar", "unimodular"]
 
 Rng = np.random.Generator
 
@@ -46,30 +46,31 @@ def triangular(rng: Rng, count: int, n: int) -> NumericArray:
     return np.asarray(above + np.eye(n) * spectra(rng, count, n)[:, None])
 
 
-def _similar(rng: Rng, middle: NumericArray, decades: float) -> NumericArray:
-    """X M X^-1 with the condition of X up to 10^decades."""
+def similar(rng: Rng, middle: NumericArray, fewest: float, most: float) -> NumericArray:
+    """Return X M X^-1, the condition of X between 10^fewest and 10^most; complex X for complex M."""
     count, n, _ = middle.shape
-    left, right = reflectors(rng, count, n), reflectors(rng, count, n)
-    scale = 10.0 ** (rng.uniform(0.0, decades, (count, 1)) * np.linspace(0.0, 1.0, n))
+    dtype = complex if np.iscomplexobj(middle) else float
+    left, right = reflectors(rng, count, n, dtype=dtype), reflectors(rng, count, n, dtype=dtype)
+    scale = 10.0 ** (rng.uniform(fewest, most, (count, 1)) * np.linspace(0.0, 1.0, n))
     x = (left * scale[:, None]) @ right
-    back = right.swapaxes(-1, -2) @ (left / scale[:, None]).swapaxes(-1, -2)
+    back = right.conj().swapaxes(-1, -2) @ (left / scale[:, None]).conj().swapaxes(-1, -2)
     return np.asarray(x @ middle @ back)
 
 
 def diagonalisable(rng: Rng, count: int, n: int) -> NumericArray:
     """X diag(l) X^-1, condition of the eigenvectors up to 10^5."""
-    return _similar(rng, np.eye(n) * spectra(rng, count, n)[:, None], 5.0)
+    return similar(rng, np.eye(n) * spectra(rng, count, n)[:, None], 0.0, 5.0)
 
 
 def repeated(rng: Rng, count: int, n: int) -> NumericArray:
     """X diag(l) X^-1 with every eigenvalue repeated, and not defective."""
     values = rng.choice([0.5, -0.75, 1.0], (count, 1)) * np.where(np.arange(n) % 3 == 2, 0.5, 1.0)
-    return _similar(rng, np.eye(n) * values[:, None], 2.0)
+    return similar(rng, np.eye(n) * values[:, None], 0.0, 2.0)
 
 
 def complex_pairs(rng: Rng, count: int, n: int) -> NumericArray:
     """X B X^-1 with rotations in B: real, not normal, complex pairs of eigenvalues."""
-    return _similar(rng, rotations(rng, count, n), 3.0)
+    return similar(rng, rotations(rng, count, n), 0.0, 3.0)
 
 
 def jordan_blocks(rng: Rng, count: int, n: int) -> FloatArray:

@@ -49,7 +49,7 @@ def _some(points: list[int]) -> list[int]:
     claim="C1",
     statement="the states of fewer steps are the first ones of more, and an unroll resumed from a state goes "
     "on as one call does: W^(s+t) = W^s W^t",
-    source="semigroup property; SCIENCE, P2",
+    source="semigroup property",
     draw=at_least_two,
     script="p = {split}\nwhole = f(W, h0, t)\nprint(f(W, h0, p) - whole[:p + 1])\n"
     "print(f(W, whole[p], t - p) - whole[p:])",
@@ -168,7 +168,7 @@ def last_state(f: Any, arrays: Mapping[str, Native], t: int) -> Native:
     claim="C6",
     statement="the gradient of a weighted last state to h(0) is W^t times the weights, in every component, "
     "however small",
-    source="SCIENCE, P7: gradients travel by W where states travel by its transpose",
+    source="gradients travel by W where states travel by its transpose",
     draw=at_least_two,
     applies=differentiable,
     script={

@@ -93,13 +93,12 @@ def test_a_thousand_times_of_one_matrix(compare: Compare) -> None:
     compare(partial(closed_form, W, h0, times, route="symmetric"), reference, ceiling=1.0)
 
 
-def test_certified_auto_of_a_large_matrix(benchmark: BenchmarkFixture) -> None:
-    """Promised: under 10 s where no float64 route is good enough; reported, not asserted."""
+def test_auto_of_a_large_general_matrix(benchmark: BenchmarkFixture) -> None:
+    """Promised: under 10 s, whichever route it takes; reported, not asserted."""
     n = LARGE if benchmark.enabled else 32
     rng = np.random.default_rng(7)
     W = rng.standard_normal((n, n)) / math.sqrt(n)
     found: Any = benchmark.pedantic(closed_form, (W, np.ones(n), 10**6), rounds=1)
-    assert found.route == "certified"
     assert found.relative_bound < 1e-10
     benchmark.extra_info["budget_seconds"] = 10.0
 

@@ -40,7 +40,7 @@ def guarded(W: Array) -> tuple[Array, Array]:
 # The formula
 
 
-@closed.fault("closed-form/textbook-order", source="DESIGN C1 (eq. 10.39 of the textbook)")
+@closed.fault("closed-form/textbook-order", source="Goodfellow, Bengio and Courville 2016, eq. 10.39")
 def textbook_order(W: Array, h0: Array, t: int) -> Array:
     """Takes Q^T L^t Q for symmetric W, as the textbook prints it, where Q L^t Q^T is right."""
     if np.iscomplexobj(W) or not np.array_equal(W, W.T):

@@ -85,7 +85,8 @@ def modes(W: Matrix, h0: Matrix, *, max_work: float = MAX_WORK, max_bits: int = 
         max_bits: limit on the working precision.
 
     Returns:
-        A `Modes`; every number is correctly rounded up to its last bits.
+        A `Modes`; every number is rounded from an enclosure of 60 bits, those of a component relative to
+        its length.
 
     Raises:
         ArgumentError: wrong shape or dtype, NaN or infinity.

@@ -100,12 +100,13 @@ def modes_of_the_state(subject: AgreementSubject, case: PowerCase) -> Evidence:
     closed, error = subject.closed_form(case.W, case.h, case.t).at(0)
     powers = parts.eigenvalues**case.t
     value = powers @ parts.components
-    terms = np.abs(powers) @ np.abs(parts.components)
+    # A component is known relative to its length, not entry by entry.
+    terms = np.abs(powers) @ np.linalg.norm(parts.components, axis=1)
     # Every eigenvalue is rounded once, and enters t times; numpy's complex power errs by a few units more.
     allowed = 8.0 * (case.t + case.n + 8.0) * UNIT * terms + error
     if not np.iscomplexobj(closed):
         closed = closed + 0.0j
-    allowed = np.where(np.isfinite(terms) & (terms < 1e300) & (terms > 1e-280), allowed, np.inf)
+    allowed = allowed if 1e-280 < terms < 1e300 else np.inf
     label = "sum of the components beside the closed form"
     return Evidence((apart(label, value, closed, allowed, axes=("component",)),))
 

@@ -7,7 +7,7 @@ r"""How far powers grow: norms, the spectral radius, eigenvector condition and K
 normal W the first line is :math:`\|W^t\| = \rho^t`.
 
 Slack. Radius, condition and departure are LAPACK's: by Bauer and Fike an eigenvalue errs by
-:math:`8nu\kappa\|W\|` (the 8 is empirical: at most 0.3 of it was seen), t times that in the logarithm. Norms
+:math:`8nu\kappa\|W\|` (the 8 is empirical: at most 0.5 of it was seen), t times that in the logarithm. Norms
 err by what `growth` states, and by at most the 1e-6 that it promises. Where the slack is not small nothing
 is decided.
 """

@@ -18,6 +18,7 @@ WORKERS ?= auto
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 EXAMPLES ?= 10000
+CASES ?= 1000000
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test check survey lint bench ratios evidence clean
@@ -59,6 +60,8 @@ ratios: $(STAMPS)/dev ## measure the ratios of this kind of machine anew; review
 evidence: $(STAMPS)/dev ## judge correct implementations at length (EXAMPLES=10000 each; hours)
 	@echo "==> evidence, $(EXAMPLES) examples each"
 	$(PY) -m dynprop.check.evidence --examples $(EXAMPLES)
+	@echo "==> closed forms, $(CASES) cases"
+	$(PY) -m dynprop.check.evidence_powers --cases $(CASES)
 
 clean: ## remove the environment, caches and build outputs
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

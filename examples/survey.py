@@ -3,7 +3,8 @@
     python examples/survey.py --short            the selection of `make check`
     python examples/survey.py --all              everything, a few minutes
     python examples/survey.py --only xlstm       entries whose name contains a word
-    --record FILE                                write verdicts, versions and date as JSON
+    --record FILE                                write verdicts, versions and date as JSON; entries
+                                                 that did not run stay as the file has them
 
 Exit status 1 if a verdict is not the expected one, or a law that should have failed did not.
 """
@@ -72,6 +73,19 @@ def verdict_line(entry: dict[str, Any], report: Report) -> tuple[list[str], list
     return lines, problems
 
 
+def write(path: Path, records: list[dict[str, Any]], order: list[str]) -> None:
+    """Write the records among those that the file has, in the order of survey.toml."""
+    old = json.loads(path.read_text())["entries"] if path.is_file() else []
+    known = {r["name"]: r for r in [*old, *records]}
+    data = {
+        "date": datetime.date.today().isoformat(),
+        "python": platform.python_version(),
+        "entries": [known[name] for name in order if name in known],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+
 def main() -> int:
     """Judge the chosen entries; see the module docstring."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -111,16 +125,10 @@ def main() -> int:
         surprises += bool(problems)
         record = report.to_json()
         record |= {"name": entry["name"], "story": entry["story"], "expected": entry["expected"]}
-        record |= {"seconds": round(time.monotonic() - started, 1)}
+        record |= {"seconds": round(time.monotonic() - started, 1), "date": f"{datetime.date.today()}"}
         records.append(record)
     if given.record:
-        data = {
-            "date": datetime.date.today().isoformat(),
-            "python": platform.python_version(),
-            "entries": records,
-        }
-        given.record.parent.mkdir(parents=True, exist_ok=True)
-        given.record.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n")
+        write(given.record, records, [e["name"] for e in entries])
     agreed = len(picked) - surprises
     print(f"\n{agreed} of {len(picked)} verdicts are as expected")
     return 1 if surprises else 0

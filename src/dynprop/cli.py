@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON; - is stdout.")]
-KIND_HELP = "scan, associative-scan or layer."
+KIND_HELP = "scan, associative-scan, layer, unroll, closed-form or agreement."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
+
 from tests.bench.gate import TIMED, Gate, installed, machine
 from tests.bench.pairs import gathered, pair_of
 

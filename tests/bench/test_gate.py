@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from pytest_benchmark.fixture import BenchmarkFixture
+
 from tests.bench.gate import WORSE
 from tests.bench.pairs import gathered, pair_of
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docs import blocks, generate
 
+from docs import blocks, generate
 from dynprop.laws.registry import KINDS, all_laws
 
 ROOT = Path(__file__).resolve().parents[2]

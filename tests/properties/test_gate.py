@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from tests.bench.gate import WORSE, Gate
 from tests.bench.pairs import Ratio, gathered, median_interval
 

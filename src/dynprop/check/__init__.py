@@ -9,20 +9,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dynprop.check.agreement import Agreement
     from dynprop.check.api import Retrial, again, check
     from dynprop.check.associative import AssociativeScan
+    from dynprop.check.closed_form import ClosedForm
     from dynprop.check.layer import Layer
     from dynprop.check.pytest_laws import parametrize_with_laws
     from dynprop.check.report import Report
     from dynprop.check.scan import Scan
     from dynprop.check.targets import load_subject
+    from dynprop.check.unroll import Unroll
 
 __all__ = [
+    "Agreement",
     "AssociativeScan",
+    "ClosedForm",
     "Layer",
     "Report",
     "Retrial",
     "Scan",
+    "Unroll",
     "again",
     "check",
     "load_subject",
@@ -30,11 +36,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Agreement": "dynprop.check.agreement",
     "AssociativeScan": "dynprop.check.associative",
+    "ClosedForm": "dynprop.check.closed_form",
     "Layer": "dynprop.check.layer",
     "Report": "dynprop.check.report",
     "Retrial": "dynprop.check.api",
     "Scan": "dynprop.check.scan",
+    "Unroll": "dynprop.check.unroll",
     "again": "dynprop.check.api",
     "check": "dynprop.check.api",
     "load_subject": "dynprop.check.targets",

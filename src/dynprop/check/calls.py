@@ -24,6 +24,16 @@ class TargetRaisedError(Exception):
         """Whether the exception is one by which a case may be refused."""
         return isinstance(self.cause, REFUSALS)
 
+    def refuses(self, case: object) -> bool:
+        """Whether the exception refuses a case: plain errors do, unless the case names its own.
+
+        torch's LinAlgError is a RuntimeError and says what numpy's, a ValueError, says.
+        """
+        named = getattr(case, "refusal_types", None)
+        if named is None:
+            return self.is_refusal
+        return isinstance(self.cause, named) or type(self.cause).__name__ in ("LinAlgError", "_LinAlgError")
+
 
 class TargetMismatchError(Exception):
     """The implementation returned something of the wrong shape or structure."""

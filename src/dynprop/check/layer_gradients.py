@@ -82,11 +82,12 @@ class JudgedLayer(RunningLayer):
         weights: FloatArray,
         form: str,
         size: int,
-    ) -> tuple[FloatArray, tuple[NumericArray, ...]]:
+    ) -> tuple[FloatArray, tuple[NumericArray, ...]] | None:
         """Return d(weights . outputs) to the inputs and to the leaves of the state.
 
         The form runs on ``size`` steps per call, each call resumed from the state of the one before, and
-        one backward pass goes through all of them.
+        one backward pass goes through all of them. None where its outputs carry no gradient at all, as those
+        of a path for inference: a caller who wants one is told by torch.
         """
         arrays = self._natives(inputs, sides, dtype)
         steps = range(0, inputs.shape[1], size)
@@ -94,6 +95,7 @@ class JudgedLayer(RunningLayer):
         for t in steps:
             arrays[f"weights {t}"] = self.library.array(weights[:, t : t + size].reshape(-1), dtype)
         leaves = self._add_leaves(arrays, state)
+        carried: list[bool] = []
 
         def loss(given: Mapping[str, Any]) -> Any:
             tree = self._tree(given, state, leaves)
@@ -105,10 +107,13 @@ class JudgedLayer(RunningLayer):
                 if y.shape[: 1 if form == "step" else 2] != shapes[t][: 1 if form == "step" else 2]:
                     raise TargetMismatchError(f"{form} returned y of shape {tuple(y.shape)}")
                 total = total + (y.reshape(-1) * given[f"weights {t}"]).sum()
+            carried.append(bool(getattr(total, "requires_grad", True)))
             return total
 
         with self.library.setting(dtype):
             found = self.library.gradients(loss, arrays, ["x", *leaves])
+        if not all(carried):
+            return None
         to_inputs = np.moveaxis(found["x"], (self.batch_axis, self.time_axis), (0, 1))
         return np.asarray(to_inputs, dtype=np.float64), tuple(found[n] for n in leaves)
 

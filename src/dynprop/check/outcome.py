@@ -11,7 +11,7 @@ import numpy as np
 from dynprop.check.calls import TargetMismatchError, TargetRaisedError
 from dynprop.check.explain import Explanation, explain
 from dynprop.laws.evidence import Evidence, LagProfile
-from dynprop.laws.registry import Case, Law
+from dynprop.laws.registry import Case, Cleared, Law
 
 __all__ = ["FAILURES", "Counterexample", "LawResult", "Outcome", "judge_case"]
 
@@ -58,7 +58,7 @@ def judge_case(law: Law, subject: Any, case: Case) -> Outcome:
         with np.errstate(all="ignore"):
             evidence = law.test(subject, case)
     except TargetRaisedError as error:
-        if error.is_refusal and case.refusable():
+        if error.refuses(case) and case.refusable():
             return Outcome("refused", str(error))
         return Outcome("error", str(error))
     except TargetMismatchError as error:
@@ -201,6 +201,13 @@ class LawResult:
             head = "" if outcome.explanation is None else outcome.explanation.head
             group = self.failures.setdefault((outcome.verdict, head), Failures())
             group.add(case, outcome)
+
+    def add_cleared(self, cleared: Cleared) -> None:
+        """Count cases that were judged together."""
+        self.cases += cleared.decided + cleared.undecidable
+        self.decided += cleared.decided
+        self.undecidable += cleared.undecidable
+        self.worst_ratio = max(self.worst_ratio, cleared.worst_ratio)
 
     @property
     def failing(self) -> tuple[Any, Outcome] | None:

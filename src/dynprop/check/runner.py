@@ -18,12 +18,14 @@ import numpy as np
 from dynprop.check.outcome import Counterexample, LawResult, Outcome, correct_digits, judge_case
 from dynprop.check.scripts import reproduction
 from dynprop.laws.draw import RandomSource
-from dynprop.laws.registry import Case, Law
+from dynprop.laws.registry import Batch, Case, Law
 from dynprop.laws.strategies import cases as case_strategy
 
 __all__ = ["Options", "run_law"]
 
 Listener = Callable[[str, Any], None]
+# Enough for every group of like cases to be worth an array of its own.
+BATCH = 8192
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,10 @@ def run_law(law: Law, subject: Any, options: Options, listen: Listener = _ignore
         for case in law.fixed(subject.domain, subject):
             run(case)
     skipped = _generate(law, subject, options, run, deadline)
-    skipped += _draw_independent(law, subject, options, run, deadline)
+    if law.batch is None:
+        skipped += _draw_independent(law, subject, options, run, deadline)
+    else:
+        skipped += _draw_batches(law.batch, law, subject, options, result, run, deadline, listen)
     if skipped:
         result.note = f"{skipped} further cases were not run: {options.budget:.0f} s are used up"
     if result.failing is not None:
@@ -140,6 +145,32 @@ def _draw_independent(
             return options.iid - i
         source = RandomSource(np.random.SeedSequence([options.seed, name, i]))
         run(law.draw(source, subject.domain, subject))
+    return 0
+
+
+def _draw_batches(
+    batch: Batch,
+    law: Law,
+    subject: Any,
+    options: Options,
+    result: LawResult,
+    run: Callable[[Case], None],
+    deadline: float,
+    listen: Listener,
+) -> int:
+    """Draw i.i.d. cases many at a time; those that the law cannot clear together are judged alone."""
+    name = sum(law.id.encode())
+    for start in range(0, options.iid, BATCH):
+        if time.monotonic() > deadline + options.budget * options.iid / 100:
+            return options.iid - start
+        rng = np.random.default_rng(np.random.SeedSequence([options.seed, name, start]))
+        subject.seed(options.seed)
+        count = min(BATCH, options.iid - start)
+        cleared = batch(subject, rng, count, lambda case: listen("case", case))
+        result.add_cleared(cleared)
+        listen("done", result.cases)
+        for case in cleared.rest:
+            run(case)
     return 0
 
 

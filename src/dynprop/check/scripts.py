@@ -31,6 +31,16 @@ def _array(library: str, values: Any, shape: Any, dtype: str) -> str:
     return f"{module}.zeros({tuple(shape)}, dtype='{dtype}')" if empty else made
 
 
+def _numbers(library: str, values: Any, dtype: str) -> str:
+    """Write a matrix or a vector, real or complex, in the arrays of a library."""
+    if not isinstance(values, dict):
+        return _array(library, values, np.shape(values), dtype)
+    real, imaginary = (
+        _array(library, values[part], np.shape(values[part]), dtype) for part in ("real", "imag")
+    )
+    return f"{real} \\\n    + 1j * {imaginary}"
+
+
 def _imports(library: str, dtype: str) -> list[str]:
     if library == "jax":
         x64 = ['jax.config.update("jax_enable_x64", True)'] if dtype == "float64" else []
@@ -56,6 +66,12 @@ def reproduction(law: Law, subject: Any, case: Case, detail: dict[str, Any]) -> 
             f"initial = {_array(library, data['initial'], (shape[0], shape[2]), dtype)}",
         ]
         return "\n".join([*_imports(library, dtype), *_target(subject), *arrays, body])
+    if law.kind in ("unroll", "closed-form", "agreement") and ready and np.size(data["h"]) <= LIMIT:
+        # Laws of agreement show numpy, which every function of a namespace takes.
+        library = "numpy" if law.kind == "agreement" else subject.framework
+        dtype = data["dtype"]
+        values = [f"W = {_numbers(library, data['W'], dtype)}", f"h0 = {_numbers(library, data['h'], dtype)}"]
+        return "\n".join([*_imports(library, dtype), *_target(subject), *values, f"t = {data['t']}", body])
     call = f"again({law.id!r}, subject, json.loads({json.dumps(data)!r}))"
     lines = ["import json", "from dynprop.check import again", *_target(subject, "subject"), f"print({call})"]
     if len(lines[-1]) > 20 * LIMIT:

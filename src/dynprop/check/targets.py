@@ -30,6 +30,9 @@ ADAPTERS = {
     "scan": ("dynprop.check.scan", "Scan"),
     "associative-scan": ("dynprop.check.associative", "AssociativeScan"),
     "layer": ("dynprop.check.layer", "Layer"),
+    "unroll": ("dynprop.check.unroll", "Unroll"),
+    "closed-form": ("dynprop.check.closed_form", "ClosedForm"),
+    "agreement": ("dynprop.check.agreement", "Agreement"),
 }
 
 # What a caller may say about a target, whatever its kind; None means the kind's own default.
@@ -48,6 +51,8 @@ OPTIONS = (
 ARGUMENTS = {
     "scan": ("gates", "inputs", "initial"),
     "associative-scan": ("combine", "elements"),
+    "unroll": ("W", "h0", "steps"),
+    "closed-form": ("W", "h0", "t"),
 }
 FORM = "write package.module:attribute or path/to/file.py:attribute"
 
@@ -209,7 +214,7 @@ def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> An
 
     Args:
         target: "package.module:attribute" or "path/to/file.py:attribute".
-        kind: "scan", "associative-scan" or "layer".
+        kind: "scan", "associative-scan", "layer", "unroll", "closed-form" or "agreement".
         seed: seeds the making of a layer from a class or builder.
         **options: what the target takes and promises: framework, device, gates, inputs, dtypes, max_length,
             arithmetic, reach, sizes. None means the kind's default.

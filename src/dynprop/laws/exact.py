@@ -18,7 +18,15 @@ from flint import arb, ctx
 
 from dynprop.arrays import FloatArray
 
-__all__ = ["Exact", "exact_columns", "gate_products", "scan_adjoint", "scan_states", "working_precision"]
+__all__ = [
+    "BITS",
+    "Exact",
+    "exact_columns",
+    "gate_products",
+    "scan_adjoint",
+    "scan_states",
+    "working_precision",
+]
 
 BITS = 160
 _LOCK = threading.RLock()

@@ -12,17 +12,22 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Protocol
 
+import numpy as np
+
 from dynprop.errors import ArgumentError
 from dynprop.laws.domain import Domain
 from dynprop.laws.draw import Source
 from dynprop.laws.evidence import Evidence
 
-__all__ = ["KINDS", "Case", "Law", "all_laws", "law", "law_by_id", "laws_for"]
+__all__ = ["KINDS", "Batch", "Case", "Cleared", "Law", "all_laws", "law", "law_by_id", "laws_for"]
 
 KINDS = {
     "scan": "dynprop.laws.scan",
     "associative-scan": "dynprop.laws.associative_scan",
     "layer": "dynprop.laws.layer",
+    "unroll": "dynprop.laws.unroll",
+    "closed-form": "dynprop.laws.closed_form",
+    "agreement": "dynprop.laws.agreement",
 }
 
 
@@ -52,6 +57,26 @@ class Case(Protocol):
 
 
 @dataclass(frozen=True)
+class Cleared:
+    """What came of many independent cases that were judged together.
+
+    Attributes:
+        decided: how many surely passed.
+        undecidable: how many are surely undecidable.
+        worst_ratio: worst residual over bound among those that passed.
+        rest: every other case, to be judged alone.
+    """
+
+    decided: int
+    undecidable: int
+    worst_ratio: float
+    rest: tuple[Case, ...]
+
+
+Batch = Callable[[Any, np.random.Generator, int, Callable[[Any], None]], Cleared]
+
+
+@dataclass(frozen=True)
 class Law:
     """A statement that every correct implementation of a kind satisfies.
 
@@ -68,6 +93,8 @@ class Law:
         script: lines that show a failure without dynprop, by framework where they differ ("" is the rest);
             names and {detail} keys are filled in.
         share: fraction of the usual number of examples, for laws whose cases cost more.
+        batch: (subject, rng, count, announce) -> Cleared: draws and judges many independent cases at once,
+            announcing each before the target is called; None where cases are judged one by one.
     """
 
     id: str
@@ -81,6 +108,7 @@ class Law:
     applies: Callable[[Any], str | None]
     script: Mapping[str, str]
     share: float
+    batch: Batch | None = None
 
     @property
     def shortest(self) -> int:
@@ -115,6 +143,7 @@ def law(
     applies: Callable[[Any], str | None] = _always,
     script: str | Mapping[str, str] = "",
     share: float = 1.0,
+    batch: Batch | None = None,
 ) -> Callable[[Callable[[Any, Any], Evidence]], Callable[[Any, Any], Evidence]]:
     """Register the decorated function as a law; see Law for the arguments."""
 
@@ -124,7 +153,7 @@ def law(
         kind = identifier.split("/", 1)[0]
         scripts = {"": script} if isinstance(script, str) else script
         _LAWS[identifier] = Law(
-            identifier, kind, claim, statement, source, test, draw, fixed, applies, scripts, share
+            identifier, kind, claim, statement, source, test, draw, fixed, applies, scripts, share, batch
         )
         return test
 

@@ -220,11 +220,11 @@ class LayerSubject(Protocol):
         weights: FloatArray,
         form: str,
         size: int,
-    ) -> tuple[FloatArray, tuple[NumericArray, ...]]:
+    ) -> tuple[FloatArray, tuple[NumericArray, ...]] | None:
         """Return d(weights . outputs) to the inputs and to the leaves of the state.
 
         The form runs on ``size`` steps per call, each call resumed from the state of the one before, and
-        one backward pass goes through all of them.
+        one backward pass goes through all of them. None where its outputs carry no gradient at all.
         """
         ...
 

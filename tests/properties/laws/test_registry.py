@@ -7,7 +7,6 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from tests.properties.laws import test_associative_scan, test_layer_laws, test_scan_laws
 
 from dynprop.check.faults.matrix import kill_matrix
 from dynprop.check.faults.registry import Control, Fault, all_controls, all_faults
@@ -15,9 +14,17 @@ from dynprop.errors import ArgumentError
 from dynprop.laws.domain import Domain
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.registry import KINDS, Law, all_laws, law, law_by_id, laws_for
+from tests.properties.laws import (
+    test_agreement_laws,
+    test_associative_scan,
+    test_closed_form_laws,
+    test_layer_laws,
+    test_scan_laws,
+    test_unroll_laws,
+)
 
 LAWS = all_laws()
-SLUG = re.compile(r"(scan|associative-scan|layer)/[a-z0-9]+(-[a-z0-9]+)*")
+SLUG = re.compile(r"(scan|associative-scan|layer|unroll|closed-form|agreement)/[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def test_there_are_laws_of_every_kind() -> None:
@@ -56,7 +63,7 @@ def test_a_law_is_found_by_its_id() -> None:
 def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ArgumentError) as caught:
         laws_for("scans")
-    assert str(caught.value) == "kind: got 'scans', expected one of scan, associative-scan, layer"
+    assert str(caught.value) == f"kind: got 'scans', expected one of {', '.join(KINDS)}"
 
 
 def test_an_unknown_law_is_answered_with_where_to_look() -> None:
@@ -80,7 +87,10 @@ def test_the_order_of_laws_is_that_of_their_definition() -> None:
     assert [found.kind for found in LAWS] == sorted((f.kind for f in LAWS), key=list(KINDS).index)
 
 
-@pytest.mark.parametrize("found", [f for f in LAWS if f.kind == "scan"], ids=lambda found: found.id)
+WITH_STEPS = [f for f in LAWS if f.kind in ("scan", "unroll", "closed-form")]
+
+
+@pytest.mark.parametrize("found", WITH_STEPS, ids=lambda found: found.id)
 @pytest.mark.parametrize("longest", [1, 5, 2048])
 def test_fixed_cases_keep_to_the_longest_length_of_a_domain(found: Law, longest: int) -> None:
     domain = Domain(max_length=longest)
@@ -98,9 +108,15 @@ IDLE: dict[str, str] = {}
 
 
 def test_every_law_catches_a_fault_or_says_why_not() -> None:
-    caught = {
-        row[0] for module in (test_scan_laws, test_associative_scan, test_layer_laws) for row in module.CAUGHT
-    }
+    modules = (
+        test_scan_laws,
+        test_associative_scan,
+        test_layer_laws,
+        test_unroll_laws,
+        test_closed_form_laws,
+        test_agreement_laws,
+    )
+    caught = {row[0] for module in modules for row in module.CAUGHT}
     assert caught | set(IDLE) == {found.id for found in LAWS}
     assert not caught & set(IDLE)
 

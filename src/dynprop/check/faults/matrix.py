@@ -10,6 +10,7 @@ from typing import Any
 from dynprop.check.faults.registry import Control, Fault, all_controls, all_faults
 from dynprop.check.report import library_versions
 from dynprop.check.runner import Options, run_law
+from dynprop.check.targets import adapter_of
 from dynprop.laws.registry import laws_for
 
 __all__ = ["KillMatrix", "Row", "judge", "kill_matrix", "subject_of"]
@@ -94,15 +95,10 @@ class KillMatrix:
 
 def subject_of(entry: Fault | Control) -> Any:
     """Build a fault or control into something that laws can judge."""
-    from dynprop.check.associative import AssociativeScan
-    from dynprop.check.layer import Layer
-    from dynprop.check.scan import Scan
-
-    options: dict[str, Any] = dict(entry.domain)
+    adapter, options = adapter_of(entry.kind), dict(entry.domain)
     if entry.kind == "layer":
-        subject: Any = Layer.of(entry.build(), framework=entry.framework, **options)
+        subject: Any = adapter.of(entry.build(), framework=entry.framework, **options)
     else:
-        adapter: Any = {"scan": Scan, "associative-scan": AssociativeScan}[entry.kind]
         subject = adapter(entry.build(), framework=entry.framework, name=entry.name, **options)
     subject.preflight()
     return subject

@@ -26,8 +26,13 @@ FAULT_MODULES = (
     "layer_forms",
     "layer_behaviour",
     "layer_sides",
+    "unroll_numpy",
+    "unroll_torch",
+    "closed_form_numpy",
+    "closed_form_eigen",
+    "agreement",
 )
-CONTROL_MODULES = ("controls", "control_layers", "layer_sides")
+CONTROL_MODULES = ("controls", "control_layers", "layer_sides", "controls_linear", "controls_agreement")
 
 Target = TypeVar("Target", bound=Callable[..., object])
 
@@ -38,7 +43,7 @@ class Fault:
 
     Attributes:
         name: readable slug, kind first, such as "scan/state-applied-twice".
-        kind: "scan", "associative-scan" or "layer".
+        kind: "scan", "associative-scan", "layer", "unroll", "closed-form" or "agreement".
         framework: "numpy" or "torch".
         summary: one sentence.
         source: the real bug it is named after; "dynprop" where it is ours.

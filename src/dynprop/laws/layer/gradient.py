@@ -89,12 +89,22 @@ def _weights(row: LayerCase, outputs: int) -> FloatArray:
 
 def _backward(
     subject: LayerSubject, row: LayerCase, state: State | None, weights: FloatArray, form: str, size: int
-) -> tuple[FloatArray, FloatArray]:
-    """Return the gradients to inputs and state of the weighted last output of one row."""
+) -> tuple[FloatArray, FloatArray] | None:
+    """Return the gradients to inputs and state of the weighted last output of one row.
+
+    None for a form beside the whole call that carries no gradient: a path for inference offers none.
+    """
     last = np.zeros((1, row.steps, weights.size))
     last[0, -1] = weights
-    found, leaves = subject.gradients(row.inputs, state, row.dtype, row.sides, last, form, size)
+    pair = subject.gradients(row.inputs, state, row.dtype, row.sides, last, form, size)
+    if pair is None and form != subject.primary:
+        return None
+    found, leaves = pair or (np.zeros_like(row.inputs), tuple(np.zeros_like(v) for v in _leaves(state)))
     return found[0, ::-1], np.zeros(0) if state is None else _flat(state, leaves)
+
+
+def _leaves(state: State | None) -> tuple[NumericArray, ...]:
+    return () if state is None else tuple(state.leaves[i] for i in state.floating)
 
 
 def _flat(state: State, leaves: tuple[NumericArray, ...]) -> FloatArray:
@@ -118,7 +128,8 @@ def _passes(subject: LayerSubject, case: LayerCase) -> Iterator[Backward]:
         for text, form, size in _ways(subject, row.steps):
             steps = known.own if (form, size) == (subject.primary, row.steps) else known.nearby
             gradients = _backward(subject, row, start, weights, form, size)
-            yield Backward(text, *gradients, chain(steps, weights, format_))
+            if gradients is not None:
+                yield Backward(text, *gradients, chain(steps, weights, format_))
         if "parallel" in subject.forms:
             # It starts where no state means to start: the layer's own state, or, where that is not known,
             # the first lag that can be judged is that of the second step.
@@ -130,7 +141,8 @@ def _passes(subject: LayerSubject, case: LayerCase) -> Iterator[Backward]:
             known = jacobians(subject, rest, begin)
             if known.safe:
                 gradients = _backward(subject, row, None, weights, "parallel", row.steps)
-                yield Backward("parallel", *gradients, chain(known.nearby, weights, format_))
+                if gradients is not None:
+                    yield Backward("parallel", *gradients, chain(known.nearby, weights, format_))
 
 
 @law(

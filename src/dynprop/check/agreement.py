@@ -1,0 +1,206 @@
+"""A namespace with functions of `dynprop.linear` under test: what it says in many ways must be one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dynprop.arrays import FloatArray, NumericArray, describe, to_numpy
+from dynprop.check.calls import TargetMismatchError, attributed
+from dynprop.check.frameworks import Framework, framework_named
+from dynprop.errors import TargetError
+from dynprop.laws.agreement.subject import Eigen, Norms, Parts, Scaled
+from dynprop.laws.domain import Domain
+from dynprop.laws.matrices.cases import PowerCase
+from dynprop.laws.subjects import Program
+
+__all__ = ["FUNCTIONS", "Agreement"]
+
+FUNCTIONS = (
+    "unroll",
+    "closed_form",
+    "scan",
+    "certified_power",
+    "spectrum",
+    "growth",
+    "kreiss_constant",
+    "modes",
+    "discard_ratio",
+)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A namespace, such as the module `dynprop.linear`, to be judged by the laws of kind ``agreement``.
+
+    Args:
+        target: a module or object with at least two of the functions in ``FUNCTIONS``, called as those of
+            `dynprop.linear`; laws that need others are not applicable.
+        framework: the arrays that `unroll` and `scan` take: "torch", which differentiates, or "numpy". The
+            other functions take numpy.
+        device: where those arrays live.
+        max_length: bounds every number of steps and every time.
+        name: how reports call it.
+
+    Raises:
+        ArgumentError: an option is unknown.
+    """
+
+    target: Any
+    framework: str = "torch"
+    device: str = "cpu"
+    max_length: int = 2**63 - 1
+    name: str = ""
+    kind: str = field(default="agreement", init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_library", framework_named(self.framework, self.device))
+        object.__setattr__(self, "_domain", Domain(dtypes=("float64",), max_length=self.max_length))
+        if not self.name:
+            object.__setattr__(self, "name", getattr(self.target, "__name__", describe(self.target)))
+
+    @property
+    def library(self) -> Framework:
+        """The framework of `unroll` and `scan`."""
+        found: Framework = self.__dict__["_library"]
+        return found
+
+    @property
+    def domain(self) -> Domain:
+        """What the target promises."""
+        found: Domain = self.__dict__["_domain"]
+        return found
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether `unroll` runs in a library that differentiates."""
+        return self.library.differentiable
+
+    @property
+    def compiles(self) -> bool:
+        """Never: every shape may be drawn."""
+        return False
+
+    def has(self, name: str) -> bool:
+        """Say whether the namespace has a function."""
+        return callable(getattr(self.target, name, None))
+
+    def preflight(self) -> None:
+        """Ask for two functions at least: one alone agrees with itself.
+
+        Raises:
+            TargetError: there are fewer.
+        """
+        there = [name for name in FUNCTIONS if self.has(name)]
+        if len(there) < 2:
+            known = ", ".join(FUNCTIONS)
+            raise TargetError(
+                f"kind agreement takes a module or object with some of the functions {known}; "
+                f"{self.name} has {there[0] if there else 'none'}"
+            )
+
+    def seed(self, seed: int) -> None:
+        """Seed the library's global random numbers before a case."""
+        self.library.seed(seed)
+
+    @staticmethod
+    def case_from_json(data: dict[str, Any]) -> PowerCase:
+        """Build a case of this kind from its JSON form."""
+        return PowerCase.from_json(data)
+
+    # The functions
+
+    def unroll(
+        self, w: NumericArray, h: NumericArray, steps: int, inputs: NumericArray | None = None
+    ) -> NumericArray:
+        """Return the states, shape (steps + 1, n)."""
+        more = () if inputs is None else (self.library.array(inputs, "float64"),)
+        made = self._call(
+            "unroll", self.library.array(w, "float64"), self.library.array(h, "float64"), steps, *more
+        )
+        return _array("unroll", to_numpy(made), (steps + 1, len(h)))
+
+    def scan(self, gates: FloatArray, inputs: FloatArray, initial: FloatArray) -> FloatArray:
+        """Return the states of a batch of one."""
+        made = self._call("scan", *(self.library.array(x[None], "float64") for x in (gates, inputs, initial)))
+        return np.asarray(_array("scan", to_numpy(made), (1, *inputs.shape))[0], dtype=np.float64)
+
+    def closed_form(self, w: NumericArray, h: NumericArray, t: int) -> Scaled:
+        """Return the state at time t."""
+        return self._scaled("closed_form", self._call("closed_form", w.copy(), h.copy(), t), h.shape)
+
+    def certified_power(self, w: NumericArray, t: int) -> Scaled:
+        """Return W^t."""
+        return self._scaled("certified_power", self._call("certified_power", w.copy(), t), w.shape)
+
+    def spectrum(self, w: NumericArray) -> Eigen:
+        """Return the eigenvalues and measures of non-normality."""
+        found = self._call("spectrum", w.copy())
+        values = _array("spectrum", _read("spectrum", found, "eigenvalues"), (len(w),))
+        numbers = (float(_read("spectrum", found, name)) for name in ("radius", "condition", "departure"))
+        return Eigen(values, *numbers)
+
+    def growth(self, w: NumericArray, horizon: int) -> Norms:
+        """Return the logarithms of the norms; errors that are not stated are infinite."""
+        found = self._call("growth", w.copy(), horizon)
+        logs = _array("growth", _read("growth", found, "log_norms"), (horizon + 1,))
+        errors = getattr(found, "log_errors", np.full(horizon + 1, np.inf))
+        stated = _array("growth", errors, (horizon + 1,))
+        return Norms(np.asarray(logs, dtype=np.float64), np.asarray(stated, dtype=np.float64))
+
+    def kreiss_constant(self, w: NumericArray) -> float:
+        """Return the Kreiss constant."""
+        return float(self._call("kreiss_constant", w.copy()))
+
+    def modes(self, w: NumericArray, h: NumericArray) -> Parts:
+        """Return the components of a state in the eigenspaces."""
+        found = self._call("modes", w.copy(), h.copy())
+        values = np.asarray(_read("modes", found, "eigenvalues"))
+        count = np.asarray(_read("modes", found, "multiplicities"))
+        components = _array("modes", _read("modes", found, "components"), (len(values), len(h)))
+        return Parts(values, _array("modes", count, values.shape).astype(np.int64), components)
+
+    def discard_ratio(self, w: NumericArray, h: NumericArray, t: int) -> float:
+        """Return the tangent of the angle to the dominant mode."""
+        return float(self._call("discard_ratio", w.copy(), h.copy(), t))
+
+    def gradients(
+        self, program: Program, arrays: Mapping[str, NumericArray], dtype: str, wrt: Sequence[str]
+    ) -> dict[str, FloatArray]:
+        """Return the gradients of a scalar program of `unroll` with respect to named arrays."""
+        natives = {name: self.library.array(value, dtype) for name, value in arrays.items()}
+
+        def unroll(*given: Any) -> Any:
+            return self._call("unroll", *given)
+
+        found = self.library.gradients(lambda leaves: program(unroll, leaves), natives, wrt)
+        return {
+            name: np.asarray(_array("gradient", value, arrays[name].shape), dtype=np.float64)
+            for name, value in found.items()
+        }
+
+    def _call(self, name: str, *given: Any) -> Any:
+        function: Callable[..., Any] = getattr(self.target, name)
+        with attributed():
+            return function(*given)
+
+    def _scaled(self, name: str, found: Any, shape: tuple[int, ...]) -> Scaled:
+        value = _array(name, _read(name, found, "value"), shape)
+        exponent = int(_read(name, found, "exponent"))
+        return Scaled(value, exponent, float(_read(name, found, "relative_bound")))
+
+
+def _read(function: str, found: Any, attribute: str) -> Any:
+    if not hasattr(found, attribute):
+        raise TargetMismatchError(f"{function} returned {describe(found)}, which has no .{attribute}")
+    return getattr(found, attribute)
+
+
+def _array(function: str, value: Any, shape: tuple[int, ...]) -> NumericArray:
+    found = np.asarray(value)
+    if found.shape != shape:
+        raise TargetMismatchError(f"{function} returned {describe(value)}, expected shape {shape}")
+    return np.asarray(found, dtype=np.complex128 if np.iscomplexobj(found) else np.float64)

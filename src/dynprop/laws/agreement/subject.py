@@ -1,0 +1,137 @@
+"""What laws may ask of a namespace under test, and the plain values that they get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from dynprop.arrays import FloatArray, IntArray, NumericArray
+from dynprop.laws.domain import Domain
+from dynprop.laws.subjects import Program
+
+__all__ = ["AgreementSubject", "Eigen", "Norms", "Parts", "Scaled", "needs"]
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A vector or matrix ``value * 2**exponent`` and a bound of max|error| / max|value|."""
+
+    value: NumericArray
+    exponent: int
+    relative_bound: float
+
+    def at(self, exponent: int) -> tuple[NumericArray, float]:
+        """Return the array without 2**exponent, and the bound of its error; beyond floats inf or 0."""
+        shift = min(max(self.exponent - exponent, -4200), 4200)
+        with np.errstate(all="ignore"):
+            parts = [np.ldexp(x, shift) for x in (self.value.real, self.value.imag)]
+            found = parts[0] + 1j * parts[1] if np.iscomplexobj(self.value) else parts[0]
+            # What underflows in the shift is an error too, of half a subnormal number.
+            error = self.relative_bound * float(np.abs(found).max(initial=0.0)) + 2.0**-1074
+        return np.asarray(found), error
+
+
+@dataclass(frozen=True)
+class Eigen:
+    """What `spectrum` says: eigenvalues by decreasing modulus, and measures of non-normality."""
+
+    eigenvalues: NumericArray
+    radius: float
+    condition: float
+    departure: float
+
+
+@dataclass(frozen=True)
+class Norms:
+    """Logarithms of the norms of powers 0 to the horizon, and bounds of their errors."""
+
+    logs: FloatArray
+    errors: FloatArray
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Distinct eigenvalues by decreasing modulus, dimensions of their eigenspaces, components of a state."""
+
+    eigenvalues: NumericArray
+    multiplicities: IntArray
+    components: NumericArray
+
+
+class AgreementSubject(Protocol):
+    """A namespace under test. Arguments and results are numpy; the adapter checks what comes back."""
+
+    @property
+    def domain(self) -> Domain:
+        """What the target promises."""
+        ...
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether its `unroll` runs in a library that differentiates."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Say whether the namespace has a function."""
+        ...
+
+    def unroll(
+        self, w: NumericArray, h: NumericArray, steps: int, inputs: NumericArray | None = None
+    ) -> NumericArray:
+        """Return the states, shape (steps + 1, n)."""
+        ...
+
+    def scan(self, gates: FloatArray, inputs: FloatArray, initial: FloatArray) -> FloatArray:
+        """Return the states of one sequence, all of shape (time, channel), initial (channel,)."""
+        ...
+
+    def closed_form(self, w: NumericArray, h: NumericArray, t: int) -> Scaled:
+        """Return the state at time t, shape (n,)."""
+        ...
+
+    def certified_power(self, w: NumericArray, t: int) -> Scaled:
+        """Return W^t, shape (n, n)."""
+        ...
+
+    def spectrum(self, w: NumericArray) -> Eigen:
+        """Return the eigenvalues, shape (n,), and measures of non-normality."""
+        ...
+
+    def growth(self, w: NumericArray, horizon: int) -> Norms:
+        """Return the logarithms of the norms, shape (horizon + 1,)."""
+        ...
+
+    def kreiss_constant(self, w: NumericArray) -> float:
+        """Return the Kreiss constant."""
+        ...
+
+    def modes(self, w: NumericArray, h: NumericArray) -> Parts:
+        """Return the components of a state in d eigenspaces, shape (d, n)."""
+        ...
+
+    def discard_ratio(self, w: NumericArray, h: NumericArray, t: int) -> float:
+        """Return the tangent of the angle to the dominant mode."""
+        ...
+
+    def gradients(
+        self, program: Program, arrays: Mapping[str, NumericArray], dtype: str, wrt: Sequence[str]
+    ) -> dict[str, FloatArray]:
+        """Return the gradients of a scalar program of `unroll` with respect to named arrays."""
+        ...
+
+
+def needs(*names: str, gradients: bool = False) -> Callable[[AgreementSubject], str | None]:
+    """Return the ``applies`` of a law that compares these functions."""
+
+    def applies(subject: AgreementSubject) -> str | None:
+        missing = [name for name in names if not subject.has(name)]
+        if missing:
+            return f"the namespace has no {' and no '.join(missing)}"
+        if gradients and not subject.differentiable:
+            return "its library has no automatic differentiation"
+        return None
+
+    return applies

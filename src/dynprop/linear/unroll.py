@@ -1,0 +1,316 @@
+r"""The linear recurrence, unrolled: every state of h(t) = Wᵀ h(t-1) + x(t).
+
+.. math:: h_t = (W^t)^T h_0 + \sum_{s=1}^{t} (W^{t-s})^T x_s
+
+Goodfellow, Bengio and Courville (2016), Deep Learning, section 10.7, equations 10.36 and 10.37. A state is
+stored as a row, so a step is ``h @ W``. The gradient travels by W where the state travels by Wᵀ:
+with :math:`g_t = \partial L/\partial h_t` given, the adjoint :math:`a_t = g_t + W a_{t+1}` is the same
+recurrence run backward with Wᵀ for W; then :math:`\partial L/\partial h_0 = a_0`,
+:math:`\partial L/\partial x_t = a_t` and :math:`\partial L/\partial W = \sum_t h_{t-1} a_t^T`.
+
+Speed. One state at a time is limited by memory: every step reads all of W. With :math:`W^B`, B states
+follow from the B before them in one matrix product. A product may be parenthesised in any way within
+the rounding bound of the loop, componentwise :math:`\gamma_{nt} |W^T|^t |h_0|` (Higham 2002, section
+3.5: t multiplications of n roundings each), but powers can overflow or underflow where the states do
+not. So W is squared only while no product of its entries can leave the range of normal numbers, and a
+trajectory that ends in inf or NaN is run again step by step from where it left the finite numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import numpy as np
+
+from dynprop.arrays import (
+    describe,
+    dtype_name,
+    library_of,
+    require_finite,
+    require_floating,
+    require_rank,
+    require_shape,
+)
+from dynprop.errors import ArgumentError
+from dynprop.linear.matrices import require_memory, step_count
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["unroll"]
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+# OpenBLAS multiplies without packing its operands while rows * inner * columns <= 10**6; half of it is safe.
+_UNPACKED = 2**19
+# Costs that choose the block, in microseconds and operations per microsecond, measured with OpenBLAS 0.3 on
+# one core. They move the choice, never a result.
+_CALL, _BULK = 1.3, 50_000.0
+_RATE = {1: 20_000.0, 2: 30_000.0, 4: 45_000.0}
+# Rows of a block times n: beyond it a block leaves the second-level cache and larger ones gain nothing.
+_LARGEST_BLOCK = 2**16
+
+
+@overload
+def unroll(
+    W: np.ndarray[Any, np.dtype[Scalar]],
+    h0: np.ndarray[Any, np.dtype[Scalar]],
+    steps: int,
+    inputs: np.ndarray[Any, np.dtype[Scalar]] | None = None,
+) -> np.ndarray[Any, np.dtype[Scalar]]: ...
+@overload
+def unroll(
+    W: torch.Tensor, h0: torch.Tensor, steps: int, inputs: torch.Tensor | None = None
+) -> torch.Tensor: ...
+def unroll(W: Any, h0: Any, steps: int, inputs: Any = None) -> Any:
+    """Run h(t) = Wᵀ h(t-1) + x(t) and return every state; memory is the output plus O(n²).
+
+    Args:
+        W: the matrix, shape (n, n), numpy or torch, real or complex floats.
+        h0: the state at step 0, shape (n,), or a batch of them, (batch, n); library, dtype and device of W.
+        steps: number of steps, an integer of Python or numpy from 0 on.
+        inputs: the terms x, shape (steps, n), or (steps, batch, n) or (steps, 1, n) for a batch; inputs[0]
+            enters the state after the first step. None means zero.
+
+    Returns:
+        The states, shape (steps + 1, n) or (steps + 1, batch, n); state 0 is exactly h0. States beyond the
+        range of the dtype are infinite or NaN, as in the loop. torch results are differentiable, to any
+        order, in W, h0 and inputs. Arguments are never modified.
+
+    Raises:
+        ArgumentError: wrong rank, shape or dtype, NaN or infinity, steps that are no such integer, or an
+            output larger than what memory has left (the message says how large; nothing is allocated).
+
+    Source: Goodfellow, Bengio and Courville (2016), Deep Learning, section 10.7.
+    """
+    count = _validated(W, h0, steps, inputs)
+    if library_of(W) == "torch":
+        states: Any = _torch_function().apply(W, h0, inputs, count)
+        return states
+    states = np.empty((count + 1, *h0.shape), dtype=W.dtype)
+    with np.errstate(all="ignore"):
+        _run(np.asarray(W), np.asarray(h0), inputs, states, _NUMPY)
+    return states
+
+
+def _validated(W: Any, h0: Any, steps: Any, inputs: Any) -> int:
+    require_floating("W", W)
+    require_rank("W", W, ("row", "column"))
+    n = W.shape[0]
+    require_shape("W", W, (n, n), "(n, n): W is square")
+    arguments = {"h0": h0} if inputs is None else {"h0": h0, "inputs": inputs}
+    for name, value in arguments.items():
+        require_floating(name, value)
+        if (library_of(value), dtype_name(value)) != (library_of(W), dtype_name(W)):
+            raise ArgumentError(name, describe(value), f"library and dtype of W, {describe(W)}")
+        device = getattr(W, "device", None)
+        if getattr(value, "device", None) != device:
+            raise ArgumentError(name, f"an array on {value.device}", f"the device of W, {device}")
+    if len(h0.shape) != 1:
+        require_rank("h0", h0, ("batch", "n"))
+    require_shape("h0", h0, (*h0.shape[:-1], n), "(n,) or (batch, n), n the size of W")
+    count = step_count(steps)
+    require_memory("steps", (count + 1, *h0.shape), W.dtype.itemsize)
+    if inputs is not None:
+        shared = len(h0.shape) == 2 and len(inputs.shape) == 3 and inputs.shape[1] == 1
+        shape = (count, 1, n) if shared else (count, *h0.shape)
+        require_shape("inputs", inputs, shape, "(steps, n), or with a batch (steps, batch, n)")
+    for name, value in {"W": W, **arguments}.items():
+        require_finite(name, value)
+    return count
+
+
+@dataclass(frozen=True)
+class _Library:
+    """What the recurrence needs of an array library.
+
+    Attributes:
+        product: product(rows, matrix, out=...), the matrix product into given memory.
+        vector: vector(row, matrix, out=...), the same for one row; its call costs less.
+        contiguous: a row-major copy.
+    """
+
+    product: Callable[..., Any]
+    vector: Callable[..., Any]
+    contiguous: Callable[[Any], Any]
+
+
+_NUMPY = _Library(np.matmul, np.dot, np.ascontiguousarray)
+
+
+def _run(W: Any, h0: Any, inputs: Any, states: Any, library: _Library) -> None:
+    """Fill the states, shape (steps + 1, [batch,] n), in place."""
+    states[0] = h0
+    if inputs is not None:
+        states[1:] = inputs
+    n = W.shape[0]
+    batch = h0.shape[0] if len(h0.shape) == 2 else 1
+    steps = states.shape[0] - 1
+    if n == 0 or batch == 0 or steps == 0:
+        return
+    rows = states.reshape(-1, n)  # a view: the states are contiguous
+    block = _block(n, batch, steps, inputs is not None)
+    if inputs is None:
+        block, power = _doubled(W, rows, batch, block, library)
+    else:
+        block, power = _driven(W, rows, batch, block)
+    _chain(power, rows, batch * block, library, driven=inputs is not None)
+    if block > 1 and not bool(abs(rows[-batch * block :].sum()) < float("inf")):
+        # What is not finite stays so: every step multiplies all of the state. What came before is right.
+        finite = abs(states.reshape(steps + 1, -1).sum(-1)) < float("inf")
+        # A sum may overflow where its terms do not: then the loop only repeats what is there.
+        first = max(int(finite.argmin() if library_of(finite) == "numpy" else finite.int().argmin()), 1)
+        if inputs is not None:
+            states[first:] = inputs[first - 1 :]
+        _chain(W, rows[batch * (first - 1) :], batch, library, driven=inputs is not None)
+
+
+def _cost(n: int, rows: int, call: float) -> float:
+    """Estimate the microseconds of one product of this many rows with an (n, n) matrix."""
+    rate = _RATE.get(1 << (rows.bit_length() - 1), _BULK)
+    return call + 2.0 * n * n * rows / rate
+
+
+def _block(n: int, batch: int, steps: int, driven: bool) -> int:
+    """Choose how many states to compute per product: a power of two."""
+    best, chosen, spent = steps * _cost(n, batch, _CALL), 1, 0.0
+    block = 2
+    while block <= steps and block * batch * n <= max(_LARGEST_BLOCK, batch * n):
+        # The call of a squaring includes the check of its range, a few passes over the matrix.
+        spent += 2.0 * n**3 / _BULK + 10 * _CALL + n * n / 300.0
+        if driven:
+            spent += steps * batch * (2.0 * n * n / _BULK + n / 300.0)
+        total = spent + steps / block * _cost(n, block * batch, _CALL)
+        # The estimate is rough: the loop gives way only to a clear gain.
+        if total < (best if chosen > 1 else 0.75 * best):
+            best, chosen = total, block
+        block *= 2
+    return chosen
+
+
+def _squared(power: Any) -> Any | None:
+    """Return the square of a matrix, or None where a product of two entries may leave the normal range."""
+    size = abs(power)
+    nonzero = size[size > 0]
+    if len(nonzero) == 0:
+        return None
+    limits = _limits(dtype_name(size))
+    if float(nonzero.min()) < limits[0] or float(size.max()) * len(size) > limits[1]:
+        return None
+    return power @ power
+
+
+@cache
+def _limits(dtype: str) -> tuple[float, float]:
+    """Return sizes between which products of two numbers of a dtype are normal and finite."""
+    if dtype == "bfloat16":
+        return 2.0**-62, 2.0**62
+    found = np.finfo(dtype)
+    return 2.0 * float(found.tiny) ** 0.5, float(found.max) ** 0.5 / 2.0
+
+
+def _doubled(W: Any, rows: Any, batch: int, block: int, library: _Library) -> tuple[int, Any]:
+    """Fill the first states by doubling, up to a block of them; return its length and W**block."""
+    power, filled = W, 1
+    while filled < block:
+        library.product(rows[: batch * filled], power, out=rows[batch * filled : 2 * batch * filled])
+        square = _squared(power)
+        filled *= 2
+        if square is None:
+            # The states are there, but not the power that leads on from all of them.
+            return filled // 2, power
+        power = square
+    return filled, power
+
+
+def _driven(W: Any, rows: Any, batch: int, block: int) -> tuple[int, Any]:
+    """Replace every term x(t) by the sum of the last ``block`` terms, x(t-j) W**j, by doubling."""
+    power, width = W, 1
+    total, n = rows.shape
+    while width < block:
+        square = _squared(power)
+        if square is None:
+            break
+        lag = width * batch
+        # From the last chunk to the first, so that each reads terms that are not yet replaced.
+        chunk = max(_LARGEST_BLOCK // n, 1)
+        for end in range(total, lag, -chunk):
+            start = max(end - chunk, lag)
+            rows[start:end] += rows[start - lag : end - lag] @ power
+        power, width = square, 2 * width
+    return width, power
+
+
+def _chain(power: Any, rows: Any, stride: int, library: _Library, *, driven: bool) -> None:
+    """Compute each group of rows from the one before it, ``stride`` rows earlier."""
+    if stride == 1 and not driven:
+        before = rows[0]
+        for row in rows[1:]:
+            library.vector(before, power, out=row)
+            before = row
+        return
+    panels = [(slice(None), power)] if driven else _panels(power, stride, library)
+    total = rows.shape[0]
+    for start in range(stride, total, stride):
+        end = min(start + stride, total)
+        before = rows[start - stride : end - stride]
+        if driven:
+            rows[start:end] += before @ power
+            continue
+        for columns, panel in panels:
+            library.product(before, panel, out=rows[start:end, columns])
+
+
+def _panels(matrix: Any, rows: int, library: _Library) -> list[tuple[slice, Any]]:
+    """Cut a matrix into panels of columns, where that spares the library a copy of it per product."""
+    n = matrix.shape[1]
+    width = _UNPACKED // (rows * n)
+    if not 1 < rows <= 8 or not 32 <= width < n:
+        return [(slice(None), matrix)]
+    cuts = [slice(start, min(start + width, n)) for start in range(0, n, width)]
+    return [(columns, library.contiguous(matrix[:, columns])) for columns in cuts]
+
+
+@cache
+def _torch_function() -> Any:
+    import torch
+
+    def vector(row: torch.Tensor, matrix: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        return torch.mv(matrix.T, row, out=out)
+
+    library = _Library(torch.mm, vector, torch.Tensor.contiguous)
+
+    # torch's Function is untyped, and its apply returns Any.
+    class Unroll(torch.autograd.Function):
+        """The recurrence and its adjoint, which is the recurrence again and differentiable as such."""
+
+        @staticmethod
+        def forward(
+            ctx: Any, W: torch.Tensor, h0: torch.Tensor, inputs: torch.Tensor | None, steps: int
+        ) -> torch.Tensor:
+            states = W.new_empty((steps + 1, *h0.shape))
+            _run(W.contiguous(), h0, inputs, states, library)
+            ctx.save_for_backward(W, states)
+            ctx.inputs_shape = None if inputs is None else inputs.shape
+            return states
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+            W, states = ctx.saved_tensors
+            (given,) = gradients
+            steps = len(given) - 1
+            backward = given.flip(0).contiguous()
+            recurrence: Any = Unroll
+            adjoint = recurrence.apply(W.mH, backward[0], backward[1:], steps).flip(0)
+            of_W = of_inputs = None
+            if ctx.needs_input_grad[0]:
+                n = W.shape[0]
+                of_W = states[:-1].reshape(-1, n).mH @ adjoint[1:].reshape(-1, n)
+            if ctx.inputs_shape is not None and ctx.needs_input_grad[2]:
+                of_inputs = adjoint[1:].sum_to_size(ctx.inputs_shape)
+            return of_W, adjoint[0], of_inputs, None
+
+    return Unroll

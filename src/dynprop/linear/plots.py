@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dynprop.arrays import FloatArray
+from dynprop.linear.figures import BLUE, GREEN, GREY, INK, RED, blank
 from dynprop.linear.growth import Growth, growth
 from dynprop.linear.matrices import Matrix, square_matrix
 from dynprop.linear.spectrum import ComplexArray, Spectrum, spectrum
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_growth", "plot_spectrum"]
 
-_INK, _BLUE, _RED, _GREEN, _GREY = "#22303c", "#1f5fa8", "#c2452d", "#3b7f5b", "#8c98a4"
 # Singular value decompositions of a picture: a few seconds at most.
 _BUDGET = 1.5e9
 _MOST_LEVELS = 7
@@ -47,20 +47,20 @@ def plot_spectrum(W: Matrix) -> Figure:
     """
     matrix = square_matrix(W)
     found = spectrum(matrix)
-    figure, axes = _blank(6.2, 6.4)
+    figure, axes = blank(6.2, 6.4)
     # Beyond the range of a picture there is nothing to see; a limit must still be a number.
     limit = 1.25 * min(max(1.0, found.radius), 1e150)
     _unit_circle(axes)
     if len(matrix) and found.radius < 1e150:
         _pseudospectra(axes, matrix, limit)
     values = found.eigenvalues
-    axes.plot(values.real, values.imag, "o", color=_RED, markersize=5, markeredgecolor="white", zorder=4)
+    axes.plot(values.real, values.imag, "o", color=RED, markersize=5, markeredgecolor="white", zorder=4)
     axes.set_xlim(-limit, limit)
     axes.set_ylim(-limit, limit)
     axes.set_aspect("equal")
     axes.set_xlabel("Re z")
     axes.set_ylabel("Im z")
-    axes.set_title(_spectrum_title(found), loc="left", fontsize=11, color=_INK)
+    axes.set_title(_spectrum_title(found), loc="left", fontsize=11, color=INK)
     return figure
 
 
@@ -81,43 +81,28 @@ def plot_growth(W: Matrix, horizon: int) -> Figure:
         ModuleNotFoundError: matplotlib is not installed.
     """
     found = growth(W, horizon)
-    figure, axes = _blank(8.6, 5.0)
+    figure, axes = blank(8.6, 5.0)
     steps = np.arange(found.horizon + 1)
     logs = found.log_norms / _LN10
     low, high = _range(found)
-    axes.axhline(0.0, color=_INK, linewidth=0.8, zorder=1)
+    axes.axhline(0.0, color=INK, linewidth=0.8, zorder=1)
     shown = np.where(np.isfinite(logs), logs, np.nan)
     style = "-" if found.horizon > 60 else "o-"
-    axes.plot(steps, shown, style, color=_BLUE, linewidth=2.2, markersize=3.5, label=r"$\|W^t\|_2$", zorder=4)
+    axes.plot(steps, shown, style, color=BLUE, linewidth=2.2, markersize=3.5, label=r"$\|W^t\|_2$", zorder=4)
     _draw_bounds(axes, found, steps, (low, high))
     _mark_steps(axes, found, logs, high - low)
     axes.set_xlim(-0.02 * max(found.horizon, 1), 1.02 * max(found.horizon, 1))
     axes.set_ylim(low, high)
     axes.set_xlabel("step t")
     axes.set_ylabel(r"$\log_{10}\|W^t\|_2$")
-    axes.set_title(str(found.verdict), loc="left", fontsize=11, color=_INK)
+    axes.set_title(str(found.verdict), loc="left", fontsize=11, color=INK)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9)
     return figure
 
 
-def _blank(width: float, height: float) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    axes = figure.add_subplot()
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(_GREY)
-    axes.tick_params(colors=_INK, labelsize=9)
-    axes.grid(visible=True, color="#eef1f4", linewidth=0.8)
-    axes.set_axisbelow(True)
-    return figure, axes
-
-
 def _unit_circle(axes: Axes) -> None:
     turn = np.linspace(0.0, 2.0 * np.pi, 361)
-    axes.plot(np.cos(turn), np.sin(turn), color=_INK, linewidth=1.2, linestyle=(0, (5, 3)), zorder=3)
+    axes.plot(np.cos(turn), np.sin(turn), color=INK, linewidth=1.2, linestyle=(0, (5, 3)), zorder=3)
 
 
 def _spectrum_title(found: Spectrum) -> str:
@@ -146,12 +131,10 @@ def _pseudospectra(axes: Axes, W: Matrix, limit: float) -> None:
     with np.errstate(divide="ignore"):
         logs = np.maximum(np.log10(sizes), -15.0)
     levels = _levels(float(np.quantile(logs, 0.02)), float(logs.max()))
-    lines = axes.contour(
-        x, x, logs, levels=levels, colors=_GREY, linewidths=0.9, linestyles="solid", zorder=2
-    )
+    lines = axes.contour(x, x, logs, levels=levels, colors=GREY, linewidths=0.9, linestyles="solid", zorder=2)
     places = _label_places(lines.allsegs, np.linalg.eigvals(W).astype(np.complex128), limit)
     if places:
-        axes.clabel(lines, fmt=_power_of_ten, fontsize=8, colors=_INK, inline_spacing=3, manual=places)
+        axes.clabel(lines, fmt=_power_of_ten, fontsize=8, colors=INK, inline_spacing=3, manual=places)
 
 
 def _label_places(
@@ -200,10 +183,10 @@ def _draw_bounds(axes: Axes, found: Growth, steps: Any, limits: tuple[float, flo
     if math.isfinite(bounds.kreiss) and math.isfinite(bounds.log_kreiss):
         edges = np.log10(bounds.kreiss), bounds.log_kreiss / _LN10
         label = f"Kreiss: sup from K = {bounds.kreiss:.3g}\nto e n K = {math.exp(bounds.log_kreiss):.3g}"
-        axes.axhspan(*edges, color=_GREEN, alpha=0.12, linewidth=0, label=label, zorder=0)
+        axes.axhspan(*edges, color=GREEN, alpha=0.12, linewidth=0, label=label, zorder=0)
     lines: list[tuple[FloatArray, str, Any, str]] = [
-        (bounds.log_radius, r"lower bound $\rho^t$", (0, (1, 1.5)), _INK),
-        (bounds.log_condition, r"upper bound $\kappa\,\rho^t$", (0, (6, 2)), _RED),
+        (bounds.log_radius, r"lower bound $\rho^t$", (0, (1, 1.5)), INK),
+        (bounds.log_condition, r"upper bound $\kappa\,\rho^t$", (0, (6, 2)), RED),
         (bounds.log_henrici, "upper bound, Henrici", (0, (4, 2, 1, 2)), "#b8860b"),
     ]
     for logs, label, dashes, color in lines:
@@ -221,7 +204,7 @@ def _mark_steps(axes: Axes, found: Growth, logs: FloatArray, height: float) -> N
         text = f"peak {found.peak:.3g} at {peak}"
         _mark(axes, (peak, float(logs[peak])), text, 0.05 * height)
     if decay is not None and decay > 1:
-        axes.axvline(decay, color=_GREY, linewidth=1.0, linestyle=(0, (2, 2)), zorder=1)
+        axes.axvline(decay, color=GREY, linewidth=1.0, linestyle=(0, (2, 2)), zorder=1)
         axes.annotate(
             f"decay guaranteed from {decay}",
             (decay, 0.02),
@@ -229,7 +212,7 @@ def _mark_steps(axes: Axes, found: Growth, logs: FloatArray, height: float) -> N
             xytext=(4, 0),
             textcoords="offset points",
             fontsize=9,
-            color=_INK,
+            color=INK,
         )
     zero = np.flatnonzero(np.isneginf(found.log_norms))
     if len(zero) and zero[0] > 0:
@@ -237,6 +220,6 @@ def _mark_steps(axes: Axes, found: Growth, logs: FloatArray, height: float) -> N
 
 
 def _mark(axes: Axes, place: tuple[float, float], text: str, above: float) -> None:
-    axes.plot(*place, "o", color=_BLUE, markersize=7, markeredgecolor="white", zorder=5)
+    axes.plot(*place, "o", color=BLUE, markersize=7, markeredgecolor="white", zorder=5)
     box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5}
-    axes.annotate(text, (place[0], place[1] + above), fontsize=9, color=_INK, ha="left", zorder=6, bbox=box)
+    axes.annotate(text, (place[0], place[1] + above), fontsize=9, color=INK, ha="left", zorder=6, bbox=box)

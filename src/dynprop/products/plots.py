@@ -15,6 +15,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.errors import ArgumentError, PrecisionError
+from dynprop.linear.figures import BLUE, GREY, INK, RED, blank, clean
 from dynprop.products.gains import critical_gain
 from dynprop.products.gains_walks import norm_walks
 from dynprop.products.laws import ProductLaw, product_law
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_phase", "plot_product", "plot_walk"]
 
-_INK, _BLUE, _RED, _GREY = "#22303c", "#1f5fa8", "#c2452d", "#8c98a4"
 _LN10 = math.log(10.0)
 _GRID = (61, 41)
 
@@ -64,22 +64,22 @@ def plot_product(weight_law: FrozenLaw, depth: int, samples: int = 20_000, seed:
         total = once.copy()
         for _ in range(steps - 1):
             total += np.log(np.abs(weight.rvs(size=count, random_state=rng)))
-    figure, axes = _blank(8.6, 4.8)
+    figure, axes = blank(8.6, 4.8)
     reach = 4.0 * math.sqrt(fresh.log_variance)
-    _draw_law(axes, fresh, total, reach, _BLUE, "fresh weights")
-    _draw_law(axes, shared, steps * once, reach, _RED, "one shared weight")
+    _draw_law(axes, fresh, total, reach, BLUE, "fresh weights")
+    _draw_law(axes, shared, steps * once, reach, RED, "one shared weight")
     square = float(np.logaddexp(fresh.log_of_variance, 2.0 * _log_abs(fresh.mean)))
     root = round(0.5 * square / _LN10, 2) + 0.0
     typical = fresh.log_mean / _LN10
-    axes.axvline(typical, color=_INK, linewidth=1.2, label=f"typical size, $10^{{{typical:.2f}}}$")
+    axes.axvline(typical, color=INK, linewidth=1.2, label=f"typical size, $10^{{{typical:.2f}}}$")
     label = f"root mean square (fresh), $10^{{{root:.2f}}}$"
-    axes.axvline(root, color=_INK, linewidth=1.2, linestyle=(0, (5, 3)), label=label)
+    axes.axvline(root, color=INK, linewidth=1.2, linestyle=(0, (5, 3)), label=label)
     low, high = (fresh.log_mean - reach) / _LN10, max(fresh.log_mean + reach, 1.1 * root * _LN10) / _LN10
     axes.set_xlim(low - 0.05 * (high - low), high + 0.05 * (high - low))
     axes.set_ylim(bottom=0.0)
     axes.set_xlabel(r"$\log_{10}|\,$product$\,|$")
     axes.set_ylabel("density")
-    axes.set_title(f"product of {steps} weights", loc="left", fontsize=11, color=_INK)
+    axes.set_title(f"product of {steps} weights", loc="left", fontsize=11, color=INK)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9)
     return figure
 
@@ -106,17 +106,17 @@ def plot_phase(
     tallest = require_number("largest_bias_variance", largest_bias_variance, 1e-6)
     columns, rows = np.linspace(widest / _GRID[0], widest, _GRID[0]), np.linspace(0.0, tallest, _GRID[1])
     exponents = np.array([[mean_field(phi, w, b).exponent for w in columns] for b in rows])
-    figure, axes = _blank(7.8, 5.0)
+    figure, axes = blank(7.8, 5.0)
     most = 0.1 * max(1, min(5, math.ceil(10.0 * float(np.quantile(np.abs(exponents), 0.8)))))
     levels = np.linspace(-most, most, 21)
     image = axes.contourf(columns, rows, exponents, levels=levels, cmap="RdBu_r", extend="both")
     bar = figure.colorbar(image, ax=axes, pad=0.02, ticks=np.linspace(-most, most, 5))
-    bar.set_label("log norm of the gradient per layer, ½ ln χ", color=_INK, fontsize=9)
-    bar.ax.tick_params(colors=_INK, labelsize=8)
+    bar.set_label("log norm of the gradient per layer, ½ ln χ", color=INK, fontsize=9)
+    bar.ax.tick_params(colors=INK, labelsize=8)
     # The edge of tanh leaves the axis with slope 0: more points there.
     heights = tallest * np.linspace(0.0, 1.0, 81) ** 2
     edge = _edge_line(phi, heights)
-    axes.plot(edge, heights, color=_INK, linewidth=2.2)
+    axes.plot(edge, heights, color=INK, linewidth=2.2)
     axes.set_xlim(float(columns[0]), widest)
     axes.set_ylim(0.0, tallest)
     middle = float(np.interp(0.62 * tallest, heights, edge))
@@ -126,12 +126,10 @@ def plot_phase(
         (0.5 * (middle + widest), "chaos\ngradients explode"),
     ):
         if 0.08 * widest < place < 0.92 * widest:
-            axes.text(
-                place, 0.62 * tallest, text, ha="center", va="center", fontsize=10, color=_INK, bbox=box
-            )
+            axes.text(place, 0.62 * tallest, text, ha="center", va="center", fontsize=10, color=INK, bbox=box)
     axes.set_xlabel(r"weight variance $\sigma_w^2$ (times 1/fan-in)")
     axes.set_ylabel(r"bias variance $\sigma_b^2$")
-    axes.set_title(f"{phi.name}: edge of chaos", loc="left", fontsize=11, color=_INK)
+    axes.set_title(f"{phi.name}: edge of chaos", loc="left", fontsize=11, color=INK)
     return figure
 
 
@@ -176,9 +174,9 @@ def plot_walk(
         ("backward", "backward: log norm of the gradient"),
     )
     for row, (direction, ylabel) in enumerate(rows):
-        for column, (walk, colour) in enumerate(zip(walks, (_BLUE, _RED), strict=True)):
+        for column, (walk, colour) in enumerate(zip(walks, (BLUE, RED), strict=True)):
             axes, values = panels[row, column], getattr(walk, direction)
-            _clean(axes)
+            clean(axes)
             if phi.name == "linear" or (phi.name == "relu" and direction == "forward"):
                 _draw_band(axes, n, layers, g, phi.name, direction)
             axes.plot(
@@ -188,38 +186,19 @@ def plot_walk(
                 linewidth=0.7,
                 alpha=0.45,
             )
-            axes.axhline(0.0, color=_INK, linewidth=0.8)
+            axes.axhline(0.0, color=INK, linewidth=0.8)
             _note_spread(axes, values[:, -1] if direction == "forward" else values[:, 0])
             if column == 0:
-                axes.set_ylabel(ylabel, color=_INK, fontsize=9)
+                axes.set_ylabel(ylabel, color=INK, fontsize=9)
     # Room for the notes above every line.
     low, high = panels[0, 0].get_ylim()
     panels[0, 0].set_ylim(low, high + 0.16 * (high - low))
-    panels[0, 0].set_title("fresh weights at every layer", loc="left", fontsize=10, color=_INK)
-    panels[0, 1].set_title("one weight matrix at every step", loc="left", fontsize=10, color=_INK)
+    panels[0, 0].set_title("fresh weights at every layer", loc="left", fontsize=10, color=INK)
+    panels[0, 1].set_title("one weight matrix at every step", loc="left", fontsize=10, color=INK)
     for axes, text in zip(panels[1], ("layer", "time step"), strict=True):
         axes.set_xlabel(text)
-    figure.suptitle(f"{phi.name}, width {n}, gain {g:.4f}", x=0.01, ha="left", fontsize=11, color=_INK)
+    figure.suptitle(f"{phi.name}, width {n}, gain {g:.4f}", x=0.01, ha="left", fontsize=11, color=INK)
     return figure
-
-
-def _blank(width: float, height: float) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    axes = figure.add_subplot()
-    _clean(axes)
-    return figure, axes
-
-
-def _clean(axes: Axes) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(_GREY)
-    axes.tick_params(colors=_INK, labelsize=9)
-    axes.grid(visible=True, color="#eef1f4", linewidth=0.8)
-    axes.set_axisbelow(True)
 
 
 def _log_abs(value: float) -> float:
@@ -254,7 +233,7 @@ def _draw_band(axes: Axes, n: int, layers: int, gain: float, kind: str, directio
     steps = np.arange(layers + 1)
     passed = steps if direction == "forward" else steps[::-1]
     mean, spread = passed * law.log_mean, np.sqrt(passed * law.log_variance)
-    axes.fill_between(steps, mean - spread, mean + spread, color=_GREY, alpha=0.35, linewidth=0.0)
+    axes.fill_between(steps, mean - spread, mean + spread, color=GREY, alpha=0.35, linewidth=0.0)
 
 
 def _note_spread(axes: Axes, last: FloatArray) -> None:
@@ -263,4 +242,4 @@ def _note_spread(axes: Axes, last: FloatArray) -> None:
         return
     text = f"at the end: mean {alive.mean():+.2f}, sd {alive.std(ddof=1):.2f}"
     box = {"boxstyle": "round,pad=0.3", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-    axes.text(0.02, 0.97, text, transform=axes.transAxes, va="top", fontsize=9, color=_INK, bbox=box)
+    axes.text(0.02, 0.97, text, transform=axes.transAxes, va="top", fontsize=9, color=INK, bbox=box)

@@ -1,0 +1,38 @@
+"""What every picture of this package looks like: colours, and an empty figure that no global state knows of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["BLUE", "GREEN", "GREY", "INK", "RED", "blank", "clean"]
+
+INK, BLUE, RED, GREEN, GREY = "#22303c", "#1f5fa8", "#c2452d", "#3b7f5b", "#8c98a4"
+
+
+def blank(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a new figure of a size in inches, and its one panel.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    axes = figure.add_subplot()
+    clean(axes)
+    return figure, axes
+
+
+def clean(axes: Axes) -> None:
+    """Take away what frames a panel, and give it a faint grid."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(GREY)
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.grid(visible=True, color="#eef1f4", linewidth=0.8)
+    axes.set_axisbelow(True)

@@ -1,4 +1,4 @@
-"""What every picture of this package looks like: colours, and an empty figure that no global state knows of."""
+"""What every picture of this package looks like: its colours, and an empty figure without global state."""
 
 from __future__ import annotations
 

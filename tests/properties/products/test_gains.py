@@ -13,9 +13,9 @@ from flint import arb, ctx
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from tests.properties.products.budget import ALPHA, dkw_distance, log_chi_square_tail
 
 from dynprop.errors import ArgumentError
+from dynprop.laws.statistics import STATEMENT, dkw_distance, log_chi_square_tail
 from dynprop.products import critical_gain, horizon_gain, layer_norm_law, norm_walks
 
 
@@ -61,7 +61,7 @@ def test_relu_second_moments_are_those_of_the_chi_square_binomial_sum(widths: li
 
 
 def test_each_linear_layer_multiplies_the_square_by_a_chi_square_variable() -> None:
-    """Kolmogorov distance by DKW at ALPHA, for layers of a deep net after 30 others."""
+    """Kolmogorov distance by DKW at STATEMENT, for layers of a deep net after 30 others."""
     width, depth, nets = 12, 31, 4000
     walks = norm_walks(width, depth, "linear", 0.9, "fresh", nets, seed=8)
     last_forward = walks.forward[:, -1] - walks.forward[:, -2]
@@ -77,15 +77,17 @@ def test_each_linear_layer_multiplies_the_square_by_a_chi_square_variable() -> N
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_fresh_linear_nets_walk_as_predicted_forward_and_backward(direction: str) -> None:
-    """The sum of all nets' independent log chi^2, by Chernoff at ALPHA; the whole law, by DKW."""
+    """The sum of all nets' independent log chi^2, by Chernoff at STATEMENT; the whole law, by DKW."""
     width, depth, nets = 30, 60, 400
     gain = critical_gain(width, "linear")
     walks = norm_walks(width, depth, "linear", gain, "fresh", nets, seed=2)
     ends = walks.forward[:, -1] if direction == "forward" else walks.backward[:, 0]
     total = 2 * ends.sum() - 2 * nets * depth * math.log(gain / math.sqrt(width))
-    assert log_chi_square_tail(width, nets * depth, float(total)) > ALPHA
+    assert log_chi_square_tail(width, nets * depth, float(total)) > STATEMENT
     # He's or Glorot's gain 1 at this width has drift -depth / (2 width): seen.
-    assert log_chi_square_tail(width, nets * depth, float(total - 2 * nets * depth * math.log(gain))) < ALPHA
+    assert (
+        log_chi_square_tail(width, nets * depth, float(total - 2 * nets * depth * math.log(gain))) < STATEMENT
+    )
     law = layer_norm_law([width] * (depth + 1), gain)
     assert law.log_mean == pytest.approx(0.0, abs=1e-12)
     # The log norm is a sum of 60 terms of skewness 0.2: normal to 0.01 (Berry-Esseen 0.4748 x 1.8 / sqrt 60

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.properties.test_architecture import HEAVY, modules_loaded_by
 
 import dynprop.products
+from tests.properties.test_architecture import HEAVY, modules_loaded_by
 
 
 def test_every_public_name_is_there_and_none_other() -> None:

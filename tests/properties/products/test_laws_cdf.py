@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import ndtr
-from tests.properties.products.budget import ALPHA, dkw_distance, min_num_samples_dkw
 
+from dynprop.laws.statistics import STATEMENT, dkw_distance, min_num_samples_for_cdfs
 from dynprop.products import product_law, shared_product_law
 from dynprop.products.laws_cdf import from_grid
 from dynprop.products.laws_grid import convolve
@@ -119,19 +119,21 @@ def test_lognormal_weights_have_lognormal_products() -> None:
 )
 @pytest.mark.parametrize("depth", [2, 9])
 def test_laws_by_convolution_match_simulation(law: Any, depth: int) -> None:
-    """Sup distance within DKW at ALPHA plus the stated error; a discrepancy of 0.014 is missed with ALPHA."""
+    """Sup distance within DKW plus the stated error; a discrepancy of 0.0205 is missed at 1e-6."""
     count = 100_000
-    assert min_num_samples_dkw(0.0205) <= count
+    assert min_num_samples_for_cdfs(0.0205) <= count
     found = product_law(law, depth)
     sample = np.sort(law.rvs(size=(depth, count), random_state=np.random.default_rng(5)).prod(axis=0))
     points = np.quantile(sample, np.linspace(0.0, 1.0, 41))
     below = np.searchsorted(sample, points, side="right") / count
-    assert np.all(np.abs(below - found.cdf(points)) <= dkw_distance(count, ALPHA) + found.cdf_error(points))
+    assert np.all(
+        np.abs(below - found.cdf(points)) <= dkw_distance(count, STATEMENT) + found.cdf_error(points)
+    )
 
 
 @pytest.mark.parametrize("depth", [1, 10, 300])
 def test_simulated_gaussian_logarithms_follow_the_law(depth: int) -> None:
-    """The whole law of log|product|, mean and spread with it; false alarm ALPHA, exact at this size."""
+    """The whole law of log|product|, mean and spread with it; false alarm STATEMENT, exact at this size."""
     count = 20_000
     law = product_law(stats.norm(0, 1), depth)
     rng = np.random.default_rng(depth)

@@ -14,10 +14,10 @@ from flint import arb, arb_mat, ctx
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import digamma, polygamma
-from tests.properties.products.budget import ALPHA, log_chi_square_tail
 
 from dynprop.arrays import FloatArray
 from dynprop.errors import ArgumentError
+from dynprop.laws.statistics import STATEMENT, log_chi_square_tail
 from dynprop.products import gaussian_exponent_spread, gaussian_exponents, lyapunov_exponents
 
 
@@ -64,14 +64,17 @@ def test_one_by_one_matrices_are_the_scalar_case() -> None:
 
 @pytest.mark.parametrize("width", [1, 2, 5, 7])
 def test_measured_gaussian_exponents_are_within_exact_tails(width: int) -> None:
-    """r_ii^2 is chi^2 with N - i + 1 degrees, independent over steps: Chernoff at ALPHA, at every T."""
+    """r_ii^2 is chi^2 with N - i + 1 degrees, independent over steps: Chernoff at STATEMENT, at every T."""
     steps = 4000
     matrices = np.random.default_rng(width).standard_normal((steps, width, width))
     found = lyapunov_exponents(matrices)
     for i, exponent in enumerate(found.exponents):
-        assert log_chi_square_tail(width - i, steps, 2 * steps * float(exponent)) > ALPHA
+        assert log_chi_square_tail(width - i, steps, 2 * steps * float(exponent)) > STATEMENT
         # The formula with one degree of freedom more, an easy mistake, is far outside.
-        assert log_chi_square_tail(width - i + 1, steps, 2 * steps * float(exponent)) < ALPHA or width - i > 5
+        assert (
+            log_chi_square_tail(width - i + 1, steps, 2 * steps * float(exponent)) < STATEMENT
+            or width - i > 5
+        )
     spread = gaussian_exponent_spread(width, steps)
     assert np.all(np.abs(found.exponents - gaussian_exponents(width, 1.0)) < 5 * spread)
 

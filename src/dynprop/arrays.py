@@ -25,6 +25,7 @@ __all__ = [
     "dtype_name",
     "is_array",
     "library_of",
+    "require_alike",
     "require_finite",
     "require_floating",
     "require_rank",
@@ -129,6 +130,16 @@ def require_shape(name: str, value: Any, shape: Sequence[int], reason: str) -> N
     """Raise ArgumentError unless the array has exactly this shape; the reason says why."""
     if tuple(value.shape) != tuple(shape):
         raise ArgumentError(name, describe(value), f"shape {tuple(shape)} {reason}")
+
+
+def require_alike(name: str, value: Any, reference_name: str, reference: Any) -> None:
+    """Raise ArgumentError unless the array has library, dtype and device of a reference."""
+    if (library_of(value), dtype_name(value)) != (library_of(reference), dtype_name(reference)):
+        expected = f"library and dtype of {reference_name}, {describe(reference)}"
+        raise ArgumentError(name, describe(value), expected)
+    device = getattr(reference, "device", None)
+    if getattr(value, "device", None) != device:
+        raise ArgumentError(name, f"an array on {value.device}", f"the device of {reference_name}, {device}")
 
 
 def require_finite(name: str, value: Any) -> None:

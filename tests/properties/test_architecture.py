@@ -26,6 +26,7 @@ FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 ROOMS = (
     "errors",
     "arrays",
+    "precision",
     "linear",
     "products",
     "gradients",

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from dynprop.arrays import FloatArray, NumericArray, describe, to_numpy
+from dynprop.check.adapter import Adapter
 from dynprop.check.calls import TargetMismatchError, attributed
-from dynprop.check.frameworks import Framework, framework_named
+from dynprop.check.frameworks import framework_named
 from dynprop.errors import TargetError
 from dynprop.laws.agreement.subject import Eigen, Norms, Parts, Scaled
 from dynprop.laws.domain import Domain
@@ -33,7 +34,7 @@ FUNCTIONS = (
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Agreement(Adapter):
     """A namespace, such as the module `dynprop.linear`, to be judged by the laws of kind ``agreement``.
 
     Args:
@@ -57,32 +58,9 @@ class Agreement:
     kind: str = field(default="agreement", init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_library", framework_named(self.framework, self.device))
-        object.__setattr__(self, "_domain", Domain(dtypes=("float64",), max_length=self.max_length))
-        if not self.name:
-            object.__setattr__(self, "name", getattr(self.target, "__name__", describe(self.target)))
-
-    @property
-    def library(self) -> Framework:
-        """The framework of `unroll` and `scan`."""
-        found: Framework = self.__dict__["_library"]
-        return found
-
-    @property
-    def domain(self) -> Domain:
-        """What the target promises."""
-        found: Domain = self.__dict__["_domain"]
-        return found
-
-    @property
-    def differentiable(self) -> bool:
-        """Whether `unroll` runs in a library that differentiates."""
-        return self.library.differentiable
-
-    @property
-    def compiles(self) -> bool:
-        """Never: every shape may be drawn."""
-        return False
+        library = framework_named(self.framework, self.device)
+        promised = Domain(dtypes=("float64",), max_length=self.max_length)
+        self._settle(library, promised, getattr(self.target, "__name__", describe(self.target)))
 
     def has(self, name: str) -> bool:
         """Say whether the namespace has a function."""
@@ -101,10 +79,6 @@ class Agreement:
                 f"kind agreement takes a module or object with some of the functions {known}; "
                 f"{self.name} has {there[0] if there else 'none'}"
             )
-
-    def seed(self, seed: int) -> None:
-        """Seed the library's global random numbers before a case."""
-        self.library.seed(seed)
 
     @staticmethod
     def case_from_json(data: dict[str, Any]) -> PowerCase:
@@ -171,12 +145,11 @@ class Agreement:
         self, program: Program, arrays: Mapping[str, NumericArray], dtype: str, wrt: Sequence[str]
     ) -> dict[str, FloatArray]:
         """Return the gradients of a scalar program of `unroll` with respect to named arrays."""
-        natives = {name: self.library.array(value, dtype) for name, value in arrays.items()}
 
         def unroll(*given: Any) -> Any:
             return self._call("unroll", *given)
 
-        found = self.library.gradients(lambda leaves: program(unroll, leaves), natives, wrt)
+        found = self._differentiated(program, unroll, arrays, dtype, wrt)
         return {
             name: np.asarray(_array("gradient", value, arrays[name].shape), dtype=np.float64)
             for name, value in found.items()

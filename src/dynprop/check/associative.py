@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 
 from dynprop.arrays import describe, is_array, library_of, to_numpy
-from dynprop.check.calls import TargetMismatchError, TargetRaisedError, guard
-from dynprop.check.frameworks import Framework, framework_named
-from dynprop.errors import ArgumentError, TargetError
+from dynprop.check.adapter import FunctionAdapter
+from dynprop.check.calls import TargetMismatchError, TargetRaisedError
+from dynprop.errors import TargetError
 from dynprop.laws.associative_scan import AssociativeCase
 from dynprop.laws.domain import Domain
 from dynprop.laws.monoids import MONOIDS, Combine, Elements
+from dynprop.laws.subjects import Native
 
 __all__ = ["AssociativeScan"]
 
 
 @dataclass(frozen=True)
-class AssociativeScan:
+class AssociativeScan(FunctionAdapter):
     """A scan f(combine, elements) -> inclusive prefixes along axis 0, for any associative combine.
 
     Args:
@@ -44,28 +45,8 @@ class AssociativeScan:
     kind: str = field(default="associative-scan", init=False)
 
     def __post_init__(self) -> None:
-        if not callable(self.target):
-            raise ArgumentError("target", describe(self.target), "a function")
-        library = framework_named(self.framework, self.device)
-        promised = Domain(dtypes=tuple(self.dtypes or library.dtypes), max_length=self.max_length)
-        object.__setattr__(self, "_library", library)
-        object.__setattr__(self, "_domain", promised)
-        object.__setattr__(self, "_call", guard(self.target))
+        self._settle_function(lambda dtypes: Domain(dtypes=dtypes, max_length=self.max_length))
         object.__setattr__(self, "_whole", True)
-        if not self.name:
-            object.__setattr__(self, "name", getattr(self.target, "__qualname__", repr(self.target)))
-
-    @property
-    def library(self) -> Framework:
-        """The framework whose arrays the target takes."""
-        found: Framework = self.__dict__["_library"]
-        return found
-
-    @property
-    def domain(self) -> Domain:
-        """What the target promises."""
-        found: Domain = self.__dict__["_domain"]
-        return found
 
     @property
     def whole_numbers(self) -> bool:
@@ -96,37 +77,28 @@ class AssociativeScan:
 
     def prefixes(self, combine: Combine, elements: Elements, dtype: str) -> Elements:
         """Return the inclusive prefixes as numpy arrays."""
-        natives = self._natives(elements, dtype)
-        with self.library.setting("float64"), np.errstate(over="ignore"):
-            result = self.__dict__["_call"](combine, natives)
-        return self._checked(result)
+        return self._checked_tuple(self._prefixes(combine, self._natives(elements, dtype)))
 
     def changed_elements(self, combine: Combine, elements: Elements, dtype: str) -> str | None:
         """Call the target and say which element it modified, or None."""
         natives = self._natives(elements, dtype)
-        before = [(to_numpy(v), self.library.metadata(v)) for v in natives]
-        with self.library.setting("float64"), np.errstate(over="ignore"):
-            self.__dict__["_call"](combine, natives)
-        for i, (native, (values, metadata)) in enumerate(zip(natives, before, strict=True)):
-            if self.library.metadata(native) != metadata:
-                return f"the caller's elements[{i}] changed shape, strides or flags"
-            if not np.array_equal(values, to_numpy(native)):
-                return f"the caller's elements[{i}] were modified in place"
-        return None
-
-    def seed(self, seed: int) -> None:
-        """Seed the library's global random numbers before a case."""
-        self.library.seed(seed)
+        watched = ((f"elements[{i}]", native) for i, native in enumerate(natives))
+        change = self._change(watched, lambda: self._prefixes(combine, natives))
+        return change.told("were") if change else None
 
     @staticmethod
     def case_from_json(data: dict[str, Any]) -> AssociativeCase:
         """Build a case of this kind from its JSON form."""
         return AssociativeCase.from_json(data)
 
-    def _natives(self, elements: Elements, dtype: str) -> tuple[Any, ...]:
+    def _prefixes(self, combine: Combine, natives: tuple[Native, ...]) -> Any:
+        with self.library.setting("float64"), np.errstate(over="ignore"):
+            return self._call(combine, natives)
+
+    def _natives(self, elements: Elements, dtype: str) -> tuple[Native, ...]:
         return tuple(self.library.array(e, "float64" if dtype == "int64" else dtype) for e in elements)
 
-    def _checked(self, result: Any) -> Elements:
+    def _checked_tuple(self, result: Any) -> Elements:
         if not isinstance(result, tuple | list) or not all(is_array(v) for v in result):
             raise TargetMismatchError(f"returned {describe(result)}, expected a tuple of arrays")
         if any(library_of(v) != self.framework for v in result):

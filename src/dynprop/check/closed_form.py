@@ -39,7 +39,7 @@ class ClosedForm(PowerTarget):
     form: str = field(default="f(W, h0, t) -> h_t (n,)", init=False)
 
     def __post_init__(self) -> None:
-        self._prepare(lambda dtypes: Domain(dtypes=dtypes, max_length=self.max_length))
+        self._settle_function(lambda dtypes: Domain(dtypes=dtypes, max_length=self.max_length))
 
     def shape(self, n: int, t: int) -> tuple[int, ...]:
         """Return (n,)."""

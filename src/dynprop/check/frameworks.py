@@ -23,6 +23,8 @@ class Framework(Protocol):
     name: str
     dtypes: tuple[str, ...]
     differentiable: bool
+    compiles: bool  # every new shape, so that few are drawn
+    has_layouts: bool  # that a caller can choose
     thread_counts: tuple[int, ...]
 
     def array(self, values: NumericArray, dtype: str) -> Any:
@@ -75,6 +77,8 @@ class NumpyFramework:
     name = "numpy"
     dtypes: tuple[str, ...] = ("float64", "float32")
     differentiable = False
+    compiles = False
+    has_layouts = True
     thread_counts: tuple[int, ...] = ()
 
     def __init__(self, device: str = "cpu") -> None:
@@ -131,6 +135,8 @@ class TorchFramework:
     name = "torch"
     dtypes: tuple[str, ...] = ("float64", "float32", "bfloat16")
     differentiable = True
+    compiles = False
+    has_layouts = True
     thread_counts: tuple[int, ...] = (1, 2, 3)
 
     def __init__(self, device: str = "cpu") -> None:
@@ -210,6 +216,8 @@ class JaxFramework:
     name = "jax"
     dtypes: tuple[str, ...] = ("float64", "float32")
     differentiable = True
+    compiles = True
+    has_layouts = False
     thread_counts: tuple[int, ...] = ()
 
     def __init__(self, device: str = "cpu") -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dynprop.arrays import FloatArray, NumericArray, describe, dtype_name, is_array, to_numpy
+from dynprop.check.adapter import Adapter
 from dynprop.check.calls import TargetMismatchError, TargetRaisedError, attributed
 from dynprop.check.frameworks import Framework
 from dynprop.check.parameters import Parameters
@@ -27,7 +28,7 @@ POSITIONAL = {"forward": 2, "chunk": 2, "step": 2, "parallel": 1}
 
 
 @dataclass
-class RunningLayer:
+class RunningLayer(Adapter):
     """A layer whose every default is settled; ``Layer.of`` makes it, laws call it.
 
     Attributes:
@@ -87,16 +88,6 @@ class RunningLayer:
         return found
 
     @property
-    def differentiable(self) -> bool:
-        """Whether its library differentiates."""
-        return self.library.differentiable
-
-    @property
-    def compiles(self) -> bool:
-        """Whether its library compiles every new shape, so that few shapes are drawn."""
-        return self.framework == "jax"
-
-    @property
     def takes_state(self) -> bool:
         """Whether a state can be given."""
         names = self.signatures.get(self.primary)
@@ -146,10 +137,6 @@ class RunningLayer:
         if self._complex_state:
             return "the state is complex"
         return None
-
-    def seed(self, seed: int) -> None:
-        """Seed the library's global random numbers before a case."""
-        self.library.seed(seed)
 
     @staticmethod
     def case_from_json(data: dict[str, Any]) -> LayerCase:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dynprop.arrays import FloatArray, NumericArray, dtype_name, is_array, to_numpy
+from dynprop.arrays import FloatArray, NumericArray, dtype_name, is_array
 from dynprop.check.calls import TargetMismatchError
 from dynprop.check.layer_calls import RunningLayer
 from dynprop.check.trees import flatten
@@ -40,15 +40,12 @@ class JudgedLayer(RunningLayer):
             (f"state (leaf {i})", leaf)
             for i, leaf in enumerate(v for v in flatten(native_state, self.framework)[0] if is_array(v))
         ]
-        known = [(n, v, to_numpy(v), self.library.metadata(v)) for n, v in watched]
-        self._raw(form, natives, native_state, dtype)
-        for name, value, before, metadata in known:
-            after = self.library.metadata(value)
-            if after != metadata:
-                return f"{form} changed the caller's {name}: {metadata} became {after}"
-            if not np.array_equal(before, to_numpy(value), equal_nan=True):
-                return f"{form} modified the caller's {name} in place"
-        return None
+        change = self._change(watched, lambda: self._raw(form, natives, native_state, dtype))
+        if change is None:
+            return None
+        if change.before is None:
+            return f"{form} modified the caller's {change.name} in place"
+        return f"{form} changed the caller's {change.name}: {change.before} became {change.after}"
 
     def resets_random_numbers(self, inputs: FloatArray, dtype: str, sides: Mapping[str, FloatArray]) -> bool:
         """Say whether a call sets the library's global random numbers to a state of its own."""
@@ -68,10 +65,6 @@ class JudgedLayer(RunningLayer):
         y, after = self._split(self._raw(self.primary, natives, native_state, dtype), self.primary)
         leaves = [v for v in flatten(after, self.framework)[0] if is_array(v)]
         return dtype_name(y), self.library.device_of(y), tuple(dtype_name(v) for v in leaves)
-
-    def expected_device(self) -> str:
-        """Return the device that the arguments live on."""
-        return self.library.device_of(self.library.array(np.zeros(1), self.domain.dtypes[0]))
 
     def gradients(
         self,

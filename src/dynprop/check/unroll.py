@@ -40,7 +40,7 @@ class Unroll(PowerTarget):
     form: str = field(default="f(W, h0, steps) -> states (steps + 1, n)", init=False)
 
     def __post_init__(self) -> None:
-        self._prepare(
+        self._settle_function(
             lambda dtypes: Domain(dtypes=dtypes, max_length=self.max_length, arithmetic=self.arithmetic)
         )
 

@@ -6,7 +6,7 @@ evaluation keeps, and says which entries can be decided at all. Verdicts are der
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from dynprop.arrays import BoolArray, FloatArray, IntArray
 from dynprop.laws.exact import Exact
 
-__all__ = ["Comparison", "Evidence", "LagProfile", "compare"]
+__all__ = ["Comparison", "Evidence", "LagProfile", "compare", "worst"]
 
 Alternatives = Callable[[], Mapping[str, FloatArray]]
 LAG_TOLERANCE = 1e-2
@@ -194,3 +194,12 @@ def compare(
         alternatives,
         repaired,
     )
+
+
+def worst(
+    pairs: Iterable[tuple[Mapping[str, Any], Comparison]],
+) -> tuple[tuple[Comparison, ...], Mapping[str, Any]]:
+    """Return every comparison, and the detail of the one with the worst ratio."""
+    listed = list(pairs)
+    detail = max(listed, key=lambda pair: pair[1].ratio, default=({}, None))[0]
+    return tuple(comparison for _, comparison in listed), detail

@@ -8,14 +8,14 @@ float64. python-flint's precision is global to the process, hence the lock.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
-from flint import arb, ctx
+from flint import arb
 
+from dynprop import precision
 from dynprop.arrays import FloatArray
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
 ]
 
 BITS = 160
-_LOCK = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -53,16 +52,9 @@ class Exact:
         self.low[where] = lows if isinstance(where[1], slice) else lows[0]
 
 
-@contextmanager
-def working_precision(bits: int = BITS) -> Iterator[None]:
+def working_precision(bits: int = BITS) -> AbstractContextManager[None]:
     """Compute with this many bits inside the block, alone in the process."""
-    with _LOCK:
-        before = ctx.prec
-        ctx.prec = bits
-        try:
-            yield
-        finally:
-            ctx.prec = before
+    return precision.working_precision(bits)
 
 
 def exact_columns(values: FloatArray) -> Callable[[int, int], list[arb]]:

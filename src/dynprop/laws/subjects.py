@@ -15,14 +15,14 @@ from dynprop.arrays import FloatArray, NumericArray
 from dynprop.laws.domain import Domain
 from dynprop.laws.states import State
 
-__all__ = ["LayerSubject", "Native", "Program", "ScanSubject"]
+__all__ = ["FunctionSubject", "LayerSubject", "Native", "Program", "ScanSubject", "Subject"]
 
 Native = Any
 Program = Callable[[Callable[..., Native], Mapping[str, Native]], Native]
 
 
-class ScanSubject(Protocol):
-    """A gated scan f(gates, inputs, initial) -> states under test."""
+class Subject(Protocol):
+    """What every adapter tells, whatever its kind."""
 
     @property
     def domain(self) -> Domain:
@@ -43,6 +43,20 @@ class ScanSubject(Protocol):
     def has_layouts(self) -> bool:
         """Whether a caller of its library can choose a memory layout."""
         ...
+
+
+class FunctionSubject(Subject, Protocol):
+    """A function, or several, that programs can call and differentiate."""
+
+    def gradients(
+        self, program: Program, arrays: Mapping[str, NumericArray], dtype: str, wrt: Sequence[str]
+    ) -> dict[str, FloatArray]:
+        """Return the gradients of a scalar program of the target with respect to named arrays."""
+        ...
+
+
+class ScanSubject(FunctionSubject, Protocol):
+    """A gated scan f(gates, inputs, initial) -> states under test."""
 
     @property
     def thread_counts(self) -> tuple[int, ...]:
@@ -83,33 +97,12 @@ class ScanSubject(Protocol):
         """Return the states computed with this number of threads."""
         ...
 
-    def gradients(
-        self, program: Program, arrays: Mapping[str, FloatArray], dtype: str, wrt: Sequence[str]
-    ) -> dict[str, FloatArray]:
-        """Return the gradients of a scalar program of the target with respect to named arrays."""
-        ...
 
-
-class LayerSubject(Protocol):
+class LayerSubject(Subject, Protocol):
     """A recurrent layer under test; inputs and outputs are (batch, time, feature) here.
 
     Forms are named "forward" (the whole call), "step", "chunk" and "parallel".
     """
-
-    @property
-    def domain(self) -> Domain:
-        """What the target promises."""
-        ...
-
-    @property
-    def compiles(self) -> bool:
-        """Whether its library compiles every new shape, so that few shapes are drawn."""
-        ...
-
-    @property
-    def differentiable(self) -> bool:
-        """Whether its library differentiates."""
-        ...
 
     @property
     def input_size(self) -> int:

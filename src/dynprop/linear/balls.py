@@ -13,9 +13,7 @@ so that callers refuse rather than guess.
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -43,24 +41,7 @@ __all__ = [
     "float_below",
     "log_ball",
     "rational_matrix",
-    "working_precision",
 ]
-
-_LOCK = threading.RLock()
-
-
-@contextmanager
-def working_precision(bits: int) -> Iterator[None]:
-    """Compute with this many bits inside the block, alone in the process."""
-    from flint import ctx
-
-    with _LOCK:
-        before = ctx.prec
-        ctx.prec = bits
-        try:
-            yield
-        finally:
-            ctx.prec = before
 
 
 def ball_matrix(values: Matrix) -> BallMatrix:

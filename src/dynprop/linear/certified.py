@@ -24,14 +24,9 @@ import numpy as np
 
 from dynprop.arrays import describe
 from dynprop.errors import ArgumentError, PrecisionError
-from dynprop.linear.balls import (
-    Enclosure,
-    ball_matrix,
-    enclose,
-    rational_matrix,
-    working_precision,
-)
+from dynprop.linear.balls import Enclosure, ball_matrix, enclose, rational_matrix
 from dynprop.linear.matrices import Matrix, square_matrix, step_count
+from dynprop.precision import working_precision
 
 if TYPE_CHECKING:
     from dynprop.linear.balls import BallMatrix

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dynprop.errors import PrecisionError
-from dynprop.linear.balls import ball_matrix, working_precision
+from dynprop.linear.balls import ball_matrix
 from dynprop.linear.eigenvalues import CertifiedEigenvalue, certified_eigenvalues, squared_norm
 from dynprop.linear.matrices import Matrix
 from dynprop.linear.structure import integer_form, is_defective
+from dynprop.precision import working_precision
 
 if TYPE_CHECKING:
     from flint import acb, arb

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from dynprop.arrays import describe
 from dynprop.errors import ArgumentError, PrecisionError
-from dynprop.linear.balls import ball_matrix, certainly_lt, float_above, working_precision
+from dynprop.linear.balls import ball_matrix, certainly_lt, float_above
 from dynprop.linear.matrices import Matrix, square_matrix
 from dynprop.linear.structure import (
     MAX_WORK,
@@ -33,6 +33,7 @@ from dynprop.linear.structure import (
     reverse,
     root_balls,
 )
+from dynprop.precision import working_precision
 
 if TYPE_CHECKING:
     from flint import acb, acb_poly, arb, fmpz_poly

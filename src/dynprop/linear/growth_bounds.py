@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from dynprop.arrays import FloatArray
-from dynprop.linear.balls import ball_matrix, enclose, working_precision
+from dynprop.linear.balls import ball_matrix, enclose
 from dynprop.linear.kreiss import NEAREST, kreiss_constant
 from dynprop.linear.matrices import Matrix
 from dynprop.linear.powers import spectral_norm
 from dynprop.linear.scaled import UNIT, normalised
 from dynprop.linear.spectrum import spectrum
 from dynprop.linear.stability import Interval, certified_radius
+from dynprop.precision import working_precision
 
 __all__ = ["GrowthBounds", "growth_bounds"]
 

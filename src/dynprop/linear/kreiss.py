@@ -26,13 +26,14 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.errors import PrecisionError
-from dynprop.linear.balls import ball_matrix, enclose, entries, float_below, working_precision
+from dynprop.linear.balls import ball_matrix, enclose, entries, float_below
 from dynprop.linear.eigenvalues import MAX_BITS, Stability, squared_norm
 from dynprop.linear.matrices import Matrix, square_matrix
 from dynprop.linear.scaled import UNIT
 from dynprop.linear.spectrum import ComplexArray
 from dynprop.linear.stability import is_stable
 from dynprop.linear.structure import MAX_WORK, powers_stay_bounded
+from dynprop.precision import working_precision
 
 if TYPE_CHECKING:
     from flint import acb_mat

@@ -31,12 +31,13 @@ import numpy as np
 
 from dynprop.arrays import BoolArray, FloatArray, IntArray
 from dynprop.errors import ArgumentError
-from dynprop.linear.balls import certainly_lt, working_precision
+from dynprop.linear.balls import certainly_lt
 from dynprop.linear.components import Components, components
 from dynprop.linear.eigenvalues import MAX_BITS
 from dynprop.linear.matrices import Matrix, square_matrix, state_vector, step_count, step_counts
 from dynprop.linear.spectrum import ComplexArray
 from dynprop.linear.structure import MAX_WORK
+from dynprop.precision import working_precision
 
 if TYPE_CHECKING:
     from flint import arb

@@ -10,10 +10,11 @@ import numpy as np
 
 from dynprop.arrays import BoolArray, FloatArray, IntArray
 from dynprop.errors import PrecisionError
-from dynprop.linear.balls import Enclosure, ball_matrix, enclose, working_precision
+from dynprop.linear.balls import Enclosure, ball_matrix, enclose
 from dynprop.linear.matrices import Matrix
 from dynprop.linear.scaled import SLACK, UNIT, gamma, normalised, roundings
 from dynprop.linear.structure import nilpotency_index
+from dynprop.precision import working_precision
 
 if TYPE_CHECKING:
     from dynprop.linear.balls import BallMatrix

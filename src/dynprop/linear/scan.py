@@ -17,15 +17,13 @@ import numpy as np
 
 from dynprop.arrays import (
     NumericArray,
-    describe,
-    dtype_name,
     library_of,
+    require_alike,
     require_finite,
     require_floating,
     require_rank,
     require_shape,
 )
-from dynprop.errors import ArgumentError
 
 if TYPE_CHECKING:
     import torch
@@ -81,11 +79,7 @@ def _validate(gates: Any, inputs: Any, initial: Any) -> None:
     arguments = {"inputs": inputs} if initial is None else {"inputs": inputs, "initial": initial}
     for name, value in arguments.items():
         require_floating(name, value)
-        if (library_of(value), dtype_name(value)) != (library_of(gates), dtype_name(gates)):
-            raise ArgumentError(name, describe(value), f"library and dtype of gates, {describe(gates)}")
-        device = getattr(gates, "device", None)
-        if getattr(value, "device", None) != device:
-            raise ArgumentError(name, f"an array on {value.device}", f"the device of gates, {device}")
+        require_alike(name, value, "gates", gates)
     require_shape("inputs", inputs, gates.shape, "(batch, time, channel), that of gates")
     if initial is not None:
         batch, _, channels = gates.shape

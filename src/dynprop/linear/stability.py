@@ -35,11 +35,11 @@ from dynprop.linear.balls import (
     float_above,
     float_below,
     log_ball,
-    working_precision,
 )
 from dynprop.linear.eigenvalues import MAX_BITS, Stability, precision, squared_norm, stability_by_roots
 from dynprop.linear.matrices import Matrix, square_matrix, step_count
 from dynprop.linear.structure import MAX_WORK, nilpotency_index
+from dynprop.precision import working_precision
 
 if TYPE_CHECKING:
     from flint import acb, arb

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dynprop.errors import PrecisionError
-from dynprop.linear.balls import certainly_ge, certainly_lt, rational_matrix, working_precision
+from dynprop.linear.balls import certainly_ge, certainly_lt, rational_matrix
 from dynprop.linear.matrices import Matrix
+from dynprop.precision import working_precision
 
 if TYPE_CHECKING:
     from flint import acb, fmpq_poly, fmpz_mat, fmpz_poly, nmod_mat

@@ -26,15 +26,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import numpy as np
 
 from dynprop.arrays import (
-    describe,
     dtype_name,
     library_of,
+    require_alike,
     require_finite,
     require_floating,
     require_rank,
     require_shape,
 )
-from dynprop.errors import ArgumentError
 from dynprop.linear.matrices import require_memory, step_count
 
 if TYPE_CHECKING:
@@ -104,11 +103,7 @@ def _validated(W: Any, h0: Any, steps: Any, inputs: Any) -> int:
     arguments = {"h0": h0} if inputs is None else {"h0": h0, "inputs": inputs}
     for name, value in arguments.items():
         require_floating(name, value)
-        if (library_of(value), dtype_name(value)) != (library_of(W), dtype_name(W)):
-            raise ArgumentError(name, describe(value), f"library and dtype of W, {describe(W)}")
-        device = getattr(W, "device", None)
-        if getattr(value, "device", None) != device:
-            raise ArgumentError(name, f"an array on {value.device}", f"the device of W, {device}")
+        require_alike(name, value, "W", W)
     if len(h0.shape) != 1:
         require_rank("h0", h0, ("batch", "n"))
     require_shape("h0", h0, (*h0.shape[:-1], n), "(n,) or (batch, n), n the size of W")

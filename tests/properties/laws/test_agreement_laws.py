@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,32 +14,16 @@ import pytest
 from dynprop import linear
 from dynprop.arrays import NumericArray
 from dynprop.check.agreement import FUNCTIONS, Agreement
-from dynprop.check.faults.matrix import subject_of
-from dynprop.check.faults.registry import Control, Fault, all_controls, all_faults
-from dynprop.check.outcome import LawResult
-from dynprop.check.runner import Options, run_law
+from dynprop.check.faults.registry import Fault
+from dynprop.check.runner import Options
 from dynprop.cli import main
 from dynprop.errors import ArgumentError, PrecisionError, TargetError
 from dynprop.laws.agreement.judging import apart, between
 from dynprop.laws.agreement.subject import Scaled
 from dynprop.laws.registry import law_by_id, laws_for
+from tests.properties.laws.kinds import assert_caught, catalogue, correct, judged, planted
 
-QUICK = Options(examples=20, patience=0.3)
 LAWS = [law.id for law in laws_for("agreement")]
-
-
-@cache
-def entries() -> dict[str, Fault | Control]:
-    chosen: list[Fault | Control] = [*all_faults(), *all_controls()]
-    return {entry.name: entry for entry in chosen if entry.kind == "agreement"}
-
-
-def judged(law: str, subject: Any, options: Options = QUICK) -> LawResult:
-    return run_law(law_by_id(law), subject, options)
-
-
-def planted(name: str) -> Any:
-    return subject_of(entries()[f"agreement/{name}"])
 
 
 def replaced(**functions: Any) -> Agreement:
@@ -74,15 +57,14 @@ CAUGHT = [
 
 @pytest.mark.parametrize(("law", "fault", "verdict"), CAUGHT)
 def test_the_law_fails_the_fault_that_it_is_about(law: str, fault: str, verdict: str) -> None:
-    result = judged(law, planted(fault), Options(examples=40, patience=0.3))
-    assert result.verdict == verdict
-    assert result.counterexample is not None
-    assert result.counterexample.script
+    result = judged(law, planted(f"agreement/{fault}"), Options(examples=40, patience=0.3))
+    assert_caught(result, verdict)
 
 
 def test_every_law_has_a_fault_here_and_every_fault_a_law() -> None:
     assert {law for law, _, _ in CAUGHT} == set(LAWS)
-    faults = {name for name, entry in entries().items() if isinstance(entry, Fault)}
+    entries = [entry for entry in catalogue().values() if entry.kind == "agreement"]
+    faults = {entry.name for entry in entries if isinstance(entry, Fault)}
     assert {f"agreement/{fault}" for _, fault, _ in CAUGHT} == faults
 
 
@@ -101,7 +83,7 @@ CONTROLS = ("loops", "norms", "modes", "torch")
 
 @pytest.mark.parametrize("control", CONTROLS)
 def test_functions_that_others_would_write_agree_as_well(control: str) -> None:
-    subject = subject_of(entries()[f"control/agreement-{control}"])
+    subject = correct(f"agreement-{control}")
     results = [judged(law, subject, Options(examples=25, patience=0.3)) for law in LAWS]
     assert {result.verdict for result in results} == {"pass", "not-applicable"}
     assert sum(result.decided for result in results) > 30
@@ -110,7 +92,7 @@ def test_functions_that_others_would_write_agree_as_well(control: str) -> None:
 def test_every_law_but_the_certified_one_passes_a_control() -> None:
     passed = set()
     for control in CONTROLS:
-        subject = subject_of(entries()[f"control/agreement-{control}"])
+        subject = correct(f"agreement-{control}")
         passed |= {law for law in LAWS if law_by_id(law).applies(subject) is None}
     assert set(LAWS) - passed == {"agreement/certified-power"}
 

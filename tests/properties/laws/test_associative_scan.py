@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,23 +10,17 @@ import pytest
 
 from dynprop.check.associative import AssociativeScan
 from dynprop.check.faults.associative import Combine, Elements, tree
-from dynprop.check.faults.matrix import subject_of
-from dynprop.check.faults.registry import Control, Fault, all_controls, all_faults
 from dynprop.check.outcome import LawResult
-from dynprop.check.runner import Options, run_law
+from dynprop.check.runner import Options
 from dynprop.errors import ArgumentError, TargetError
 from dynprop.laws.associative_scan import LENGTHS
 from dynprop.laws.monoids import MONOIDS
-from dynprop.laws.registry import law_by_id, laws_for
+from dynprop.laws.registry import laws_for
+from tests.properties.laws.kinds import correct, planted
+from tests.properties.laws.kinds import judged as judged_by
 
-QUICK = Options(examples=15, patience=0.3)
+BRIEF = Options(examples=15, patience=0.3)
 LAWS = [law.id for law in laws_for("associative-scan")]
-
-
-@cache
-def entries() -> dict[str, Fault | Control]:
-    chosen: list[Fault | Control] = [*all_faults(), *all_controls()]
-    return {entry.name: entry for entry in chosen if entry.kind == "associative-scan"}
 
 
 def adapted(target: Callable[..., Any], **options: Any) -> AssociativeScan:
@@ -37,11 +30,11 @@ def adapted(target: Callable[..., Any], **options: Any) -> AssociativeScan:
 
 
 def subject(name: str) -> Any:
-    return subject_of(entries()[f"associative-scan/{name}"])
+    return planted(f"associative-scan/{name}")
 
 
-def judged(law: str, scan: Any, options: Options = QUICK) -> LawResult:
-    return run_law(law_by_id(law), scan, options)
+def judged(law: str, scan: Any, options: Options = BRIEF) -> LawResult:
+    return judged_by(law, scan, options)
 
 
 CAUGHT = [
@@ -74,7 +67,7 @@ def test_every_law_has_a_fault_here() -> None:
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("name", ["loop", "doubling", "sweeps", "blocks"])
 def test_the_law_passes_what_is_right(law: str, name: str) -> None:
-    result = judged(law, subject_of(entries()[f"control/associative-{name}"]), Options(examples=5))
+    result = judged(law, correct(f"associative-{name}"), Options(examples=5))
     assert result.verdict == "pass"
     assert result.decided == result.cases
 

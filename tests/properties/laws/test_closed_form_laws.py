@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,32 +12,16 @@ import pytest
 from dynprop.arrays import NumericArray
 from dynprop.check.closed_form import ClosedForm
 from dynprop.check.faults.controls_linear import power_loop, power_numpy, power_squaring
-from dynprop.check.faults.matrix import subject_of
-from dynprop.check.faults.registry import Control, Fault, all_controls, all_faults
-from dynprop.check.outcome import LawResult, judge_case
-from dynprop.check.runner import Options, run_law
+from dynprop.check.outcome import judge_case
+from dynprop.check.runner import Options
 from dynprop.errors import PrecisionError
 from dynprop.laws.closed_form.modes import exact_modes
 from dynprop.laws.matrices.cases import PowerCase
 from dynprop.laws.registry import law_by_id, laws_for
+from tests.properties.laws.kinds import assert_caught, correct, judged, planted
 
-QUICK = Options(examples=20, patience=0.3)
 LAWS = [law.id for law in laws_for("closed-form")]
 EXACT = "closed-form/exact-or-refused"
-
-
-@cache
-def entries() -> dict[str, Fault | Control]:
-    chosen: list[Fault | Control] = [*all_faults(), *all_controls()]
-    return {entry.name: entry for entry in chosen if entry.kind == "closed-form"}
-
-
-def judged(law: str, subject: Any, options: Options = QUICK) -> LawResult:
-    return run_law(law_by_id(law), subject, options)
-
-
-def planted(name: str) -> Any:
-    return subject_of(entries()[f"closed-form/{name}"])
 
 
 CAUGHT = [
@@ -79,10 +62,8 @@ CAUGHT = [
 
 @pytest.mark.parametrize(("law", "fault", "verdict"), CAUGHT)
 def test_the_law_fails_the_fault_that_it_is_about(law: str, fault: str, verdict: str) -> None:
-    result = judged(law, planted(fault), Options(examples=60, patience=0.3))
-    assert result.verdict == verdict
-    assert result.counterexample is not None
-    assert result.counterexample.script
+    result = judged(law, planted(f"closed-form/{fault}"), Options(examples=60, patience=0.3))
+    assert_caught(result, verdict)
 
 
 def test_every_law_has_a_fault_here() -> None:
@@ -95,7 +76,7 @@ RIGHT = ["power-squaring", "power-guarded-eigen", "power-guarded-schur", "power-
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("control", RIGHT)
 def test_the_law_passes_what_is_right(law: str, control: str) -> None:
-    result = judged(law, subject_of(entries()[f"control/{control}"]))
+    result = judged(law, correct(control))
     if result.not_applicable:
         assert law == "closed-form/adjoint"
     else:
@@ -119,7 +100,7 @@ def test_the_law_passes_what_is_right(law: str, control: str) -> None:
     ],
 )
 def test_a_mistake_is_named(fault: str, hypothesis: str) -> None:
-    result = judged(EXACT, planted(fault), Options(examples=20, patience=1.0))
+    result = judged(EXACT, planted(f"closed-form/{fault}"), Options(examples=20, patience=1.0))
     assert result.hypothesis is not None
     assert result.hypothesis.startswith(hypothesis)
 
@@ -134,7 +115,7 @@ def test_norms_and_spectra_cannot_tell_the_textbook_s_order_and_this_law_can() -
     assert np.allclose(np.linalg.svd(right)[1], np.linalg.svd(printed)[1])
     assert np.allclose(np.trace(right), np.trace(printed))
     assert np.linalg.norm(right - printed) > 0.1
-    assert judged("closed-form/symmetric", planted("textbook-order")).verdict == "wrong"
+    assert judged("closed-form/symmetric", planted("closed-form/textbook-order")).verdict == "wrong"
 
 
 # Refusals

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import pytest
@@ -10,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from dynprop.check.faults.layer_bases import Elman
-from dynprop.check.faults.registry import Control, Fault, all_controls, all_faults
 from dynprop.check.layer import Layer
 from dynprop.check.outcome import LawResult
-from dynprop.check.runner import Options, run_law
+from dynprop.check.runner import Options
 from dynprop.laws.registry import law_by_id, laws_for
+from tests.properties.laws.kinds import assert_caught, catalogue
+from tests.properties.laws.kinds import judged as judged_by
 
-QUICK = Options(examples=6, patience=0.5)
+BRIEF = Options(examples=6, patience=0.5)
 # No time for drawn cases: those that a law always runs first, and no others.
 FIXED_ONLY = Options(examples=1, budget=0.0, patience=0.0)
 LAWS = [law.id for law in laws_for("layer")]
@@ -25,15 +25,9 @@ SHORT: dict[str, Any] = {"max_length": 12, "dtypes": ("float64",)}
 LONGER = {"chunk-carry-lost": 20, "parallel-decay-overflows": 400}
 
 
-@cache
-def entries() -> dict[str, Fault | Control]:
-    chosen: list[Fault | Control] = [*all_faults(), *all_controls()]
-    return {entry.name: entry for entry in chosen}
-
-
 def subject(name: str, **options: Any) -> Any:
     """Return a fault of the catalogue, or a control, ready to be judged."""
-    entry = entries()[name if name.startswith("control/") else f"layer/{name}"]
+    entry = catalogue()[name if name.startswith("control/") else f"layer/{name}"]
     target = entry.build()
     options = {"max_length": LONGER.get(name, SHORT["max_length"]), **entry.domain, **options}
     layer = Layer.of(target, **{**SHORT, **options})
@@ -41,8 +35,8 @@ def subject(name: str, **options: Any) -> Any:
     return layer
 
 
-def judged(law: str, layer: Any, options: Options = QUICK) -> LawResult:
-    return run_law(law_by_id(law), layer, options)
+def judged(law: str, layer: Any, options: Options = BRIEF) -> LawResult:
+    return judged_by(law, layer, options)
 
 
 CAUGHT = [
@@ -89,9 +83,7 @@ CAUGHT = [
 @pytest.mark.parametrize(("law", "fault", "verdict"), CAUGHT)
 def test_the_law_fails_the_fault_that_it_is_about(law: str, fault: str, verdict: str) -> None:
     result = judged(law, subject(fault))
-    assert result.verdict == verdict
-    assert result.counterexample is not None
-    assert result.counterexample.message
+    assert_caught(result, verdict)
 
 
 def test_every_law_has_a_fault_here() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,30 +9,13 @@ import pytest
 
 from dynprop.arrays import NumericArray
 from dynprop.check.faults.controls_linear import unroll_doubling, unroll_loop
-from dynprop.check.faults.matrix import subject_of
-from dynprop.check.faults.registry import Control, Fault, all_controls, all_faults
-from dynprop.check.outcome import LawResult
-from dynprop.check.runner import Options, run_law
+from dynprop.check.runner import Options
 from dynprop.check.unroll import Unroll
 from dynprop.errors import ArgumentError, TargetError
-from dynprop.laws.registry import law_by_id, laws_for
+from dynprop.laws.registry import laws_for
+from tests.properties.laws.kinds import assert_caught, correct, judged, planted
 
-QUICK = Options(examples=20, patience=0.3)
 LAWS = [law.id for law in laws_for("unroll")]
-
-
-@cache
-def entries() -> dict[str, Fault | Control]:
-    chosen: list[Fault | Control] = [*all_faults(), *all_controls()]
-    return {entry.name: entry for entry in chosen if entry.kind == "unroll"}
-
-
-def judged(law: str, subject: Any, options: Options = QUICK) -> LawResult:
-    return run_law(law_by_id(law), subject, options)
-
-
-def planted(name: str) -> Any:
-    return subject_of(entries()[f"unroll/{name}"])
 
 
 CAUGHT = [
@@ -62,10 +44,8 @@ CAUGHT = [
 
 @pytest.mark.parametrize(("law", "fault", "verdict"), CAUGHT)
 def test_the_law_fails_the_fault_that_it_is_about(law: str, fault: str, verdict: str) -> None:
-    result = judged(law, planted(fault), Options(examples=60, patience=0.3))
-    assert result.verdict == verdict
-    assert result.counterexample is not None
-    assert result.counterexample.script
+    result = judged(law, planted(f"unroll/{fault}"), Options(examples=60, patience=0.3))
+    assert_caught(result, verdict)
 
 
 def test_every_law_has_a_fault_here() -> None:
@@ -75,7 +55,7 @@ def test_every_law_has_a_fault_here() -> None:
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("control", ["unroll-doubling", "unroll-long-double", "unroll-torch-function"])
 def test_the_law_passes_what_is_right(law: str, control: str) -> None:
-    result = judged(law, subject_of(entries()[f"control/{control}"]))
+    result = judged(law, correct(control))
     if result.not_applicable:
         assert (law, control.startswith("unroll-torch")) == ("unroll/adjoint", False)
     else:
@@ -94,7 +74,7 @@ def test_the_law_passes_what_is_right(law: str, control: str) -> None:
     ],
 )
 def test_a_mistake_is_named(fault: str, hypothesis: str) -> None:
-    result = judged("unroll/exact-states", planted(fault), Options(examples=20, patience=1.0))
+    result = judged("unroll/exact-states", planted(f"unroll/{fault}"), Options(examples=20, patience=1.0))
     assert result.hypothesis is not None
     assert result.hypothesis.startswith(hypothesis)
 
@@ -141,7 +121,7 @@ def test_an_arithmetic_of_its_own_excuses_from_bits_and_from_nothing_else() -> N
     assert judged("unroll/exact-on-integers", plain).verdict == "inaccurate"
     for law in ("unroll/exact-on-integers", "unroll/diagonal-similarity"):
         assert judged(law, declared).verdict == "not-applicable"
-    assert judged("unroll/lengths", Unroll(planted("untransposed").target, arithmetic="log")).failed
+    assert judged("unroll/lengths", Unroll(planted("unroll/untransposed").target, arithmetic="log")).failed
 
 
 def test_nothing_outside_the_domain_is_tested() -> None:

@@ -27,8 +27,8 @@ from dynprop.linear.balls import (
     float_below,
     log_ball,
     rational_matrix,
-    working_precision,
 )
+from dynprop.precision import working_precision
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 MATRICES = hnp.arrays(

@@ -18,11 +18,10 @@ from dynprop.laws.agreement.judging import UNIT, apart, reach_of
 from dynprop.laws.agreement.subject import AgreementSubject, needs
 from dynprop.laws.domain import Domain
 from dynprop.laws.draw import Source
-from dynprop.laws.evidence import Evidence
+from dynprop.laws.evidence import Evidence, worst
 from dynprop.laws.matrices.bounds import bound_of_state, bound_of_states
 from dynprop.laws.matrices.cases import PowerCase, power_case
 from dynprop.laws.matrices.families import families_for
-from dynprop.laws.matrices.judging import worst
 from dynprop.laws.registry import law
 from dynprop.laws.rounding import gamma
 

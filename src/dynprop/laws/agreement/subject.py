@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from dynprop.arrays import FloatArray, IntArray, NumericArray
-from dynprop.laws.domain import Domain
-from dynprop.laws.subjects import Program
+from dynprop.laws.subjects import FunctionSubject
 
 __all__ = ["AgreementSubject", "Eigen", "Norms", "Parts", "Scaled", "needs"]
 
@@ -61,18 +60,11 @@ class Parts:
     components: NumericArray
 
 
-class AgreementSubject(Protocol):
-    """A namespace under test. Arguments and results are numpy; the adapter checks what comes back."""
+class AgreementSubject(FunctionSubject, Protocol):
+    """A namespace under test; programs of gradients call its `unroll`.
 
-    @property
-    def domain(self) -> Domain:
-        """What the target promises."""
-        ...
-
-    @property
-    def differentiable(self) -> bool:
-        """Whether its `unroll` runs in a library that differentiates."""
-        ...
+    Arguments and results are numpy; the adapter checks what comes back.
+    """
 
     def has(self, name: str) -> bool:
         """Say whether the namespace has a function."""
@@ -114,12 +106,6 @@ class AgreementSubject(Protocol):
 
     def discard_ratio(self, w: NumericArray, h: NumericArray, t: int) -> float:
         """Return the tangent of the angle to the dominant mode."""
-        ...
-
-    def gradients(
-        self, program: Program, arrays: Mapping[str, NumericArray], dtype: str, wrt: Sequence[str]
-    ) -> dict[str, FloatArray]:
-        """Return the gradients of a scalar program of `unroll` with respect to named arrays."""
         ...
 
 

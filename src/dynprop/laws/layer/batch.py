@@ -11,9 +11,9 @@ import numpy as np
 
 from dynprop.laws.domain import Domain
 from dynprop.laws.draw import Source
-from dynprop.laws.evidence import Comparison, Evidence
+from dynprop.laws.evidence import Comparison, Evidence, worst
 from dynprop.laws.layer.cases import LayerCase, layer_case, made_case
-from dynprop.laws.layer.judging import agree, given_state, run_whole, sensitivity, worst
+from dynprop.laws.layer.judging import agree, given_state, run_whole, sensitivity
 from dynprop.laws.registry import law
 from dynprop.laws.states import State
 from dynprop.laws.subjects import LayerSubject

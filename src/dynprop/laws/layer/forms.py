@@ -13,9 +13,9 @@ import numpy as np
 from dynprop.arrays import FloatArray
 from dynprop.laws.domain import Domain
 from dynprop.laws.draw import split_points
-from dynprop.laws.evidence import Evidence
+from dynprop.laws.evidence import Evidence, worst
 from dynprop.laws.layer.cases import LayerCase, layer_case, made_case
-from dynprop.laws.layer.judging import agree, given_state, run_whole, sensitivity, steps_of, worst
+from dynprop.laws.layer.judging import agree, given_state, run_whole, sensitivity, steps_of
 from dynprop.laws.registry import law
 from dynprop.laws.states import State
 from dynprop.laws.subjects import LayerSubject

@@ -11,10 +11,10 @@ import numpy as np
 
 from dynprop.arrays import FloatArray, NumericArray, round_to
 from dynprop.laws.domain import Domain
-from dynprop.laws.evidence import Comparison, Evidence, LagProfile
+from dynprop.laws.evidence import Comparison, Evidence, LagProfile, worst
 from dynprop.laws.layer.cases import LayerCase, layer_case, made_case
 from dynprop.laws.layer.chain import Chain, chain, jacobians
-from dynprop.laws.layer.judging import agree, given_state, steps_of, worst
+from dynprop.laws.layer.judging import agree, given_state, steps_of
 from dynprop.laws.registry import law
 from dynprop.laws.rounding import FORMATS
 from dynprop.laws.states import State

@@ -7,18 +7,10 @@ from functools import partial
 
 import numpy as np
 
-from dynprop.laws.evidence import Evidence
+from dynprop.laws.evidence import Evidence, worst
 from dynprop.laws.layer.cases import LayerCase, layer_case
 from dynprop.laws.layer.forms import cuttable
-from dynprop.laws.layer.judging import (
-    agree,
-    given_state,
-    run_whole,
-    same_call_bound,
-    sensitivity,
-    steps_of,
-    worst,
-)
+from dynprop.laws.layer.judging import agree, given_state, run_whole, same_call_bound, sensitivity, steps_of
 from dynprop.laws.registry import law
 from dynprop.laws.subjects import LayerSubject
 

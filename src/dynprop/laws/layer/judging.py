@@ -14,9 +14,8 @@ in docs. A chaotic layer makes D_t, and with it the bound, as large as its outpu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -37,7 +36,6 @@ __all__ = [
     "same_call_bound",
     "sensitivity",
     "steps_of",
-    "worst",
 ]
 
 AXES = ("batch", "time", "feature")
@@ -176,12 +174,3 @@ def _in_range(value: FloatArray, reference: FloatArray, dtype: str, axes: tuple[
 def beyond(bound: FloatArray, start: int) -> FloatArray:
     """Return the bound of the steps from start on."""
     return bound[:, start:]
-
-
-def worst(
-    pairs: Iterable[tuple[Mapping[str, Any], Comparison]],
-) -> tuple[tuple[Comparison, ...], Mapping[str, Any]]:
-    """Return every comparison, and the detail of the one with the worst ratio."""
-    listed = list(pairs)
-    detail = max(listed, key=lambda pair: pair[1].ratio, default=({}, None))[0]
-    return tuple(c for _, c in listed), detail

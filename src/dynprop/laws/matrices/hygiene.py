@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
-from dynprop.laws.evidence import Evidence
+from dynprop.laws.domain import Domain
+from dynprop.laws.draw import Source
+from dynprop.laws.evidence import Evidence, worst
+from dynprop.laws.hygiene import as_expected, laid_out
 from dynprop.laws.matrices.cases import PowerCase
-from dynprop.laws.matrices.judging import agree, worst
+from dynprop.laws.matrices.judging import agree
 from dynprop.laws.matrices.subject import PowerSubject
+from dynprop.laws.registry import law
 
-__all__ = ["inputs_unchanged", "laid_out", "memory_layout", "repeatable", "shape_and_dtype"]
+__all__ = ["Wording", "register"]
 
 
-def shape_and_dtype(subject: PowerSubject, case: PowerCase) -> Evidence:
+@dataclass(frozen=True)
+class Wording:
+    """What the laws of one kind say of its results, and where defects of their sort were seen.
+
+    Attributes:
+        result: what the target returns, in a word.
+        shape: the statement of its shape, dtype and device.
+        script: lines that show them.
+        watched: the argument that the script of inputs-unchanged looks at.
+        modified, kept: what commonly modifies an argument, and what is commonly kept between calls.
+    """
+
+    result: str
+    shape: str
+    script: str
+    watched: str
+    modified: str
+    kept: str
+
+
+def _shape_and_dtype(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Ask for the shape that the kind has, and for the dtype and device of the arguments."""
     _, *got = subject.returned(case.W, case.h, case.t, case.dtype)
     wanted = subject.expected_of(case.W, case.h, case.t, case.dtype)
-    failures = [
-        f"{what} {found}, expected {expected}"
-        for what, found, expected in zip(("shape", "dtype", "device"), got, wanted, strict=True)
-        if found != expected
-    ]
-    if failures:
-        return Evidence(failure="the result has " + "; ".join(failures))
-    return Evidence(detail={"checked": True})
+    return as_expected("the result has", got, wanted)
 
 
-def laid_out(subject: PowerSubject) -> str | None:
-    """Say why memory layouts cannot be varied, or None."""
-    return None if subject.has_layouts else "a caller of the library cannot choose a memory layout"
-
-
-def memory_layout(subject: PowerSubject, case: PowerCase) -> Evidence:
+def _memory_layout(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Compare contiguous arguments with every other layout."""
     arguments = (case.W, case.h, case.t, case.dtype)
     plain = subject.values(*arguments)
@@ -42,13 +56,13 @@ def memory_layout(subject: PowerSubject, case: PowerCase) -> Evidence:
     return Evidence(comparisons, detail=detail)
 
 
-def inputs_unchanged(subject: PowerSubject, case: PowerCase) -> Evidence:
+def _inputs_unchanged(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Look at the arguments before and after a call."""
     changed = subject.changed_arguments(case.W, case.h, case.t, case.dtype)
     return Evidence(failure=changed, detail={"checked": True})
 
 
-def repeatable(subject: PowerSubject, case: PowerCase) -> Evidence:
+def _repeatable(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Call, call with something else of the same shape, call again; then read the first result."""
     read, *_ = subject.returned(case.W, case.h, case.t, case.dtype)
     early = read()
@@ -62,3 +76,46 @@ def repeatable(subject: PowerSubject, case: PowerCase) -> Evidence:
             agree("result of the first call, read after another call", late, early, case),
         )
     )
+
+
+def register(kind: str, draw: Callable[[Source, Domain, Any], PowerCase], words: Wording) -> None:
+    """Register these laws for a kind whose cases are drawn so."""
+    law(
+        f"{kind}/shape-and-dtype",
+        claim="C1",
+        statement=words.shape,
+        source="public contract; complex eigenvectors of a real W",
+        draw=draw,
+        script=words.script,
+        share=0.3,
+    )(_shape_and_dtype)
+    law(
+        f"{kind}/memory-layout",
+        claim="C1",
+        statement="strided, transposed, Fortran-ordered, reversed and read-only arguments give the same "
+        f"{words.result}",
+        source="array-api-tests; kernels that read memory in one order",
+        draw=draw,
+        applies=laid_out,
+        script="# layout: {layout}\nstored = W.T + 0  # the same numbers, stored by columns\n"
+        "print(f(W, h0, t) - f(stored.T, h0, t))",
+        share=0.3,
+    )(_memory_layout)
+    law(
+        f"{kind}/inputs-unchanged",
+        claim="C1",
+        statement="the caller's W and h(0) are not modified: neither values nor shape, strides or flags",
+        source=words.modified,
+        draw=draw,
+        script=f"before = {words.watched} + 0\nf(W, h0, t)\nprint({words.watched} - before)",
+        share=0.5,
+    )(_inputs_unchanged)
+    law(
+        f"{kind}/repeatable",
+        claim="C1",
+        statement="two calls agree: nothing is kept between calls, and a result is not overwritten later",
+        source=words.kept,
+        draw=draw,
+        script="first = f(W, h0, t)\nf(W, 2 * h0, t)\nprint(f(W, h0, t) - first)",
+        share=0.5,
+    )(_repeatable)

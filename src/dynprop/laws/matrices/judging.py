@@ -8,9 +8,8 @@ compared by the modulus of the error and shown as (real, imaginary) parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -42,7 +41,6 @@ __all__ = [
     "parts",
     "twice",
     "weigh",
-    "worst",
 ]
 
 Allowance = Callable[[], float]
@@ -207,15 +205,6 @@ def agree(label: str, value: NumericArray, other: NumericArray, case: PowerCase)
         axes=("component",),
         allowed=lambda: 2.0 * once(),
     )
-
-
-def worst(
-    comparisons: Iterable[tuple[Mapping[str, Any], Comparison]],
-) -> tuple[tuple[Comparison, ...], Mapping[str, Any]]:
-    """Return every comparison, and the detail of the one with the worst ratio."""
-    pairs = list(comparisons)
-    detail = max(pairs, key=lambda pair: pair[1].ratio, default=({}, None))[0]
-    return tuple(c for _, c in pairs), detail
 
 
 def is_well_conditioned(case: PowerCase) -> bool:

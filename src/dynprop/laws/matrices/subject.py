@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from dynprop.arrays import FloatArray, NumericArray
-from dynprop.laws.domain import Domain
-from dynprop.laws.subjects import Program
+from dynprop.arrays import NumericArray
+from dynprop.laws.subjects import FunctionSubject
 
 __all__ = ["PowerSubject"]
 
 
-class PowerSubject(Protocol):
+class PowerSubject(FunctionSubject, Protocol):
     """f(W, h0, t) under test, which returns states (t + 1, n) or the last of them (n,).
 
     Laws speak float64 and complex128; the adapter rounds to the format that is named.
     """
-
-    @property
-    def domain(self) -> Domain:
-        """What the target promises."""
-        ...
-
-    @property
-    def compiles(self) -> bool:
-        """Whether its library compiles every new shape, so that few shapes are drawn."""
-        ...
-
-    @property
-    def differentiable(self) -> bool:
-        """Whether its library has automatic differentiation."""
-        ...
-
-    @property
-    def has_layouts(self) -> bool:
-        """Whether a caller of its library can choose a memory layout."""
-        ...
 
     def values(self, w: NumericArray, h: NumericArray, t: int, dtype: str) -> NumericArray:
         """Call the target on fresh arrays and return what it returned."""
@@ -62,10 +41,4 @@ class PowerSubject(Protocol):
 
     def changed_arguments(self, w: NumericArray, h: NumericArray, t: int, dtype: str) -> str | None:
         """Call the target and say which argument it modified, values or metadata, or None."""
-        ...
-
-    def gradients(
-        self, program: Program, arrays: Mapping[str, NumericArray], dtype: str, wrt: Sequence[str]
-    ) -> dict[str, FloatArray]:
-        """Return the gradients of a scalar program of the target with respect to named arrays."""
         ...

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dynprop.laws.evidence import Evidence
+from dynprop.laws.evidence import Evidence, worst
+from dynprop.laws.hygiene import as_expected, laid_out
 from dynprop.laws.registry import law
 from dynprop.laws.scan.bounds import forward_bound
 from dynprop.laws.scan.cases import ScanCase
 from dynprop.laws.scan.forward import at_least_two
-from dynprop.laws.scan.judging import agree, run, worst
+from dynprop.laws.scan.judging import agree, run
 from dynprop.laws.subjects import ScanSubject
 
 
@@ -25,19 +26,7 @@ def shape_and_dtype(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Ask for the shape, dtype and device of the inputs."""
     _, shape, dtype, device = subject.returned(case.gates, case.inputs, case.initial, case.dtype)
     wanted = (case.inputs.shape, case.dtype, subject.expected_device())
-    got = (shape, dtype, device)
-    failures = [
-        f"{what} {found}, expected {expected}"
-        for what, found, expected in zip(("shape", "dtype", "device"), got, wanted, strict=True)
-        if found != expected
-    ]
-    if failures:
-        return Evidence(failure="states have " + "; ".join(failures))
-    return Evidence(detail={"checked": True})
-
-
-def _laid_out(subject: ScanSubject) -> str | None:
-    return None if subject.has_layouts else "a caller of the library cannot choose a memory layout"
+    return as_expected("states have", (shape, dtype, device), wanted)
 
 
 @law(
@@ -46,7 +35,7 @@ def _laid_out(subject: ScanSubject) -> str | None:
     statement="non-contiguous, transposed, broadcast and read-only arguments give the same states",
     source="proger/accelerated-scan (contiguity demanded); array-api-tests",
     draw=at_least_two,
-    applies=_laid_out,
+    applies=laid_out,
     script="""\
 # layout: {layout}
 def transposed(v):  # the same numbers, stored time first

@@ -15,12 +15,12 @@ import numpy as np
 from dynprop.arrays import FloatArray
 from dynprop.laws.domain import Domain
 from dynprop.laws.draw import Source, split_points
-from dynprop.laws.evidence import Evidence, compare
+from dynprop.laws.evidence import Evidence, compare, worst
 from dynprop.laws.registry import law
 from dynprop.laws.scan.bounds import absolute_states, forward_bound
 from dynprop.laws.scan.cases import ScanCase, scan_case, sized_case
 from dynprop.laws.scan.forward import at_least_two
-from dynprop.laws.scan.judging import agree, cut_bound, run, worst
+from dynprop.laws.scan.judging import agree, cut_bound, run
 from dynprop.laws.subjects import ScanSubject
 
 crowded = partial(scan_case, shortest=2, usual=8)

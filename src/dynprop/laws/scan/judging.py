@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +13,7 @@ from dynprop.laws.scan.bounds import ScanBound, forward_bound
 from dynprop.laws.scan.cases import ScanCase
 from dynprop.laws.subjects import ScanSubject
 
-__all__ = ["AXES", "agree", "judge", "run", "worst", "wrong_scans"]
+__all__ = ["AXES", "agree", "judge", "run", "wrong_scans"]
 
 AXES = ("batch", "time", "channel")
 
@@ -68,15 +66,6 @@ def agree(
 def cut_bound(bound: ScanBound, time: slice) -> ScanBound:
     """Return the bound of some of the steps."""
     return replace(bound, **{name: value[:, time] for name, value in bound.__dict__.items()})
-
-
-def worst(
-    comparisons: Iterable[tuple[Mapping[str, Any], Comparison]],
-) -> tuple[tuple[Comparison, ...], Mapping[str, Any]]:
-    """Return every comparison, and the detail of the one with the worst ratio."""
-    pairs = list(comparisons)
-    detail = max(pairs, key=lambda pair: pair[1].ratio, default=({}, None))[0]
-    return tuple(c for _, c in pairs), detail
 
 
 def _loop(gates: FloatArray, inputs: FloatArray, initial: FloatArray | None) -> FloatArray:

@@ -12,12 +12,12 @@ import numpy as np
 from dynprop.arrays import NumericArray
 from dynprop.laws.domain import Domain
 from dynprop.laws.draw import Source, split_points
-from dynprop.laws.evidence import Comparison, Evidence
+from dynprop.laws.evidence import Comparison, Evidence, worst
 from dynprop.laws.matrices.adjoint import adjoint_of, differentiable
 from dynprop.laws.matrices.bounds import PowerBound, bound_of_states
 from dynprop.laws.matrices.cases import PowerCase, power_case
 from dynprop.laws.matrices.families import families_for, round_matrix
-from dynprop.laws.matrices.judging import as_exact, twice, weigh, worst
+from dynprop.laws.matrices.judging import as_exact, twice, weigh
 from dynprop.laws.matrices.subject import PowerSubject
 from dynprop.laws.registry import law
 from dynprop.laws.rounding import FORMATS

@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON; - is stdout.")]
-KIND_HELP = "scan, associative-scan, layer, unroll, closed-form or agreement."
+KIND_HELP = "scan, associative-scan, layer, unroll, closed-form, product, initializer or agreement."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,7 +91,8 @@ def check(
     ],
     kind: Annotated[str, typer.Option(metavar="KIND", help=KIND_HELP)],
     framework: Annotated[
-        str | None, typer.Option(metavar="numpy|torch|jax", help="The arrays it takes; default torch.")
+        str | None,
+        typer.Option(metavar="numpy|torch|jax", help="The arrays it takes; default numpy or torch, by kind."),
     ] = None,
     examples: Annotated[
         int | None, typer.Option(metavar="N", help="Cases drawn per law; default up to 100.")
@@ -130,6 +131,19 @@ def check(
     sizes: Annotated[
         str | None, typer.Option(metavar="NAME=N,...", help="Sizes with which a layer is built.")
     ] = None,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Products are those of matrices, W_t ... W_1.")
+    ] = False,
+    promise: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=EXPR",
+            help="variance=EXPR or radius=EXPR, arithmetic in fan_in and fan_out; may be repeated.",
+        ),
+    ] = None,
+    law: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Law of weights: normal, uniform, orthogonal, ...")
+    ] = None,
     only: Annotated[
         list[str] | None, typer.Option(metavar="LAW", help="Run this law only; may be repeated.")
     ] = None,
@@ -154,6 +168,9 @@ def check(
         "arithmetic": arithmetic,
         "reach": reach,
         "sizes": _sizes(sizes),
+        "matrix": matrix or None,
+        "promise": _promises(promise),
+        "law": law,
     }
     _require_writable("--json", json_file)
     _require_writable("--html", html_file)
@@ -259,6 +276,15 @@ def _sizes(text: str | None) -> dict[str, int] | None:
     if not pairs or not all(name.strip().isidentifier() and n.strip().isdigit() for name, _, n in pairs):
         raise ArgumentError("sizes", repr(text), "NAME=N,... such as input_size=4,hidden_size=6")
     return {name.strip(): int(n) for name, _, n in pairs}
+
+
+def _promises(given: Sequence[str] | None) -> dict[str, str]:
+    """Parse NAME=EXPR."""
+    pairs = [text.partition("=") for text in given or ()]
+    for text, (name, equals, expression) in zip(given or (), pairs, strict=True):
+        if not equals or not name.strip() or not expression.strip():
+            raise ArgumentError("promise", repr(text), "NAME=EXPR such as variance=2/fan_in")
+    return {name.strip(): expression.strip() for name, _, expression in pairs}
 
 
 def _require_writable(option: str, name: str | None) -> None:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from dynprop.check.api import Retrial, again, check
     from dynprop.check.associative import AssociativeScan
     from dynprop.check.closed_form import ClosedForm
+    from dynprop.check.initializer import Initializer
     from dynprop.check.layer import Layer
+    from dynprop.check.product import Product
     from dynprop.check.pytest_laws import parametrize_with_laws
     from dynprop.check.report import Report
     from dynprop.check.scan import Scan
@@ -24,7 +26,9 @@ __all__ = [
     "Agreement",
     "AssociativeScan",
     "ClosedForm",
+    "Initializer",
     "Layer",
+    "Product",
     "Report",
     "Retrial",
     "Scan",
@@ -39,7 +43,9 @@ _HOMES = {
     "Agreement": "dynprop.check.agreement",
     "AssociativeScan": "dynprop.check.associative",
     "ClosedForm": "dynprop.check.closed_form",
+    "Initializer": "dynprop.check.initializer",
     "Layer": "dynprop.check.layer",
+    "Product": "dynprop.check.product",
     "Report": "dynprop.check.report",
     "Retrial": "dynprop.check.api",
     "Scan": "dynprop.check.scan",

@@ -66,6 +66,16 @@ def reproduction(law: Law, subject: Any, case: Case, detail: dict[str, Any]) -> 
             f"initial = {_array(library, data['initial'], (shape[0], shape[2]), dtype)}",
         ]
         return "\n".join([*_imports(library, dtype), *_target(subject), *arrays, body])
+    if law.kind == "product" and ready and np.prod(data["shape"]) <= LIMIT:
+        weights = _array(subject.framework, data["weights"], data["shape"], data["dtype"])
+        lines = [*_imports(subject.framework, data["dtype"]), *_target(subject), f"weights = {weights}"]
+        return "\n".join([*lines, body])
+    if law.kind == "initializer" and ready:
+        seed, fans = data["seed"], (data["fan_in"], data["fan_out"])
+        torch = subject.framework == "torch"
+        made = f"torch.Generator().manual_seed({seed})" if torch else f"np.random.default_rng({seed})"
+        lines = [*_imports(subject.framework, "float64"), *_target(subject)]
+        return "\n".join([*lines, f"shape, rng = {fans[::-1] if torch else fans}, {made}", body])
     if law.kind in ("unroll", "closed-form", "agreement") and ready and np.size(data["h"]) <= LIMIT:
         # Laws of agreement show numpy, which every function of a namespace takes.
         library = "numpy" if law.kind == "agreement" else subject.framework

@@ -32,6 +32,8 @@ ADAPTERS = {
     "layer": ("dynprop.check.layer", "Layer"),
     "unroll": ("dynprop.check.unroll", "Unroll"),
     "closed-form": ("dynprop.check.closed_form", "ClosedForm"),
+    "product": ("dynprop.check.product", "Product"),
+    "initializer": ("dynprop.check.initializer", "Initializer"),
     "agreement": ("dynprop.check.agreement", "Agreement"),
 }
 
@@ -46,6 +48,9 @@ OPTIONS = (
     "arithmetic",
     "reach",
     "sizes",
+    "matrix",
+    "promise",
+    "law",
 )
 
 ARGUMENTS = {
@@ -53,6 +58,8 @@ ARGUMENTS = {
     "associative-scan": ("combine", "elements"),
     "unroll": ("W", "h0", "steps"),
     "closed-form": ("W", "h0", "t"),
+    "product": ("weights",),
+    "initializer": ("shape", "rng"),
 }
 FORM = "write package.module:attribute or path/to/file.py:attribute"
 
@@ -214,10 +221,11 @@ def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> An
 
     Args:
         target: "package.module:attribute" or "path/to/file.py:attribute".
-        kind: "scan", "associative-scan", "layer", "unroll", "closed-form" or "agreement".
+        kind: "scan", "associative-scan", "layer", "unroll", "closed-form", "product", "initializer" or
+            "agreement".
         seed: seeds the making of a layer from a class or builder.
         **options: what the target takes and promises: framework, device, gates, inputs, dtypes, max_length,
-            arithmetic, reach, sizes. None means the kind's default.
+            arithmetic, reach, sizes, matrix, promise, law. None means the kind's default.
 
     Returns:
         The adapter, with attributes ``origin`` (the target string), ``options`` (those that differ from the

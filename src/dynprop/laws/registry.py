@@ -27,6 +27,8 @@ KINDS = {
     "layer": "dynprop.laws.layer",
     "unroll": "dynprop.laws.unroll",
     "closed-form": "dynprop.laws.closed_form",
+    "product": "dynprop.laws.product",
+    "initializer": "dynprop.laws.initializer",
     "agreement": "dynprop.laws.agreement",
 }
 

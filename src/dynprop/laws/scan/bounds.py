@@ -30,6 +30,7 @@ __all__ = [
     "forward_bound",
     "lag_bound",
     "largest_products",
+    "log_error",
     "log_sum",
     "normwise_gradient_bound",
 ]
@@ -102,7 +103,7 @@ def _log_extent(inputs: FloatArray) -> FloatArray:
     return np.asarray(np.nan_to_num(logs, posinf=0.0).max(axis=1, keepdims=True, initial=0.0))
 
 
-def _log_error(format_: Format, steps: FloatArray, logs: FloatArray) -> FloatArray:
+def log_error(format_: Format, steps: FloatArray, logs: FloatArray) -> FloatArray:
     """Relative error of exp of a sum of logarithms, each partial sum rounded once."""
     with np.errstate(all="ignore"):
         error = np.expm1((steps + 8.0) * format_.unit * (logs + 1.0))
@@ -124,7 +125,7 @@ def forward_bound(case: ScanCase, domain: Domain) -> ScanBound:
     largest = np.maximum.accumulate(absolute, axis=1)
     with np.errstate(all="ignore"):
         underflow = _underflow(format_, steps, peak, largest)
-        logarithmic = absolute * _log_error(
+        logarithmic = absolute * log_error(
             format_, steps, log_sum(case.gates) + np.log1p(largest) + _log_extent(case.inputs)
         )
         bound = gamma(2.0 * (steps + 1.0), format_.unit) * absolute + underflow
@@ -179,7 +180,7 @@ def lag_bound(
         bound = gamma(2.0 * np.maximum(steps, 1.0), format_.unit) * size + underflow
         # Sums of logarithms run over the whole sequence, whatever the lag.
         logs = log_sum(gates)[:, -1:] + _log_extent(inputs)
-        logarithmic = bound + size * _log_error(format_, np.full((1, 1, 1), steps.max() + 1.0), logs)
+        logarithmic = bound + size * log_error(format_, np.full((1, 1, 1), steps.max() + 1.0), logs)
         largest = size.max(axis=1, keepdims=True, initial=0.0)
         normwise = bound + 64.0 * format_.unit * (steps + 1.0) * largest
     logarithmic = np.nan_to_num(logarithmic, nan=np.inf, posinf=np.inf)
@@ -206,7 +207,7 @@ def cancelling_log_bound(case: ScanCase, cotangent: FloatArray, leaf: FloatArray
     with np.errstate(all="ignore"):
         logs = log_sum(case.gates)[:, -1:] + np.log1p(absolute.max(axis=1, keepdims=True, initial=0.0))
         total = (np.abs(cotangent) * absolute).sum(axis=1, keepdims=True)
-        noise = 4.0 * total * _log_error(format_, steps, logs)
+        noise = 4.0 * total * log_error(format_, steps, logs)
         found = (noise[:, 0] if leaf.ndim == 2 else noise) / np.abs(leaf)
     return np.asarray(np.nan_to_num(found, nan=np.inf, posinf=np.inf))
 

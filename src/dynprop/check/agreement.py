@@ -13,6 +13,7 @@ from dynprop.check.adapter import Adapter
 from dynprop.check.calls import TargetMismatchError, attributed
 from dynprop.check.frameworks import framework_named
 from dynprop.errors import TargetError
+from dynprop.laws.agreement.depths import DepthCase
 from dynprop.laws.agreement.subject import Eigen, Norms, Parts, Scaled
 from dynprop.laws.domain import Domain
 from dynprop.laws.matrices.cases import PowerCase
@@ -30,16 +31,28 @@ FUNCTIONS = (
     "kreiss_constant",
     "modes",
     "discard_ratio",
+    "step_variance",
+    "zero_drift_variance",
+    "product_law",
+    "shared_product_law",
+    "running_log_products",
+    "critical_gain",
+    "layer_norm_law",
+    "norm_walks",
+    "gaussian_exponents",
+    "lyapunov_exponents",
+    "mean_field",
+    "edge_of_chaos",
 )
 
 
 @dataclass(frozen=True)
 class Agreement(Adapter):
-    """A namespace, such as the module `dynprop.linear`, to be judged by the laws of kind ``agreement``.
+    """A namespace, such as `dynprop.linear`, to be judged by the laws of kind ``agreement``.
 
     Args:
         target: a module or object with at least two of the functions in ``FUNCTIONS``, called as those of
-            `dynprop.linear`; laws that need others are not applicable.
+            `dynprop.linear` and `dynprop.products`; laws that need others are not applicable.
         framework: the arrays that `unroll` and `scan` take: "torch", which differentiates, or "numpy". The
             other functions take numpy.
         device: where those arrays live.
@@ -81,9 +94,9 @@ class Agreement(Adapter):
             )
 
     @staticmethod
-    def case_from_json(data: dict[str, Any]) -> PowerCase:
+    def case_from_json(data: dict[str, Any]) -> PowerCase | DepthCase:
         """Build a case of this kind from its JSON form."""
-        return PowerCase.from_json(data)
+        return DepthCase.from_json(data) if "depth" in data else PowerCase.from_json(data)
 
     # The functions
 
@@ -140,6 +153,34 @@ class Agreement(Adapter):
     def discard_ratio(self, w: NumericArray, h: NumericArray, t: int) -> float:
         """Return the tangent of the angle to the dominant mode."""
         return float(self._call("discard_ratio", w.copy(), h.copy(), t))
+
+    def number(self, name: str, *given: Any, read: str = "") -> float:
+        """Call a function and return a number, or that attribute of what it returns."""
+        found = self._call(name, *given)
+        return float(_read(name, found, read) if read else found)
+
+    def numbers(self, name: str, *given: Any, shape: tuple[int, ...], read: str = "") -> FloatArray:
+        """Call a function and return an array of a shape, or that attribute of what it returns."""
+        found = self._call(name, *given)
+        return np.asarray(_array(name, _read(name, found, read) if read else found, shape), dtype=np.float64)
+
+    def logarithms(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return signs and logarithms of running products."""
+        name = "running_log_products"
+        signs, logs = (_array(name, part, weights.shape) for part in self._call(name, weights.copy()))
+        return np.asarray(signs, dtype=np.float64), np.asarray(logs, dtype=np.float64)
+
+    def walks(
+        self, width: int, depth: int, gain: float, nets: int, seed: int
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return log norms through linear layers of fresh weights, forward and backward."""
+        found = self._call("norm_walks", width, depth, "linear", gain, "fresh", nets, seed)
+        shape = (nets, depth + 1)
+        forward, backward = (
+            np.asarray(_array("norm_walks", _read("norm_walks", found, side), shape), dtype=np.float64)
+            for side in ("forward", "backward")
+        )
+        return forward, backward
 
     def gradients(
         self, program: Program, arrays: Mapping[str, NumericArray], dtype: str, wrt: Sequence[str]

@@ -75,8 +75,13 @@ def reproduction(law: Law, subject: Any, case: Case, detail: dict[str, Any]) -> 
         torch = subject.framework == "torch"
         made = f"torch.Generator().manual_seed({seed})" if torch else f"np.random.default_rng({seed})"
         lines = [*_imports(subject.framework, "float64"), *_target(subject)]
-        return "\n".join([*lines, f"shape, rng = {fans[::-1] if torch else fans}, {made}", body])
-    if law.kind in ("unroll", "closed-form", "agreement") and ready and np.size(data["h"]) <= LIMIT:
+        shown = body if torch else body.replace("import numpy as np\n", "")
+        return "\n".join([*lines, f"shape, rng = {fans[::-1] if torch else fans}, {made}", shown])
+    if (
+        law.kind in ("unroll", "closed-form", "agreement")
+        and ready
+        and np.size(data.get("h", [0] * (LIMIT + 1))) <= LIMIT
+    ):
         # Laws of agreement show numpy, which every function of a namespace takes.
         library = "numpy" if law.kind == "agreement" else subject.framework
         dtype = data["dtype"]

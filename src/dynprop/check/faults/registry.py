@@ -13,7 +13,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 __all__ = ["Catalogue", "Control", "Fault", "all_controls", "all_faults"]
 
@@ -30,9 +30,19 @@ FAULT_MODULES = (
     "unroll_torch",
     "closed_form_numpy",
     "closed_form_eigen",
+    "products",
+    "initializers",
     "agreement",
+    "agreement_products",
 )
-CONTROL_MODULES = ("controls", "control_layers", "layer_sides", "controls_linear", "controls_agreement")
+CONTROL_MODULES = (
+    "controls",
+    "control_layers",
+    "layer_sides",
+    "controls_linear",
+    "controls_products",
+    "controls_agreement",
+)
 
 Target = TypeVar("Target", bound=Callable[..., object])
 
@@ -43,13 +53,14 @@ class Fault:
 
     Attributes:
         name: readable slug, kind first, such as "scan/state-applied-twice".
-        kind: "scan", "associative-scan", "layer", "unroll", "closed-form" or "agreement".
+        kind: one of ``dynprop.laws.registry.KINDS``.
         framework: "numpy" or "torch".
         summary: one sentence.
         source: the real bug it is named after; "dynprop" where it is ours.
         gross: visible in any decent case within 20 examples.
         build: returns the target to judge, a fresh one where it keeps something between calls.
-        domain: the options of ``dynprop check`` that the target declares, such as gates: unit.
+        domain: the options of ``dynprop check`` that the target declares, such as gates: unit, as its adapter
+            takes them.
     """
 
     name: str
@@ -59,7 +70,7 @@ class Fault:
     source: str
     gross: bool
     build: Callable[[], object]
-    domain: Mapping[str, str] = field(default_factory=dict, hash=False)
+    domain: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,7 @@ class Control:
     framework: str
     summary: str
     build: Callable[[], object]
-    domain: Mapping[str, str] = field(default_factory=dict, hash=False)
+    domain: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 class Catalogue:
@@ -90,7 +101,7 @@ class Catalogue:
         source: str = "dynprop",
         gross: bool = True,
         fresh: bool = False,
-        domain: Mapping[str, str] | None = None,
+        domain: Mapping[str, Any] | None = None,
     ) -> Callable[[Target], Target]:
         """Plant the decorated target, or with ``fresh`` every instance of the decorated class."""
 
@@ -107,7 +118,7 @@ class Catalogue:
         self,
         name: str,
         *,
-        domain: Mapping[str, str] | None = None,
+        domain: Mapping[str, Any] | None = None,
     ) -> Callable[[Target], Target]:
         """Enter the decorated target among the controls."""
 
@@ -123,7 +134,7 @@ class Catalogue:
         summary: str,
         target: Callable[..., object],
         *,
-        domain: Mapping[str, str] | None = None,
+        domain: Mapping[str, Any] | None = None,
     ) -> None:
         """Enter a target that has no definition to decorate."""
         domains = dict(domain or {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -106,6 +106,24 @@ class AgreementSubject(FunctionSubject, Protocol):
 
     def discard_ratio(self, w: NumericArray, h: NumericArray, t: int) -> float:
         """Return the tangent of the angle to the dominant mode."""
+        ...
+
+    def number(self, name: str, *given: Any, read: str = "") -> float:
+        """Call a function and return a number, or that attribute of what it returns."""
+        ...
+
+    def numbers(self, name: str, *given: Any, shape: tuple[int, ...], read: str = "") -> FloatArray:
+        """Call a function and return an array of a shape, or that attribute of what it returns."""
+        ...
+
+    def logarithms(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return signs and logarithms of running products, each of the shape of the weights."""
+        ...
+
+    def walks(
+        self, width: int, depth: int, gain: float, nets: int, seed: int
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return log norms through linear layers, forward and backward, shape (nets, depth + 1)."""
         ...
 
 

@@ -194,8 +194,8 @@ def _symmetric(subject: InitializerSubject) -> str | None:
 @law(
     "initializer/fair-signs",
     claim="C5",
-    statement="the sign of every entry is fair: for orthogonal matrices, whose factorisation has signs of its "
-    "own, as for independent weights",
+    statement="the sign of every entry is fair, for orthogonal matrices, whose factorisation has signs of "
+    "its own, as for independent weights",
     source="Mezzadri 2007, Notices AMS 54:592, section 5",
     draw=rectangle,
     applies=_symmetric,

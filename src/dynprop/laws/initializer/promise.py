@@ -1,7 +1,7 @@
 """What an initialiser promises: a variance or a spectral radius as an expression, and a law by name.
 
-Expressions are arithmetic in ``fan_in`` and ``fan_out``: numbers, + - * / **, sqrt, min, max. They are
-parsed, never evaluated as Python.
+Expressions are arithmetic in ``fan_in`` and ``fan_out``: numbers, + - * / **, sqrt, exp, log, digamma, min,
+max. They are parsed, never evaluated as Python.
 """
 
 from __future__ import annotations
@@ -31,7 +31,22 @@ _OPERATORS: dict[type[ast.AST], Callable[..., float]] = {
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
 }
-_FUNCTIONS: dict[str, Callable[..., float]] = {"sqrt": math.sqrt, "min": min, "max": max}
+
+
+def _digamma(x: float) -> float:
+    from scipy.special import digamma
+
+    return float(digamma(x))
+
+
+_FUNCTIONS: dict[str, Callable[..., float]] = {
+    "sqrt": math.sqrt,
+    "exp": math.exp,
+    "log": math.log,
+    "digamma": _digamma,
+    "min": min,
+    "max": max,
+}
 _EXPECTED = "arithmetic in fan_in and fan_out, such as 2/fan_in or 2/(fan_in + fan_out)"
 
 

@@ -70,6 +70,10 @@ def reproduction(law: Law, subject: Any, case: Case, detail: dict[str, Any]) -> 
         weights = _array(subject.framework, data["weights"], data["shape"], data["dtype"])
         lines = [*_imports(subject.framework, data["dtype"]), *_target(subject), f"weights = {weights}"]
         return "\n".join([*lines, body])
+    if law.kind == "agreement" and ready and "depth" in data:
+        names = ("depth", "width", "seed")
+        numbers = f"{', '.join(names)} = {', '.join(str(data[name]) for name in names)}"
+        return "\n".join([*_target(subject), numbers, body])
     if law.kind == "initializer" and ready:
         seed, fans = data["seed"], (data["fan_in"], data["fan_out"])
         torch = subject.framework == "torch"
@@ -77,11 +81,7 @@ def reproduction(law: Law, subject: Any, case: Case, detail: dict[str, Any]) -> 
         lines = [*_imports(subject.framework, "float64"), *_target(subject)]
         shown = body if torch else body.replace("import numpy as np\n", "")
         return "\n".join([*lines, f"shape, rng = {fans[::-1] if torch else fans}, {made}", shown])
-    if (
-        law.kind in ("unroll", "closed-form", "agreement")
-        and ready
-        and np.size(data.get("h", [0] * (LIMIT + 1))) <= LIMIT
-    ):
+    if law.kind in ("unroll", "closed-form", "agreement") and ready and np.size(data["h"]) <= LIMIT:
         # Laws of agreement show numpy, which every function of a namespace takes.
         library = "numpy" if law.kind == "agreement" else subject.framework
         dtype = data["dtype"]

@@ -56,7 +56,7 @@ class Comparison:
     @property
     def ratios(self) -> FloatArray:
         """Residual over bound where decided, 0 elsewhere."""
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratio = np.where(self.residual == 0.0, 0.0, self.residual / self.bound)
         return np.where(self.decided, ratio, 0.0)
 

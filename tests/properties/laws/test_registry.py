@@ -16,15 +16,18 @@ from dynprop.laws.evidence import Evidence
 from dynprop.laws.registry import KINDS, Law, all_laws, law, law_by_id, laws_for
 from tests.properties.laws import (
     test_agreement_laws,
+    test_agreement_products,
     test_associative_scan,
     test_closed_form_laws,
+    test_initializer_laws,
     test_layer_laws,
+    test_product_laws,
     test_scan_laws,
     test_unroll_laws,
 )
 
 LAWS = all_laws()
-SLUG = re.compile(r"(scan|associative-scan|layer|unroll|closed-form|agreement)/[a-z0-9]+(-[a-z0-9]+)*")
+SLUG = re.compile(rf"({'|'.join(KINDS)})/[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def test_there_are_laws_of_every_kind() -> None:
@@ -115,6 +118,9 @@ def test_every_law_catches_a_fault_or_says_why_not() -> None:
         test_unroll_laws,
         test_closed_form_laws,
         test_agreement_laws,
+        test_agreement_products,
+        test_product_laws,
+        test_initializer_laws,
     )
     caught = {row[0] for module in modules for row in module.CAUGHT}
     assert caught | set(IDLE) == {found.id for found in LAWS}

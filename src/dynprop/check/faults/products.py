@@ -103,6 +103,19 @@ def clipped_at_one(weights: Array) -> Array:
     return np.clip(np.cumprod(weights, axis=0), -1e3, 1e3).astype(weights.dtype)
 
 
+@scalar.fault("product/double-returned")
+def double_returned(weights: Array) -> Array:
+    """Accumulates in float64 and forgets to come back."""
+    return np.cumprod(weights, axis=0, dtype=np.float64)
+
+
+@scalar.fault("product/memory-order")
+def memory_order(weights: Array) -> Array:
+    """Runs through memory as if it were in C order."""
+    flat = weights.ravel(order="K").reshape(weights.shape)
+    return np.cumprod(flat, axis=0)
+
+
 @scalar.fault("product/buffer-kept", fresh=True)
 class BufferKept:
     """Returns the same buffer at every call."""

@@ -33,6 +33,9 @@ NETS = 2000
     source=f"{WALK}; Newman 1986, Commun. Math. Phys. 103:121",
     draw=partial(depth_case, depths=(1, 60), widths=(1, 80)),
     applies=needs("critical_gain", "layer_norm_law", "gaussian_exponents"),
+    script="for phi in ('linear', 'relu'):\n    g = f.critical_gain(width, phi)\n"
+    "    print(g, f.layer_norm_law([width] * (depth + 1), g, phi).log_mean)\n"
+    "g = f.critical_gain(width, 'linear')\nprint(f.gaussian_exponents(width, g ** 2 / width)[0])",
     share=0.5,
 )
 def gain_without_drift(subject: AgreementSubject, case: DepthCase) -> Evidence:
@@ -64,6 +67,9 @@ def _matrices(case: DepthCase) -> FloatArray:
     source="volume of the frame; Benettin et al. 1980, Meccanica 15:9",
     draw=partial(depth_case, depths=(1, 60)),
     applies=needs("lyapunov_exponents"),
+    script="import numpy as np\n"
+    "A = np.random.default_rng(seed).standard_normal((depth, width, width))\n"
+    "print(f.lyapunov_exponents(A).exponents.sum(), np.linalg.slogdet(A)[1].mean())",
     share=0.5,
 )
 def sum_of_exponents(subject: AgreementSubject, case: DepthCase) -> Evidence:
@@ -92,6 +98,8 @@ def sum_of_exponents(subject: AgreementSubject, case: DepthCase) -> Evidence:
     source="Poole et al. 2016, arXiv:1606.05340; Schoenholz et al. 2017, arXiv:1611.01232",
     draw=partial(depth_case, depths=(1, 100)),
     applies=needs("edge_of_chaos", "mean_field"),
+    script="for phi in ('tanh', 'erf'):\n    edge = f.edge_of_chaos(phi, 0.05).weight_variance\n"
+    "    print(edge, [f.mean_field(phi, c * edge, 0.05).exponent for c in (0.95, 1.0, 1.05)])",
     share=0.3,
 )
 def edge_of_chaos(subject: AgreementSubject, case: DepthCase) -> Evidence:
@@ -123,6 +131,10 @@ def edge_of_chaos(subject: AgreementSubject, case: DepthCase) -> Evidence:
     source=f"{WALK}; Massart 1990",
     draw=partial(depth_case, depths=(1, 4), widths=(1, 12)),
     applies=needs("norm_walks"),
+    script="import numpy as np\n"
+    "walks = f.norm_walks(width, depth, 'linear', 0.9, 'fresh', 2000, seed)\n"
+    "last = walks.forward[:, -1] - walks.forward[:, -2]\n"
+    "print((width * np.exp(2 * last) / 0.81).mean(), 'for a chi-square law of mean', width)",
     share=0.1,
 )
 def norm_of_layers(subject: AgreementSubject, case: DepthCase) -> Evidence:

@@ -64,6 +64,9 @@ def _atoms(case: DepthCase) -> tuple[list[float], list[float]]:
     source=f"{BOOK}, where it stands as O(v^n)",
     draw=partial(depth_case, depths=(1, 4)),
     applies=needs("product_law"),
+    script="from scipy import stats\nimport numpy as np\n"
+    "law = stats.rv_discrete(values=([-1, 2], [2 / 3, 1 / 3]))()\n"
+    "print(f.product_law(law, depth).variance, 2.0 ** depth)",
     share=0.5,
 )
 def variance_of_products(subject: AgreementSubject, case: DepthCase) -> Evidence:
@@ -96,6 +99,7 @@ def variance_of_products(subject: AgreementSubject, case: DepthCase) -> Evidence
     source=f"{BOOK}: v = v*^(1/n)",
     draw=partial(depth_case, depths=(1, 10_000)),
     applies=needs("step_variance"),
+    script="print(f.step_variance(1e-10, depth) ** depth, 1e-10)",
 )
 def step_variance(subject: AgreementSubject, case: DepthCase) -> Evidence:
     """Compare logarithms in 160 bits: half a unit in v is n half units in v^n."""
@@ -118,6 +122,9 @@ def step_variance(subject: AgreementSubject, case: DepthCase) -> Evidence:
     source="moments of a Gaussian",
     draw=partial(depth_case, depths=(1, 20)),
     applies=needs("product_law", "shared_product_law"),
+    script="from scipy import stats\nfrom math import prod\n"
+    "odd, even = prod(range(1, 2 * depth, 2)), prod(range(1, depth, 2)) ** 2\n"
+    "print(f.shared_product_law(stats.norm(), depth).variance, odd - (even if depth % 2 == 0 else 0))",
     share=0.5,
 )
 def shared_variance(subject: AgreementSubject, case: DepthCase) -> Evidence:
@@ -149,6 +156,9 @@ def shared_variance(subject: AgreementSubject, case: DepthCase) -> Evidence:
     source="E log chi^2_1 = psi(1/2) + log 2; Jensen's inequality",
     draw=partial(depth_case, depths=(1, 600)),
     applies=needs("product_law"),
+    script="from scipy import stats\nlaw = f.product_law(stats.norm(), depth)\n"
+    "print(law.log_mean, -0.6351814227307391 * depth, law.log_variance, 1.2337005501361697 * depth)\n"
+    "print(law.kurtosis, 3.0 ** depth)",
     share=0.5,
 )
 def typical_size(subject: AgreementSubject, case: DepthCase) -> Evidence:
@@ -177,6 +187,8 @@ def typical_size(subject: AgreementSubject, case: DepthCase) -> Evidence:
     source="Jensen's inequality: E log abs(w) <= log(E w^2)/2",
     draw=partial(depth_case, depths=(1, 100)),
     applies=needs("zero_drift_variance", "product_law"),
+    script="from scipy import stats\nv = f.zero_drift_variance(stats.norm())\n"
+    "print(v, 3.56214483598, f.product_law(stats.norm(0, v ** 0.5), depth).log_mean)",
     share=0.3,
 )
 def zero_drift(subject: AgreementSubject, case: DepthCase) -> Evidence:
@@ -216,6 +228,9 @@ def _gates(case: DepthCase) -> FloatArray:
     source=BOOK,
     draw=partial(depth_case, depths=(1, 200)),
     applies=needs("scan", "running_log_products"),
+    script="import numpy as np\nw = np.random.default_rng(seed).standard_normal((depth, width))\n"
+    "signs, logs = f.running_log_products(w)\nscan = f.scan(w[None], 0 * w[None], np.ones((1, width)))[0]\n"
+    "print(scan - np.cumprod(w, axis=0), scan - signs * np.exp(logs))",
 )
 def running_product(subject: AgreementSubject, case: DepthCase) -> Evidence:
     """Compare scan and logarithms with the exact product, which a scan forms in some order."""

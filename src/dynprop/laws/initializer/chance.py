@@ -91,7 +91,7 @@ def _pool(subject: InitializerSubject, case: InitializerCase) -> tuple[Law, Floa
 def _looks_like(
     subject: InitializerSubject, case: InitializerCase, found: float, interval: tuple[float, float]
 ) -> str:
-    """Name the mistake that would give this variance, if one does."""
+    """Name the mistakes that would give this variance."""
     promise = subject.promises["variance"]
     right = promise.at(case.fan_in, case.fan_out)
     known = {
@@ -104,7 +104,7 @@ def _looks_like(
         "twice of it": right * 2.0,
     }
     fits = [name for name, value in known.items() if interval[0] <= found / value <= interval[1]]
-    return f" (as if: {fits[0]})" if fits else ""
+    return f" (as if: {', or '.join(fits)})" if fits else ""
 
 
 def _distribution(subject: InitializerSubject) -> str | None:

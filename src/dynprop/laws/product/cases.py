@@ -101,7 +101,8 @@ class ProductCase:
                 yield replace(self, weights=self.weights[:, kept][:, :, kept])
         elif not self.matrix:
             if self.weights.ndim > 2:
-                yield replace(self, weights=self.weights.reshape(self.steps, -1))
+                flat = (self.steps, int(np.prod(self.weights.shape[1:])))
+                yield replace(self, weights=self.weights.reshape(flat))
             if self.weights.ndim == 2 and self.weights.shape[1] > 1:
                 for i in range(self.weights.shape[1]):
                     yield replace(self, weights=self.weights[:, i : i + 1])

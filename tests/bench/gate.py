@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -55,12 +56,14 @@ class Gate:
         folder: where the files of committed ratios lie.
         updating: whether the measured ratios replace the committed ones at the end.
         seconds: time to spend on one pair of functions.
+        alarm: whether a ratio fails against a limit.
     """
 
     machine: dict[str, str]
     folder: Path = RATIOS
     updating: bool = False
     seconds: float = 10.0
+    alarm: Callable[[Ratio, float], bool] = Ratio.exceeds
     measured: dict[str, tuple[Ratio, float | None]] = field(default_factory=dict)
 
     @property
@@ -88,9 +91,9 @@ class Gate:
         """Record a ratio; say what it exceeds, or None."""
         self.measured[name] = (ratio, ceiling)
         known = None if self.updating else self.committed.get(name)
-        if known is not None and ratio.exceeds(WORSE * known):
+        if known is not None and self.alarm(ratio, WORSE * known):
             return f"{ratio} is more than {WORSE - 1.0:.0%} above the committed ratio {known:.3g}"
-        if ceiling is not None and ratio.exceeds(ceiling):
+        if ceiling is not None and self.alarm(ratio, ceiling):
             return f"{ratio} is above the promised {ceiling:.3g}"
         return None
 

@@ -46,6 +46,10 @@ class Ratio:
             return self.low > limit
         return self.median > limit
 
+    def surely_exceeds(self, limit: float) -> bool:
+        """Say whether the ratio is certainly above a limit."""
+        return self.low > limit
+
     def __str__(self) -> str:
         """Return the median and its interval."""
         return f"{self.median:.3g} [{self.low:.3g}, {self.high:.3g}] of {self.pairs} pairs"

@@ -46,6 +46,7 @@ def run_once(benchmark: BenchmarkFixture, budget: float, *args: Any, **kwargs: A
     return report
 
 
+@pytest.mark.slow
 def test_a_numpy_scan_at_default_examples(benchmark: BenchmarkFixture, kernels: Path) -> None:
     target = f"{kernels}:scan"
     report = run_once(benchmark, 30.0, target, "scan", options={"framework": "numpy"})
@@ -53,6 +54,7 @@ def test_a_numpy_scan_at_default_examples(benchmark: BenchmarkFixture, kernels: 
     assert report.effective_lag == report.max_decided_lag == 2047
 
 
+@pytest.mark.slow
 def test_torch_gru_at_default_examples(benchmark: BenchmarkFixture) -> None:
     report = run_once(benchmark, 60.0, "torch.nn:GRU", "layer")
     assert report.verdict == "pass"

@@ -50,6 +50,13 @@ def test_few_pairs_have_no_interval_and_are_judged_by_their_median() -> None:
     assert not Ratio(1.05, -math.inf, math.inf, 3).exceeds(1.1)
 
 
+def test_the_short_form_fails_only_for_certain() -> None:
+    short = Gate(MACHINE, alarm=Ratio.surely_exceeds)
+    assert short.verdict("a", Ratio(1.4, 1.2, 1.5, 40), 1.3) is None
+    assert short.verdict("a", Ratio(1.4, 1.35, 1.5, 40), 1.3) is not None
+    assert Gate(MACHINE).verdict("a", Ratio(1.4, 1.2, 1.5, 40), 1.3) is not None
+
+
 def test_a_ratio_is_held_against_what_is_committed_for_this_machine(tmp_path: Path) -> None:
     gate = Gate(MACHINE, folder=tmp_path, updating=True)
     assert gate.verdict("a", Ratio(2.0, 1.9, 2.1, 40), None) is None

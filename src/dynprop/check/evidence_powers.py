@@ -16,6 +16,7 @@ parts on the way, from which the same command goes on. The exit status is 1 if a
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import time
@@ -26,6 +27,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from dynprop import linear
 from dynprop.arrays import NumericArray
 from dynprop.check.evidence_tables import described
 from dynprop.errors import PrecisionError
@@ -36,7 +38,7 @@ from dynprop.laws.matrices.strata import MATRICES, STRATA, draw_strata
 from dynprop.linear import ClosedForm, closed_form
 from dynprop.linear.closed_form import Route
 
-__all__ = ["DTYPE", "MOST_BITS", "OUTCOMES", "Settings", "judge", "main", "run"]
+__all__ = ["DTYPE", "MOST_BITS", "OUTCOMES", "Settings", "judge", "main", "run", "source_digest"]
 
 OUTCOMES = ("answered", "refused", "wrong", "undecided")
 ROUTES: tuple[str, ...] = get_args(Route)
@@ -124,6 +126,41 @@ def _ball(value: complex) -> Any:
     return acb(value.real, value.imag) if isinstance(value, complex) else arb(value)
 
 
+@dataclass
+class _Progress:
+    """What a run has so far.
+
+    Attributes:
+        blocks: the rows of every block.
+        failures: the cases of wrong and undecided answers.
+        seconds: how long it took.
+        sources: [cases judged before, digest] for every state of `dynprop.linear` that was judged.
+    """
+
+    blocks: list[NumericArray]
+    failures: list[dict[str, Any]]
+    seconds: float
+    sources: list[list[Any]]
+
+    @property
+    def rows(self) -> NumericArray:
+        """Every row."""
+        return np.concatenate(self.blocks)
+
+    def judges(self, digest: str) -> None:
+        """Note which code is judged from here on."""
+        if not self.sources or self.sources[-1][1] != digest:
+            self.sources.append([sum(map(len, self.blocks)), digest])
+
+
+def source_digest() -> str:
+    """Return a digest of the code of `dynprop.linear`: runs with the same one judged the same functions."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(linear.__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def _block(settings: Settings, index: int, each: int, failures: list[dict[str, Any]]) -> NumericArray:
     """Judge as many cases of every stratum; the block's number and the seed determine them."""
     rows = []
@@ -143,35 +180,38 @@ def run(settings: Settings, out: Path, *, every: float = 60.0) -> dict[str, Any]
     """Judge every case, write the record at least every so many seconds, and return it.
 
     A run that was stopped goes on from its last block, if ``out`` has a companion ``.npz`` of the same seed
-    and limits.
+    and limits; the record says from which case on another state of the code was judged.
     """
     companion = out.with_suffix(".npz")
-    done, failures, seconds = _resumed(companion, settings)
+    progress = _resumed(companion, settings)
+    progress.judges(source_digest())
     blocks = -(-settings.each // EACH)
-    began = written = time.monotonic()
-    spent = seconds
-    for index in range(len(done), blocks):
-        done.append(_block(settings, index, min(EACH, settings.each - index * EACH), failures))
+    written = time.monotonic()
+    began = written - progress.seconds
+    for index in range(len(progress.blocks), blocks):
+        each = min(EACH, settings.each - index * EACH)
+        progress.blocks.append(_block(settings, index, each, progress.failures))
         now = time.monotonic()
-        spent = seconds + now - began
+        progress.seconds = now - began
         if now - written > every or index == blocks - 1:
             written = now
-            rows = np.concatenate(done)
-            _save(companion, settings, done, failures, spent)
-            record = _written(out, settings, rows, failures, spent)
-            print(_line(record), flush=True)
-    record = _written(out, settings, np.concatenate(done), failures, spent)
+            _save(companion, settings, progress)
+            print(_line(_written(out, settings, progress)), flush=True)
+    record = _written(out, settings, progress)
     companion.unlink(missing_ok=True)
     return record
 
 
-def _written(
-    out: Path, settings: Settings, rows: NumericArray, failures: list[dict[str, Any]], seconds: float
-) -> dict[str, Any]:
-    total = settings.each * len(STRATA)
+def _written(out: Path, settings: Settings, progress: _Progress) -> dict[str, Any]:
+    rows, total = progress.rows, settings.each * len(STRATA)
     limits = {"max_bits": settings.max_bits, "max_seconds": settings.max_seconds}
     head = {"seed": settings.seed, "asked": total, "complete": len(rows) == total, "limits": limits}
-    record = {**head, **described(rows, OUTCOMES, ROUTES, seconds), "failures": failures[:20]}
+    record = {
+        **head,
+        "sources": progress.sources,
+        **described(rows, OUTCOMES, ROUTES, progress.seconds),
+        "failures": progress.failures[:20],
+    }
     part = out.with_suffix(".part")
     part.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
     part.replace(out)
@@ -188,25 +228,25 @@ def _key(settings: Settings) -> str:
     return json.dumps([settings.seed, settings.each, EACH, settings.max_bits, settings.max_seconds])
 
 
-def _save(
-    path: Path, settings: Settings, done: list[NumericArray], failures: list[dict[str, Any]], seconds: float
-) -> None:
+def _save(path: Path, settings: Settings, progress: _Progress) -> None:
     part = path.with_suffix(".npz.part")
-    state = json.dumps({"key": _key(settings), "failures": failures, "seconds": seconds})
+    kept = {"failures": progress.failures, "seconds": progress.seconds, "sources": progress.sources}
+    state = json.dumps({"key": _key(settings), **kept})
+    lengths = [len(block) for block in progress.blocks]
     with part.open("wb") as file:
-        np.savez(file, rows=np.concatenate(done), lengths=[len(d) for d in done], state=np.array(state))
+        np.savez(file, rows=progress.rows, lengths=lengths, state=np.array(state))
     part.replace(path)
 
 
-def _resumed(path: Path, settings: Settings) -> tuple[list[NumericArray], list[dict[str, Any]], float]:
-    if not path.exists():
-        return [], [], 0.0
-    with np.load(path) as stored:
-        state = json.loads(str(stored["state"]))
-        if state["key"] != _key(settings):
-            return [], [], 0.0
-        done = np.split(stored["rows"], np.cumsum(stored["lengths"])[:-1])
-    return list(done), state["failures"], state["seconds"]
+def _resumed(path: Path, settings: Settings) -> _Progress:
+    if path.exists():
+        with np.load(path) as stored:
+            state = json.loads(str(stored["state"]))
+            if state["key"] == _key(settings):
+                blocks = np.split(stored["rows"], np.cumsum(stored["lengths"])[:-1])
+                sources = state.get("sources", [[0, "not recorded"]])
+                return _Progress(list(blocks), state["failures"], state["seconds"], sources)
+    return _Progress([], [], 0.0, [])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

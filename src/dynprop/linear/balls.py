@@ -74,7 +74,8 @@ def rational_matrix(values: Matrix) -> fmpq_mat:
 
 def entries(matrix: BallMatrix) -> list[Any]:
     """Return the entries of a ball matrix, row by row."""
-    return [matrix[i, j] for i in range(matrix.nrows()) for j in range(matrix.ncols())]
+    found: list[Any] = matrix.entries()
+    return found
 
 
 def certainly_le(left: arb, right: arb | float) -> bool:
@@ -157,25 +158,32 @@ def enclose(matrix: BallMatrix) -> Enclosure:
     balls = entries(matrix)
     if not all(x.is_finite() for x in balls):
         return Enclosure(zero, 0, math.inf)
-    exponent = max((_exponent(part) for x in balls for part in _parts(x)), default=None)
-    if exponent is None or exponent == _NO_EXPONENT:
+    convert: Callable[[Any], complex] = complex if is_complex else float
+    exponent = _top_exponent(balls, np.array([convert(x) for x in balls], dtype=zero.dtype))
+    if exponent is None:
         exact = all(x.is_exact() for x in balls)
         return Enclosure(zero, 0, 0.0 if exact else math.inf)
-    convert: Callable[[Any], complex] = complex if is_complex else float
     # A modulus can exceed the larger part by sqrt(2), and rounding can reach 1: then once more.
     for shift in (exponent, exponent + 1):
-        scale = arb((1, -shift))
-        scaled = [x * scale for x in balls]
-        flat = [convert(x.mid()) for x in scaled]
-        largest = max(map(abs, flat))
-        if largest < 1.0:
+        scaled = matrix * arb((1, -shift))
+        flat = [convert(x) for x in entries(scaled)]
+        largest = max(flat, key=abs)
+        if abs(largest) < 1.0:
             break
-    error = max((x - y).abs_upper() for x, y in zip(scaled, flat, strict=True))
-    bound = float_above(error / max(acb(y).abs_lower() for y in flat))
-    return Enclosure(np.array(flat, dtype=zero.dtype).reshape(shape), shift, bound)
+    value = np.array(flat, dtype=zero.dtype).reshape(shape)
+    error = max(x.abs_upper() for x in entries(scaled - ball_matrix(value)))
+    bound = float_above(error / acb(largest).abs_lower())
+    return Enclosure(value, shift, bound)
 
 
-_NO_EXPONENT = -(1 << 400)
+def _top_exponent(balls: list[Any], floats: Matrix) -> int | None:
+    """Return e with the largest part of a midpoint in [2**(e-1), 2**e], None where all are zero."""
+    largest = max(float(np.abs(floats.real).max(initial=0.0)), float(np.abs(floats.imag).max(initial=0.0)))
+    if 2.0**-1000 < largest < math.inf:
+        return math.frexp(largest)[1]
+    # Beyond the range of floats Arb knows.
+    found = [_exponent(part) for x in balls for part in _parts(x) if part.mid() != 0]
+    return max(found, default=None)
 
 
 def _parts(x: Any) -> tuple[Any, ...]:
@@ -185,6 +193,6 @@ def _parts(x: Any) -> tuple[Any, ...]:
 
 
 def _exponent(x: arb) -> int:
-    """Return e with |midpoint| in [2**(e-1), 2**e), or a number below every exponent for zero."""
+    """Return e with |midpoint| in [2**(e-1), 2**e) for a midpoint other than zero."""
     mantissa, exponent = x.mid().man_exp()
-    return int(exponent) + int(abs(mantissa)).bit_length() if mantissa != 0 else _NO_EXPONENT
+    return int(exponent) + int(abs(mantissa)).bit_length()

@@ -28,6 +28,7 @@ stays in M.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,7 @@ from dynprop.linear.matrices import Matrix
 from dynprop.linear.routes import Approximation, Problem, squaring
 from dynprop.linear.scaled import FLOOR, SLACK, frobenius, gamma, normalised, roundings, shifted
 from dynprop.linear.scaled_powers import power_roundings, scaled_powers
-from dynprop.linear.scaled_products import Product, product, scaled_columns, subtracted
+from dynprop.linear.similarity import Basis, Similarity, similarity
 
 __all__ = ["eigen", "is_hermitian", "schur", "symmetric"]
 
@@ -61,8 +62,7 @@ def symmetric(problem: Problem) -> Approximation:
     """Take A = QΛQᴴ by `numpy.linalg.eigh`; A must be exactly symmetric or Hermitian."""
     values, Q = _decomposed(np.linalg.eigh, problem.matrix)
     adjoint = Q.conj().T if np.iscomplexobj(Q) else Q.T
-    basis = _Basis(Q, adjoint, np.arange(0))
-    return _diagonal(problem, values, _similarity(problem, Q, values, basis))
+    return _diagonal(problem, values, similarity(problem, Q, values, Basis(Q, adjoint, np.arange(0))))
 
 
 def eigen(problem: Problem) -> Approximation:
@@ -73,8 +73,9 @@ def eigen(problem: Problem) -> Approximation:
         # LAPACK returns the pair of a real matrix side by side, conjugate to the last bit.
         pairs, columns = np.flatnonzero(values.imag > 0.0), V.real.copy()
         columns[:, pairs + 1] = V.imag[:, pairs]
-    basis = _Basis(columns, _decomposed(np.linalg.inv, columns), pairs)
-    return _diagonal(problem, values, _similarity(problem, V, values, basis))
+    basis = Basis(columns, _decomposed(np.linalg.inv, columns), pairs)
+    values = values[basis.kept]
+    return _diagonal(problem, values, similarity(problem, V[:, basis.kept], values, basis))
 
 
 def schur(problem: Problem) -> Approximation:
@@ -87,7 +88,7 @@ def schur(problem: Problem) -> Approximation:
     # Columns of length 1: the size of the entries of E then means the same everywhere.
     lengths = np.exp2(np.rint(np.log2(np.linalg.norm(S, axis=0))))
     S, M = S / lengths, (M / lengths) * lengths[:, None]
-    found = _similarity(problem, S, M, _Basis(S, _decomposed(np.linalg.inv, S), np.arange(0)))
+    found = similarity(problem, S, M, Basis(S, _decomposed(np.linalg.inv, S), np.arange(0)))
     size = np.abs(M)
     weights, radius = _weights(size, max(problem.times))
     spread = frobenius(weights)
@@ -124,99 +125,6 @@ def _is_complex(problem: Problem) -> bool:
 
 
 @dataclass(frozen=True)
-class _Basis:
-    """Columns with an approximate inverse, from which the eigenvectors follow.
-
-    The eigenvectors of a real matrix come in conjugate pairs v, v̄. Their real and imaginary parts span the
-    same space, and everything about them is real: (v, v̄) = (Re v, Im v) B, B = [[1, 1], [i, -i]]. As B is
-    unitary up to √2, going over to modal coordinates changes no condition number.
-
-    Attributes:
-        columns: shape (n, n).
-        inverse: about the inverse of the columns.
-        pairs: index of the first column of each conjugate pair; empty where the columns are eigenvectors.
-    """
-
-    columns: Matrix
-    inverse: Matrix
-    pairs: IntArray
-
-    def modal(self, x: Matrix) -> Matrix:
-        """Return B⁻¹x: row v is half of row Re v minus i times row Im v, row v̄ the other way round."""
-        if len(self.pairs) == 0:
-            return x
-        result = x.astype(np.complex128)
-        real, imag = 0.5 * x[self.pairs], 0.5j * x[self.pairs + 1]
-        result[self.pairs], result[self.pairs + 1] = real - imag, real + imag
-        return result
-
-    def modal_sizes(self, error: FloatArray) -> FloatArray:
-        """Return a bound of |B⁻¹x| from one of |x|, the rounding of `modal` included."""
-        result = error.copy()
-        both = 0.5 * SLACK * (error[self.pairs] + error[self.pairs + 1])
-        result[self.pairs] = result[self.pairs + 1] = both
-        return result
-
-
-@dataclass(frozen=True)
-class _Similarity:
-    """S⁻¹AS = M + E and z = S⁻¹h: E is ``gap`` and a matrix of Frobenius norm at most ``blur``.
-
-    ``pairs`` are the first columns of conjugate pairs, as in `_Basis`.
-    """
-
-    S: Matrix
-    gap: Matrix
-    blur: float
-    start: Matrix
-    error: FloatArray
-    pairs: IntArray
-
-
-def _similarity(problem: Problem, S: Matrix, M: Matrix, basis: _Basis) -> _Similarity:
-    """Measure a decomposition: columns S, diagonal (a vector) or triangular M, and a basis that gives S."""
-    A, h, n = problem.matrix, problem.start, len(problem.start)
-    R, X = basis.columns, basis.inverse
-    terms = gamma(roundings(n, R, X) + 1) * SLACK
-    norm = frobenius(X)
-    unit = X @ R
-    unit.ravel()[:: n + 1] -= 1.0
-    far = frobenius(unit) + terms * norm * frobenius(R) + n * FLOOR
-    if not far < 0.5:
-        raise PrecisionError("the eigenvectors are numerically dependent: W is defective or nearly so")
-    inverse = SLACK / (1.0 - far)
-    image = scaled_columns(S, M) if M.ndim == 1 else product(S, M)
-    residual, slack = subtracted(product(A, S), image)
-    gap = _real_times(X, residual)
-    missed = terms * frobenius(residual) + slack + n**2 * problem.lost
-    blur = inverse * ((far + gamma(2)) * frobenius(gap) + norm * missed)
-    # z is refined by X times what it leaves of h; what it then errs by is that of this correction.
-    z = X @ h
-    left, missed = _remainder(R, z, h)
-    step = X @ left
-    error = terms * (np.abs(X) @ np.abs(left)) + norm * (missed + n * problem.lost) + gamma(2) * np.abs(z)
-    error = (error + far * inverse * (frobenius(step) + frobenius(error))) * SLACK + n * FLOOR
-    start, error = basis.modal(z + step), basis.modal_sizes(error)
-    return _Similarity(S, basis.modal(gap), blur, start, error, basis.pairs)
-
-
-def _real_times(left: Matrix, right: Matrix) -> Matrix:
-    if np.iscomplexobj(right) and not np.iscomplexobj(left):
-        both: Matrix = left @ np.ascontiguousarray(right).view(np.float64)
-        return both.view(np.complex128)
-    return left @ right
-
-
-def _remainder(S: Matrix, z: Matrix, h: Matrix) -> tuple[Matrix, float]:
-    """Return h - S z and a bound of its error in the 2-norm."""
-    scaled, exponent = normalised(z[:, np.newaxis])
-    part = product(S, scaled)
-    part = Product(shifted(part.exact, exponent), shifted(part.rest, exponent), part.error * 2.0**exponent)
-    left, error = subtracted(Product(h[:, np.newaxis], np.zeros((len(h), 1)), 0.0), part)
-    return left[:, 0], error
-
-
-@dataclass(frozen=True)
 class _Modes:
     """Everything about a diagonal form that does not depend on t; m modes, n coordinates.
 
@@ -239,40 +147,42 @@ class _Modes:
     length: float
 
 
-def _diagonal(problem: Problem, values: Matrix, found: _Similarity) -> Approximation:
-    """Return S Mᵗ z for every t, M = Λ + diag(E), with all that it errs by."""
-    n, tails = len(found.S), found.gap.diagonal().copy()
+def _diagonal(problem: Problem, values: Matrix, found: Similarity) -> Approximation:
+    """Return S Mᵗ z for every t, M = Λ + diag(E), with all that it errs by; of a pair one value is given."""
+    if _is_complex(problem):
+        found, values = found.unfolded(values)
+    kept, paired, diagonal = found.kept, found.paired, np.arange(len(values))
+    # The gap is nobody else's, and without its diagonal from here on.
+    gap = found.gap
+    own = np.arange(len(gap))[kept], diagonal
+    tails = gap[own]
+    gap[own] = 0.0
     radius = (float(np.abs(values).max()) + float(np.abs(tails).max())) * _MODULUS
-    weight = np.abs(found.start) + found.error
-    gap = found.gap.copy()
-    np.fill_diagonal(gap, 0.0)
-    mixing, slowest = _mixing(gap, values, tails, max(problem.times) / radius)
-    twins = np.arange(0) if _is_complex(problem) else found.pairs + 1
-    # Where every mode is kept, the matrices below are views.
-    kept: Any = np.delete(np.arange(n), twins) if len(twins) else slice(None)
-    paired = np.isin(np.arange(n)[kept], twins - 1)
-    columns = found.S[:, kept] * np.where(paired, 2.0, 1.0) if len(twins) else found.S
-    direct, crossed = mixing[kept][:, kept], mixing[kept][:, twins]
+    start, weight = found.start[kept], np.abs(found.start) + found.error
+    longest, twins = max(problem.times) / radius, (values[paired].conj(), tails[paired].conj())
+    direct, left_over = _mixing(gap[kept], (values, tails), (values, tails), weight[kept], longest)
+    crossed, more = _mixing(found.crossed, (values, tails), twins, weight[kept][paired], longest)
     mixed = np.abs(direct)
     mixed[:, paired] += np.abs(crossed)
+    # A vector of length x moves an entry by at most x times the length of a row of S.
+    rows = np.sqrt(_row_squares(found.S) + _row_squares(found.S[:, paired]))
     modes = _Modes(
-        columns=columns,
-        start=found.start[kept],
-        mixed_start=(found.start + mixing @ found.start)[kept],
+        columns=found.S * np.where(paired, 2.0, 1.0) if paired.any() else found.S,
+        start=start,
+        mixed_start=start + direct @ start + crossed @ start[paired].conj(),
         error=found.error[kept],
         direct=direct,
         crossed=crossed,
         mixed=mixed,
         paired=paired,
-        left_over=((np.abs(gap) * slowest) @ weight)[kept],
+        left_over=left_over + more,
         radius=radius,
-        rest=frobenius(gap) + found.blur,
+        rest=math.hypot(frobenius(gap), frobenius(gap[:, paired])) * SLACK + found.blur,
         blur=found.blur,
-        # A vector of length x moves an entry by at most x times the length of a row of S.
-        length=frobenius(weight) * float(np.linalg.norm(found.S, axis=1).max()),
+        length=frobenius(weight) * float(rows.max()) * SLACK,
     )
-    everything = np.append(values[kept], radius + modes.rest)
-    powers, exponents = scaled_powers(everything, problem.times, np.append(tails[kept], 0.0))
+    everything = np.append(values, radius + modes.rest)
+    powers, exponents = scaled_powers(everything, problem.times, np.append(tails, 0.0))
     # Few times at once: what belongs to them then stays in cache.
     cuts = [slice(start, start + 128) for start in range(0, len(problem.times), 128)]
     pieces = [_evaluated(problem, modes, problem.times[cut], powers[cut], exponents[cut]) for cut in cuts]
@@ -323,21 +233,33 @@ def _combined(problem: Problem, S: Matrix, coordinates: Matrix) -> Matrix:
     return np.ascontiguousarray(coordinates).view(np.float64) @ both
 
 
-def _mixing(gap: Matrix, values: Matrix, tails: Matrix, longest: float) -> tuple[Matrix, FloatArray]:
-    """Return K and c: K removes the gap between distant eigenvalues, |gap| c bounds the first order left.
+def _mixing(
+    gap: Matrix,
+    rows: tuple[Matrix, Matrix],
+    columns: tuple[Matrix, Matrix],
+    weight: FloatArray,
+    longest: float,
+) -> tuple[Matrix, FloatArray]:
+    """Return K, which removes the gap between distant eigenvalues, and a bound of the first order left.
 
-    With K_ij = E_ij / (λ_i - λ_j) the first-order term is Λᵗ K - K Λᵗ. Where two eigenvalues are too near for
-    their distance to be known, or for t to notice it, its size is bounded by t/ρ instead.
+    Rows and columns are eigenvalues λ with their second floats. With K_ij = E_ij / (λ_i - λ_j) the
+    first-order term is Λᵗ K - K Λᵗ. Where two eigenvalues are too near for their distance to be known, or
+    for t to notice it, its size is bounded by t/ρ instead.
     """
-    distance = values[:, np.newaxis] - values
+    distance = rows[0][:, np.newaxis] - columns[0]
     size = np.abs(distance)
-    near = size <= max(2.0 / longest, 512.0 * float(np.abs(tails).max()))
-    distance = distance + (tails[:, np.newaxis] - tails)
+    near = size <= max(2.0 / longest, 512.0 * float(np.abs(rows[1]).max()))
+    distance = distance + (rows[1][:, np.newaxis] - columns[1])
     distance[near] = np.inf
     size[near] = 2.0**-45 / longest
-    slowest = 2.0**-45 / size
-    np.fill_diagonal(slowest, 0.0)
-    return gap / distance, slowest
+    np.divide(2.0**-45, size, out=size)
+    size *= np.abs(gap)
+    return gap / distance, size @ weight
+
+
+def _row_squares(x: Matrix) -> FloatArray:
+    parts = (x.real, x.imag) if np.iscomplexobj(x) else (x,)
+    return np.asarray(sum(np.einsum("ij,ij->i", part, part) for part in parts))
 
 
 def _split_form(T: Matrix) -> tuple[Matrix, Matrix]:

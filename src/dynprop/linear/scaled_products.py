@@ -9,6 +9,7 @@ Algorithms 59, section 2).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -19,7 +20,7 @@ from dynprop.arrays import FloatArray
 from dynprop.linear.matrices import Matrix
 from dynprop.linear.scaled import FLOOR, SLACK, frobenius, gamma
 
-__all__ = ["Product", "product", "scaled_columns", "subtracted"]
+__all__ = ["Product", "less_scaled", "product", "subtracted"]
 
 
 # One real array, or real and imaginary parts.
@@ -36,79 +37,94 @@ class Product:
 
 
 def subtracted(a: Product, b: Product) -> tuple[Matrix, float]:
-    """Return a - b and a bound of its error in the Frobenius norm: small where the two nearly cancel."""
-    difference = a.exact - b.exact
-    difference += a.rest - b.rest
-    rounded = gamma(3) * (frobenius(difference) + frobenius(a.rest) + frobenius(b.rest))
-    return difference, SLACK * (a.error + b.error + rounded)
+    """Return a - b and a bound of its error in the Frobenius norm: small where the two nearly cancel.
+
+    It is computed in the arrays of a: where matrices are large, fresh memory costs more than sums.
+    """
+    sizes = frobenius(a.rest) + frobenius(b.rest)
+    difference, rest = a.exact, a.rest
+    difference -= b.exact
+    rest -= b.rest
+    difference += rest
+    return difference, SLACK * (a.error + b.error + gamma(3) * (frobenius(difference) + sizes))
 
 
-def product(left: Matrix, right: Matrix) -> Product:
-    """Multiply real or complex matrices with entries of size about 1 or less."""
+def product(left: Matrix, right: Matrix, slices: int = 3) -> Product:
+    """Multiply real or complex matrices with entries of size about 1 or less, cut into 2 or 3 slices."""
     if np.iscomplexobj(left):
         rows = len(left)
         blocks = np.block([[left.real, -left.imag], [left.imag, left.real]])
-        found = _real_product(blocks, np.vstack([right.real, right.imag]))
+        found = _real_product(blocks, np.vstack([right.real, right.imag]), slices)
         exact, rest = (x[:rows] + 1j * x[rows:] for x in (found.exact, found.rest))
         return Product(exact, rest, found.error)
     if np.iscomplexobj(right):
         # Real and imaginary parts of a column, side by side: no copy in and none out.
-        found = _real_product(left, np.ascontiguousarray(right).view(np.float64))
+        found = _real_product(left, np.ascontiguousarray(right).view(np.float64), slices)
         return Product(found.exact.view(np.complex128), found.rest.view(np.complex128), found.error)
-    return _real_product(left, right)
+    return _real_product(left, right, slices)
 
 
-def scaled_columns(columns: Matrix, factors: Matrix) -> Product:
-    """Multiply the columns of a matrix by one number each."""
-    if not np.iscomplexobj(columns):
-        return _scaled([columns], [factors[np.newaxis]])
-    parts = [columns.real, columns.imag]
-    return _scaled(parts, [factors.real[np.newaxis], factors.imag[np.newaxis]])
+def less_scaled(a: Product, columns: Matrix, factors: Matrix) -> tuple[Matrix, float]:
+    """Return a - b, b the columns of a matrix times one number each, and a bound as `subtracted` does.
+
+    It is computed in the arrays of a, piece by piece.
+    """
+    if np.iscomplexobj(columns):
+        parts, numbers = [columns.real, columns.imag], [factors.real[np.newaxis], factors.imag[np.newaxis]]
+    else:
+        parts, numbers = [columns], [factors[np.newaxis]]
+    largest = np.maximum.reduce([np.abs(x).max(axis=0, keepdims=True, initial=0.0) for x in parts])
+    reach = np.maximum.reduce([np.abs(x) for x in numbers])
+    factor_high, factor_low = zip(*(_split(x, reach, 25) for x in numbers), strict=True)
+    bound, error, squares = a.error, 0.0, 0.0
+    for chunk in _chunks(len(columns)):
+        high, low = zip(*(_split(x[chunk], largest, 25) for x in parts), strict=True)
+        rest = _times(high, factor_low) + _times(low, numbers)
+        piece = Product(_times(high, factor_high), rest, 0.0)
+        error += _norm(high, factor_low) + _norm(low, numbers)
+        _, rounded = subtracted(Product(a.exact[chunk], a.rest[chunk], 0.0), piece)
+        squares += rounded**2
+    bound += gamma(4) * error * SLACK + columns.size * FLOOR
+    return a.exact, SLACK * (bound + math.sqrt(squares))
 
 
 def _chunks(rows: int) -> list[slice]:
     # Pieces of this many rows stay in cache, and their memory is used again: fresh pages cost more than sums.
-    return [slice(start, start + 64) for start in range(0, rows, 64)]
+    return [slice(start, start + 128) for start in range(0, rows, 128)]
 
 
-def _real_product(left: FloatArray, right: FloatArray) -> Product:
+def _real_product(left: FloatArray, right: FloatArray, slices: int) -> Product:
     terms = left.shape[1]
     digits = (53 - max(terms - 1, 0).bit_length()) // 2
     columns = np.abs(right).max(axis=0, keepdims=True, initial=0.0)
     right_1, right_rest = _split(right, columns, digits)
-    right_2, right_3 = _split(right_rest, columns * 2.0**-digits, digits)
-    norm, norm_rest, norm_3 = frobenius(right), frobenius(right_rest), frobenius(right_3)
     exact = np.empty((len(left), right.shape[1]))
     rest, error = np.empty(exact.shape), 0.0
+    if slices == 3:
+        right_2, right_3 = _split(right_rest, columns * 2.0**-digits, digits)
+    norms = [frobenius(x) for x in ((right, right_rest, right_3) if slices == 3 else (right, right_rest))]
     for chunk in _chunks(len(left)):
         rows = np.abs(left[chunk]).max(axis=1, keepdims=True, initial=0.0)
         left_1, left_rest = _split(left[chunk], rows, digits)
-        left_2, left_3 = _split(left_rest, rows * 2.0**-digits, digits)
         np.matmul(left_1, right_1, out=exact[chunk])
-        # Only what the third slices enter is rounded.
-        small = left_1 @ right_3
-        small += left_2 @ right_rest
-        small += left_3 @ right
-        np.matmul(left_1, right_2, out=rest[chunk])
-        rest[chunk] += left_2 @ right_1
-        rest[chunk] += small
-        size = frobenius(left_1) * norm_3 + frobenius(left_2) * norm_rest + frobenius(left_3) * norm
+        # Only what the last slices enter is rounded.
+        if slices == 3:
+            left_2, left_3 = _split(left_rest, rows * 2.0**-digits, digits)
+            small = left_1 @ right_3
+            small += left_2 @ right_rest
+            small += left_3 @ right
+            np.matmul(left_1, right_2, out=rest[chunk])
+            rest[chunk] += left_2 @ right_1
+            rest[chunk] += small
+            factors = [left_3, left_2, left_1]
+        else:
+            small = left_1 @ right_rest
+            small += left_rest @ right
+            rest[chunk] = small
+            factors = [left_rest, left_1]
+        size = sum(frobenius(x) * norm for x, norm in zip(factors, norms, strict=True))
         error += gamma(2) * (frobenius(rest[chunk]) + 2.0 * frobenius(small)) + gamma(terms + 2) * size
     return Product(exact, rest, error * SLACK + (terms + 1) * FLOOR)
-
-
-def _scaled(columns: list[FloatArray], factors: list[FloatArray]) -> Product:
-    size = np.maximum.reduce([np.abs(x).max(axis=0, keepdims=True, initial=0.0) for x in columns])
-    reach = np.maximum.reduce([np.abs(x) for x in factors])
-    factor_high, factor_low = zip(*(_split(x, reach, 25) for x in factors), strict=True)
-    exact = np.empty(columns[0].shape, dtype=np.float64 if len(columns) == 1 else np.complex128)
-    rest, error = np.empty_like(exact), 0.0
-    for chunk in _chunks(len(exact)):
-        high, low = zip(*(_split(x[chunk], size, 25) for x in columns), strict=True)
-        exact[chunk] = _times(high, factor_high)
-        rest[chunk] = _times(high, factor_low) + _times(low, factors)
-        error += _norm(high, factor_low) + _norm(low, factors)
-    return Product(exact, rest, gamma(4) * error * SLACK + columns[0].size * FLOOR)
 
 
 def _times(left: _Parts, right: _Parts) -> Matrix:

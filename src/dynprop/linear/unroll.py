@@ -247,16 +247,27 @@ def _chain(power: Any, rows: Any, stride: int, library: _Library, *, driven: boo
             library.vector(before, power, out=row)
             before = row
         return
-    panels = [(slice(None), power)] if driven else _panels(power, stride, library)
-    total = rows.shape[0]
-    for start in range(stride, total, stride):
-        end = min(start + stride, total)
-        before = rows[start - stride : end - stride]
-        if driven:
-            rows[start:end] += before @ power
-            continue
-        for columns, panel in panels:
-            library.product(before, panel, out=rows[start:end, columns])
+    total = rows.shape[0] - rows.shape[0] % stride
+    groups, rest = rows[:total].reshape(-1, stride, rows.shape[1]), rows[total:]
+    # What is whole is walked through: slicing costs as much as a small product.
+    before, product = groups[0], library.product
+    if driven:
+        for group in groups[1:]:
+            group += before @ power
+            before = group
+        rest += before[: len(rest)] @ power
+        return
+    panels = _panels(power, stride, library)
+    if len(panels) == 1:
+        for group in groups[1:]:
+            product(before, power, out=group)
+            before = group
+    else:
+        for group in groups[1:]:
+            for columns, panel in panels:
+                product(before, panel, out=group[:, columns])
+            before = group
+    product(before[: len(rest)], power, out=rest)
 
 
 def _panels(matrix: Any, rows: int, library: _Library) -> list[tuple[slice, Any]]:

@@ -164,10 +164,16 @@ def test_another_seed_does_not_go_on_from_what_was_saved(
     out = tmp_path / "closed_form.json"
     settings = Settings(200, SEED, max_bits=1024)
     rows = np.zeros(200, dtype=DTYPE)
-    evidence_powers._save(out.with_suffix(".npz"), settings, [rows], [], 1.0)
-    assert len(evidence_powers._resumed(out.with_suffix(".npz"), settings)[0]) == 1
+    progress = evidence_powers._Progress([rows], [], 1.0, [[0, "earlier"]])
+    evidence_powers._save(out.with_suffix(".npz"), settings, progress)
+    resumed = evidence_powers._resumed(out.with_suffix(".npz"), settings)
+    assert len(resumed.blocks) == 1
+    # Code that changed in between is named with the case from which on it was judged.
+    for digest in ("earlier", "later", "later"):
+        resumed.judges(digest)
+    assert resumed.sources == [[0, "earlier"], [len(rows), "later"]]
     other = replace(settings, seed=SEED + 1)
-    assert evidence_powers._resumed(out.with_suffix(".npz"), other)[0] == []
+    assert evidence_powers._resumed(out.with_suffix(".npz"), other).blocks == []
 
 
 def test_a_blank_cheque_is_seen() -> None:

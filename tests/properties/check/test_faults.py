@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
@@ -40,7 +41,10 @@ def named(name: str) -> Fault | Control:
 
 def declared(entry: Fault | Control) -> Domain:
     """Return the domain that an entry declares; an impossible one raises."""
-    options: dict[str, Any] = dict(entry.domain)
+    known = {field.name for field in fields(Domain)}
+    options: dict[str, Any] = {name: value for name, value in entry.domain.items() if name in known}
+    # What belongs to no domain is tried where the entry is adapted to its kind.
+    assert set(entry.domain) - known <= {"matrix", "promise", "law"}
     return Domain(**options)
 
 

@@ -36,7 +36,7 @@ def fan_out_for_fan_in(shape: Shape, rng: Rng) -> Array:
     return rng.standard_normal(shape) * math.sqrt(2.0 / shape[1])
 
 
-@arrays.fault("initializer/variance-for-deviation", domain=HE, source="pascanur/trainingRNNs: N(0, 0.01)")
+@arrays.fault("initializer/variance-for-deviation", domain=HE, source="pascanur/trainingRNNs")
 def variance_for_deviation(shape: Shape, rng: Rng) -> Array:
     """Hands the variance to a function that takes the standard deviation."""
     return rng.normal(0.0, 2.0 / shape[0], shape)
@@ -51,10 +51,13 @@ def gain_of_another_activation(shape: Shape, rng: Rng) -> Array:
 @arrays.fault(
     "initializer/truncated-not-rescaled",
     domain={"law": "truncated", "promise": {"variance": "1/fan_in"}},
-    source="keras: the constant .87962566103423978 is there because it was missing",
+    source="keras-team/keras",
 )
 def truncated_not_rescaled(shape: Shape, rng: Rng) -> Array:
-    """Cuts a normal law at two deviations and keeps the scale of its parent: 0.774 of the variance."""
+    """Cuts a normal law at two deviations and keeps the scale of its parent: 0.774 of the variance.
+
+    keras has a constant, .87962566103423978, against that.
+    """
     drawn = rng.standard_normal(shape)
     while (outside := np.abs(drawn) > 2.0).any():
         drawn[outside] = rng.standard_normal(int(outside.sum()))
@@ -64,7 +67,7 @@ def truncated_not_rescaled(shape: Shape, rng: Rng) -> Array:
 @arrays.fault(
     "initializer/uniform-to-the-deviation",
     domain={"law": "uniform", "promise": {"variance": "1/fan_in"}},
-    source="pytorch/pytorch#9221: a = sqrt(5) leaves a third of the variance",
+    source="pytorch/pytorch#9221",
 )
 def uniform_to_the_deviation(shape: Shape, rng: Rng) -> Array:
     """Draws between minus and plus the standard deviation: a third of the variance."""
@@ -129,7 +132,7 @@ def axes_exchanged(shape: Shape, rng: Rng) -> Array:
     return rng.standard_normal(shape[::-1])
 
 
-@arrays.fault("initializer/signs-of-the-factorisation", domain=ORTHOGONAL, source="Mezzadri 2007")
+@arrays.fault("initializer/signs-of-the-factorisation", domain=ORTHOGONAL)
 def signs_of_the_factorisation(shape: Shape, rng: Rng) -> Array:
     """Takes Q of a QR factorisation as it comes: not uniform, its first entry is never positive."""
     frame = np.linalg.qr(rng.standard_normal((max(shape), min(shape))))[0]
@@ -166,7 +169,7 @@ def default_generator(shape: Shape, rng: torch.Generator) -> Tensor:
 
 @tensors.fault(
     "initializer/places-without-the-generator",
-    source="torch.nn.init.sparse_ (PyTorch 2.13): randperm is not given the generator",
+    source="torch 2.13.0: sparse_ draws the places of its zeros without its generator",
 )
 def places_without_the_generator(shape: Shape, rng: torch.Generator) -> Tensor:
     """Draws the values from the generator, and the places of the zeros from elsewhere."""
@@ -185,7 +188,7 @@ def fan_out_in_torch(shape: Shape, rng: torch.Generator) -> Tensor:
 @tensors.fault(
     "initializer/truncated-in-torch",
     domain={"law": "truncated", "promise": {"variance": "1/fan_in"}},
-    source="torch.nn.init.trunc_normal_: std is that of the parent",
+    source="torch 2.13.0: std of trunc_normal_ is that of its parent",
 )
 def truncated_in_torch(shape: Shape, rng: torch.Generator) -> Tensor:
     """Takes the std of trunc_normal_ for that of the weights."""

@@ -33,6 +33,8 @@ single precision.
 from __future__ import annotations
 
 import math
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -191,19 +193,27 @@ def _norm_bound(matrix: FloatArray, frobenius: float) -> float:
     n = matrix.shape[0]
     if n <= 2 or frobenius == 0.0:
         return frobenius
-    unit = np.multiply(matrix, 1.0 / frobenius, dtype=np.float32, casting="same_kind")
-    gram = unit.T @ unit
-    # The trace is 1. Entries are rounded once and each product n times, by 2^-24 of a norm of at most 1.
-    size = math.sqrt(float(np.vdot(gram, gram)) * (1.0 + n * n * _SINGLE)) + (n + 4) * _SINGLE
+    single = matrix.astype(np.float32)
+    gram = single.T @ single
+    # The trace is 1 after division by frobenius^2. Entries are rounded once and each product n times, by
+    # 2^-24 of a norm of at most 1; what is below the range of float32 is less than that.
+    size = math.sqrt(float(np.vdot(gram, gram)) * (1.0 + n * n * _SINGLE)) / frobenius**2 + (n + 4) * _SINGLE
     spread = math.sqrt(max(0.0, (n - 1) * (size * size - 1.0 / n) / n))
     return float(frobenius * math.sqrt(min(1.0, 1.0 / n + spread)))
 
 
-def _cholesky_frame(product: FloatArray, size: float) -> tuple[FloatArray, FloatArray, float] | None:
-    """Return the new frame, the logarithms, and the norm of X; None where C is too ill-conditioned."""
+@cache
+def _routines() -> tuple[Any, Any, Any, Any]:
+    """Return scipy's dsyrk, dtrmm, dpotrf and dtrtri: looked up once, loaded when they are used."""
     from scipy.linalg.blas import dsyrk, dtrmm
     from scipy.linalg.lapack import dpotrf, dtrtri
 
+    return dsyrk, dtrmm, dpotrf, dtrtri
+
+
+def _cholesky_frame(product: FloatArray, size: float) -> tuple[FloatArray, FloatArray, float] | None:
+    """Return the new frame, the logarithms, and the norm of X; None where C is too ill-conditioned."""
+    dsyrk, dtrmm, dpotrf, dtrtri = _routines()
     n = len(product)
     # The transpose of an array in C order is in Fortran order: no copies. Lower parts stay zero.
     factor, failed = dpotrf(dsyrk(1.0, product.T), lower=0, clean=0, overwrite_a=1)
@@ -224,8 +234,7 @@ def _cholesky_frame(product: FloatArray, size: float) -> tuple[FloatArray, Float
 
 def _householder_frame(product: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return Q, log of the diagonal of R, and norms of inverses of its leading parts, inf where singular."""
-    from scipy.linalg.lapack import dtrtri
-
+    dtrtri = _routines()[3]
     frame, factor = np.linalg.qr(product)
     diagonal = np.abs(factor.diagonal())
     norms = np.full(len(diagonal), np.inf)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from dynprop.arrays import BoolArray, FloatArray, IntArray
 from dynprop.laws.exact import Exact
 
-__all__ = ["Comparison", "Evidence", "LagProfile", "compare", "worst"]
+__all__ = ["Bounded", "Comparison", "Evidence", "LagProfile", "compare", "within", "worst"]
 
 Alternatives = Callable[[], Mapping[str, FloatArray]]
 LAG_TOLERANCE = 1e-2
@@ -193,6 +193,54 @@ def compare(
         relaxed,
         alternatives,
         repaired,
+    )
+
+
+class Bounded(Protocol):
+    """What a sound evaluation keeps to, entry by entry."""
+
+    @property
+    def bound(self) -> FloatArray:
+        """Largest residual."""
+        ...
+
+    @property
+    def scale(self) -> FloatArray:
+        """Sum of the absolute values of the terms."""
+        ...
+
+    @property
+    def in_range(self) -> BoolArray:
+        """Where no intermediate leaves the range of the format."""
+        ...
+
+    def relaxed(self) -> Mapping[str, FloatArray]:
+        """Return the bounds of evaluations with fewer digits, by name."""
+        ...
+
+
+def within(
+    label: str,
+    value: FloatArray,
+    reference: Exact | FloatArray,
+    bound: Bounded,
+    *,
+    dtype: str,
+    axes: tuple[str, ...],
+    alternatives: Alternatives = dict,
+) -> Comparison:
+    """Compare a computed array with its reference, within a bound that says all that ``compare`` asks."""
+    return compare(
+        label,
+        value,
+        reference,
+        bound.bound,
+        dtype=dtype,
+        axes=axes,
+        scale=bound.scale,
+        in_range=bound.in_range,
+        relaxed=bound.relaxed,
+        alternatives=alternatives,
     )
 
 

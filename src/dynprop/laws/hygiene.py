@@ -7,12 +7,19 @@ from collections.abc import Sequence
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.subjects import Subject
 
-__all__ = ["as_expected", "laid_out"]
+__all__ = ["as_expected", "laid_out", "product_form"]
 
 
 def laid_out(subject: Subject) -> str | None:
     """Say why memory layouts cannot be varied, or None."""
     return None if subject.has_layouts else "a caller of the library cannot choose a memory layout"
+
+
+def product_form(subject: Subject) -> str | None:
+    """Say why bits cannot be compared, or None."""
+    if subject.domain.arithmetic != "product":
+        return "the target declares another arithmetic than products and sums"
+    return None
 
 
 def as_expected(result: str, got: Sequence[object], wanted: Sequence[object]) -> Evidence:

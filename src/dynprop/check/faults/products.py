@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynprop.check.faults.controls_products import matrix_products
 from dynprop.check.faults.registry import Catalogue
 
 Array = NDArray[Any]
@@ -130,13 +131,6 @@ class BufferKept:
         return np.multiply.accumulate(weights, axis=0, out=self._buffer)
 
 
-def _run(weights: Array) -> Array:
-    found = weights.copy()
-    for t in range(1, len(found)):
-        found[t] = weights[t] @ found[t - 1]
-    return found
-
-
 @matrix.fault("product/order-reversed", domain=MATRIX)
 def order_reversed(weights: Array) -> Array:
     """Multiplies from the other side: W_1 ... W_t."""
@@ -149,7 +143,7 @@ def order_reversed(weights: Array) -> Array:
 @matrix.fault("product/matrices-transposed", domain=MATRIX)
 def matrices_transposed(weights: Array) -> Array:
     """Takes rows for columns."""
-    return _run(np.ascontiguousarray(weights.swapaxes(1, 2)))
+    return matrix_products(np.ascontiguousarray(weights.swapaxes(1, 2)))
 
 
 @matrix.fault("product/entry-by-entry", domain=MATRIX)
@@ -171,7 +165,7 @@ def renormalised(weights: Array) -> Array:
 @matrix.fault("product/matrices-in-single-precision", domain=MATRIX)
 def matrices_in_single_precision(weights: Array) -> Array:
     """Multiplies matrices in float32."""
-    return _run(weights.astype(np.float32)).astype(weights.dtype)
+    return matrix_products(weights.astype(np.float32)).astype(weights.dtype)
 
 
 @tensors.fault("product/in-place-in-torch")

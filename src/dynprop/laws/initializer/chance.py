@@ -107,10 +107,6 @@ def _looks_like(
     return f" (as if: {', or '.join(fits)})" if fits else ""
 
 
-def _distribution(subject: InitializerSubject) -> str | None:
-    return _variance_and_kurtosis(subject)
-
-
 @law(
     "initializer/distribution",
     claim="C4",
@@ -118,7 +114,7 @@ def _distribution(subject: InitializerSubject) -> str | None:
     "Dvoretzky-Kiefer-Wolfowitz distance",
     source="Massart 1990, Annals of Probability 18:1269",
     draw=rectangle,
-    applies=_distribution,
+    applies=_variance_and_kurtosis,
     script="import numpy as np\nw = np.stack([np.asarray(f(shape, rng)) for _ in range({calls})])\n"
     "print(np.quantile(w, [0.01, 0.1, 0.5, 0.9, 0.99]) / {promised} ** 0.5)",
     share=0.1,

@@ -12,6 +12,7 @@ import numpy as np
 from dynprop.laws.domain import Domain
 from dynprop.laws.draw import Source
 from dynprop.laws.evidence import Evidence
+from dynprop.laws.hygiene import product_form
 from dynprop.laws.product.bounds import bound_of
 from dynprop.laws.product.cases import ProductCase, build_case, classes_of, product_case
 from dynprop.laws.product.judging import agree, judge, run
@@ -86,13 +87,6 @@ def lengths(subject: ProductSubject, case: ProductCase) -> Evidence:
     if case.weights.size == 0:
         return Evidence(detail={"checked": True})
     return Evidence((judge(case, value, subject.domain),), detail={"matrix": case.matrix})
-
-
-def product_form(subject: ProductSubject) -> str | None:
-    """Say why bits cannot be compared, or None."""
-    if subject.domain.arithmetic != "product":
-        return "the target declares another arithmetic than products"
-    return None
 
 
 @law(

@@ -12,9 +12,10 @@ from dynprop.arrays import FloatArray, round_to
 from dynprop.laws.domain import Domain
 from dynprop.laws.draw import Source, split_points
 from dynprop.laws.evidence import Evidence, worst
+from dynprop.laws.hygiene import product_form
 from dynprop.laws.product.bounds import ProductBound, bound_of
 from dynprop.laws.product.cases import ProductCase, product_case
-from dynprop.laws.product.forward import at_least_two, product_form
+from dynprop.laws.product.forward import at_least_two
 from dynprop.laws.product.judging import agree, run
 from dynprop.laws.product.subject import ProductSubject
 from dynprop.laws.registry import law

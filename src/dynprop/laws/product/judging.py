@@ -9,7 +9,7 @@ from flint import arb, arb_mat
 
 from dynprop.arrays import FloatArray
 from dynprop.laws.domain import Domain
-from dynprop.laws.evidence import Alternatives, Comparison, compare
+from dynprop.laws.evidence import Alternatives, Comparison, within
 from dynprop.laws.exact import Exact, working_precision
 from dynprop.laws.product.bounds import ProductBound, bound_of
 from dynprop.laws.product.cases import ProductCase
@@ -59,17 +59,13 @@ def _matrices(case: ProductCase) -> Iterator[list[arb]]:
 
 def judge(case: ProductCase, value: FloatArray, domain: Domain, label: str = "products") -> Comparison:
     """Compare products with exact ones, within the bound of any order of evaluation."""
-    bound = bound_of(case, domain)
-    return compare(
+    return within(
         label,
         value,
         exact_products(case),
-        bound.bound,
+        bound_of(case, domain),
         dtype=case.dtype,
         axes=axes_of(case),
-        scale=bound.scale,
-        in_range=bound.in_range,
-        relaxed=bound.relaxed,
         alternatives=lambda: wrong_products(case),
     )
 
@@ -83,18 +79,7 @@ def agree(
     alternatives: Alternatives = dict,
 ) -> Comparison:
     """Compare two results that should be the same products, within a bound on their distance."""
-    return compare(
-        label,
-        value,
-        other,
-        bound.bound,
-        dtype=case.dtype,
-        axes=axes_of(case)[-value.ndim :] if value.ndim < case.weights.ndim else axes_of(case),
-        scale=bound.scale,
-        in_range=bound.in_range,
-        relaxed=bound.relaxed,
-        alternatives=alternatives,
-    )
+    return within(label, value, other, bound, dtype=case.dtype, axes=axes_of(case), alternatives=alternatives)
 
 
 def wrong_products(case: ProductCase) -> dict[str, FloatArray]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from dynprop.arrays import FloatArray
-from dynprop.laws.evidence import Alternatives, Comparison, compare
+from dynprop.laws.evidence import Alternatives, Comparison, compare, within
 from dynprop.laws.exact import scan_states
 from dynprop.laws.scan.bounds import ScanBound, forward_bound
 from dynprop.laws.scan.cases import ScanCase
@@ -25,17 +25,13 @@ def run(subject: ScanSubject, case: ScanCase) -> FloatArray:
 
 def judge(subject: ScanSubject, case: ScanCase, value: FloatArray, label: str = "states") -> Comparison:
     """Compare states with the exact recurrence, within the bound of any evaluation order."""
-    bound = forward_bound(case, subject.domain)
-    return compare(
+    return within(
         label,
         value,
         scan_states(case.gates, case.inputs, case.initial),
-        bound.bound,
+        forward_bound(case, subject.domain),
         dtype=case.dtype,
         axes=AXES,
-        scale=bound.scale,
-        in_range=bound.in_range,
-        relaxed=bound.relaxed,
         alternatives=lambda: wrong_scans(case),
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 from dynprop.laws.domain import Domain
 from dynprop.laws.draw import Source
 from dynprop.laws.evidence import Evidence
+from dynprop.laws.hygiene import product_form
 from dynprop.laws.matrices.bounds import bound_of_states
 from dynprop.laws.matrices.cases import PowerCase, build_case, power_case, usable_families
 from dynprop.laws.matrices.exact import power_states
@@ -114,13 +115,6 @@ def _whole(source: Source, domain: Domain, subject: Any) -> PowerCase:
     whole = np.rint(np.abs(case.W)) * np.sign(case.W)
     h = rng.integers(1, 4, case.n) * rng.choice([-1.0, 1.0], case.n)
     return replace(case, W=whole, h=h)
-
-
-def product_form(subject: PowerSubject) -> str | None:
-    """Say why bits cannot be compared, or None."""
-    if subject.domain.arithmetic != "product":
-        return "the target declares another arithmetic than products and sums"
-    return None
 
 
 @law(

@@ -13,6 +13,7 @@ from dynprop.arrays import NumericArray
 from dynprop.laws.domain import Domain
 from dynprop.laws.draw import Source, split_points
 from dynprop.laws.evidence import Comparison, Evidence, worst
+from dynprop.laws.hygiene import product_form
 from dynprop.laws.matrices.adjoint import adjoint_of, differentiable
 from dynprop.laws.matrices.bounds import PowerBound, bound_of_states
 from dynprop.laws.matrices.cases import PowerCase, power_case
@@ -22,7 +23,7 @@ from dynprop.laws.matrices.subject import PowerSubject
 from dynprop.laws.registry import law
 from dynprop.laws.rounding import FORMATS
 from dynprop.laws.subjects import Native
-from dynprop.laws.unroll.forward import at_least_two, product_form
+from dynprop.laws.unroll.forward import at_least_two
 
 AXES = ("time", "component")
 

@@ -15,21 +15,20 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
 
 from dynprop.products.laws_atoms import AtomicLaw, enumerate_products
+from dynprop.products.laws_base import RandomProduct
 from dynprop.products.laws_cdf import (
     Distribution,
-    elementwise,
     from_atoms,
     from_family,
     from_grid,
     from_weight,
 )
 from dynprop.products.laws_grid import convolve
-from dynprop.products.laws_moments import cancelling_sum, decimal_context, log_of, power, to_float
+from dynprop.products.laws_moments import cancelling_sum, decimal_context, power, to_float
 from dynprop.products.scalar import require_depth
-from dynprop.products.scalar_weights import FrozenLaw, WeightMoments, weight_moments
+from dynprop.products.scalar_weights import FrozenLaw, weight_moments
 
 __all__ = ["ProductLaw", "product_law"]
 
@@ -51,16 +50,14 @@ def product_law(weight_law: FrozenLaw, depth: int) -> ProductLaw:
 
 
 @dataclass(frozen=True)
-class ProductLaw:
-    """Law of a product of `depth` independent weights. Everything is found when asked for.
+class ProductLaw(RandomProduct):
+    """Law of a product of `depth` independent weights.
 
-    Attributes:
-        weight: moments of one weight.
-        depth: number of weights.
+    The variance is (v + m^2)^n - m^(2n), the kurtosis kappa^n for mean 0. What `cdf_error` rests on:
+    few-valued weights: exact comparison of exact products, 1e-12 for their probabilities. Gaussian,
+    exponential and uniform weights: the rounding of the inversion (`laws_inverse`), at depth 10 1e-13.
+    Otherwise a proved enclosure by convolution (`laws_grid`), as good as the weight law's own cdf.
     """
-
-    weight: WeightMoments
-    depth: int
 
     @property
     def mean(self) -> float:
@@ -69,43 +66,9 @@ class ProductLaw:
             return to_float(power(Decimal(self.weight.mean), self.depth))
 
     @property
-    def variance(self) -> float:
-        """The variance, (v + m^2)^n - m^(2n), rounded once; inf beyond the range of floats."""
-        return to_float(self._variance)
-
-    @property
-    def log_of_variance(self) -> float:
-        """Natural logarithm of the variance, finite where the variance as a float is inf or 0."""
-        return log_of(self._variance)
-
-    @property
-    def kurtosis(self) -> float:
-        """Pearson's kurtosis, kappa^n for mean 0; inf beyond the range of floats, nan for a constant.
-
-        Raises:
-            PrecisionError: scipy.stats does not know the fourth moment of the weight.
-        """
-        return to_float(self._kurtosis)
-
-    @property
-    def log_of_kurtosis(self) -> float:
-        """Natural logarithm of the kurtosis, finite where the kurtosis as a float is inf."""
-        return log_of(self._kurtosis)
-
-    @property
-    def log_mean(self) -> float:
-        """E log abs(product), natural logarithm; -inf where a weight can be 0."""
-        return self.depth * self.weight.log_mean if self.depth else 0.0
-
-    @property
     def log_variance(self) -> float:
         """Var log abs(product); inf where a weight can be 0."""
         return self.depth * self.weight.log_variance if self.depth else 0.0
-
-    @property
-    def typical_size(self) -> float:
-        """exp(E log abs(product)), the geometric mean of the size; 0 where a weight can be 0."""
-        return math.exp(self.log_mean) if self.log_mean < 709.0 else math.inf
 
     @property
     def zero_mass(self) -> float:
@@ -114,23 +77,6 @@ class ProductLaw:
         if dead < 1.0:
             return -math.expm1(self.depth * math.log1p(-dead))
         return 1.0 if self.depth else 0.0
-
-    def cdf(self, x: Any) -> Any:
-        """Return P(product <= x), a float or an array of the shape of x; `cdf_error` bounds its error."""
-        return elementwise(self._distribution.cdf, "x", x)
-
-    def log_size_cdf(self, y: Any) -> Any:
-        """Return P(log abs(product) <= y), also at sizes that no float can hold."""
-        return elementwise(self._distribution.log_size_cdf, "y", y)
-
-    def cdf_error(self, x: Any) -> Any:
-        """Return a bound on the absolute error of `cdf(x)`.
-
-        Few-valued weights: exact comparison of exact products, 1e-12 for their probabilities. Gaussian,
-        exponential and uniform weights: the rounding of the inversion (`laws_inverse`), at depth 10 1e-13.
-        Otherwise a proved enclosure by convolution (`laws_grid`), as good as the weight law's own cdf.
-        """
-        return elementwise(self._distribution.error, "x", x)
 
     @cached_property
     def _variance(self) -> Decimal:

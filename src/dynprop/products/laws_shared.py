@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from dynprop.products.laws_atoms import AtomicLaw
-from dynprop.products.laws_cdf import Distribution, elementwise, from_atoms, from_weight
-from dynprop.products.laws_moments import cancelling_sum, decimal_context, log_of, power, to_float
+from dynprop.products.laws_base import RandomProduct
+from dynprop.products.laws_cdf import Distribution, from_atoms, from_weight
+from dynprop.products.laws_moments import cancelling_sum, decimal_context, power
 from dynprop.products.scalar import require_depth
 from dynprop.products.scalar_quadrature import power_moments
 from dynprop.products.scalar_weights import Family, FrozenLaw, WeightMoments, weight_moments
@@ -43,52 +44,18 @@ def shared_product_law(weight_law: FrozenLaw, depth: int) -> SharedProductLaw:
 
 
 @dataclass(frozen=True)
-class SharedProductLaw:
-    """Law of w^n, one random weight shared by all `depth` steps. Everything is found when asked for.
+class SharedProductLaw(RandomProduct):
+    """Law of w^n, one random weight shared by all `depth` steps.
 
-    Attributes:
-        weight: moments of the weight.
-        depth: the power n.
+    The variance, E w^(2n) - (E w^n)^2, is exact up to one rounding for discrete laws and for Gaussian,
+    Laplace, exponential and uniform ones of mean 0 or starting at 0; by quadrature to 1e-9 for others. The
+    distribution function is the weight's own at the roots of x, exact for discrete laws; `cdf_error` is for
+    a weight law whose cdf is good to 1e-13.
     """
 
-    weight: WeightMoments
-    depth: int
-
     @property
-    def variance(self) -> float:
-        """E w^(2n) - (E w^n)^2; inf beyond the range of floats.
-
-        Exact up to one rounding for discrete laws and for Gaussian, Laplace, exponential and uniform ones
-        of mean 0 or starting at 0; by quadrature to 1e-9 for others.
-
-        Raises:
-            PrecisionError: moments of order 2n are not finite, or the quadrature does not reach 1e-9.
-        """
-        return to_float(self._central_moments[0])
-
-    @property
-    def log_of_variance(self) -> float:
-        """Natural logarithm of the variance, finite where the variance as a float is inf or 0."""
-        return log_of(self._central_moments[0])
-
-    @property
-    def kurtosis(self) -> float:
-        """Pearson's kurtosis; inf beyond the range of floats, nan where the variance is 0.
-
-        Raises:
-            PrecisionError: as `variance`, for moments of order 4n.
-        """
-        return to_float(self._kurtosis)
-
-    @property
-    def log_of_kurtosis(self) -> float:
-        """Natural logarithm of the kurtosis, finite where the kurtosis as a float is inf."""
-        return log_of(self._kurtosis)
-
-    @property
-    def log_mean(self) -> float:
-        """E log abs(w^n) = n E log abs(w), the same as with fresh weights; -inf where the weight can be 0."""
-        return self.depth * self.weight.log_mean if self.depth else 0.0
+    def _variance(self) -> Decimal:
+        return self._central_moments[0]
 
     @property
     def log_variance(self) -> float:
@@ -96,26 +63,9 @@ class SharedProductLaw:
         return self.depth**2 * self.weight.log_variance if self.depth else 0.0
 
     @property
-    def typical_size(self) -> float:
-        """exp(E log abs(w^n)), the geometric mean of the size; 0 where the weight can be 0."""
-        return math.exp(self.log_mean) if self.log_mean < 709.0 else math.inf
-
-    @property
     def zero_mass(self) -> float:
         """P(w^n = 0)."""
         return self.weight.zero_mass if self.depth else 0.0
-
-    def cdf(self, x: Any) -> Any:
-        """Return P(w^n <= x), through the weight's own cdf at the roots of x; exact for discrete laws."""
-        return elementwise(self._distribution.cdf, "x", x)
-
-    def log_size_cdf(self, y: Any) -> Any:
-        """Return P(log abs(w^n) <= y), also at sizes that no float can hold."""
-        return elementwise(self._distribution.log_size_cdf, "y", y)
-
-    def cdf_error(self, x: Any) -> Any:
-        """Return a bound on the absolute error of `cdf(x)`, for a weight law whose cdf is good to 1e-13."""
-        return elementwise(self._distribution.error, "x", x)
 
     @cached_property
     def _central_moments(self) -> tuple[Decimal, Decimal]:

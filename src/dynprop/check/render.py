@@ -90,7 +90,14 @@ def domain_text(report: Report) -> str:
     domain = report.domain
     if not domain:
         return ""
+    if report.kind == "initializer":
+        promises = dict(report.options.get("promise", {}))
+        parts = [f"law {report.options['law']}"] if "law" in report.options else []
+        parts += [f"{name} {expression}" for name, expression in promises.items()]
+        return f"promise: {' · '.join(parts) or 'none'}"
     parts = [f"gates {domain['gates']}"] if report.kind == "scan" else []
+    if report.kind == "product":
+        parts.append("matrices" if report.options.get("matrix") else f"weights {domain['gates']}")
     if report.kind in ("scan", "layer"):
         parts.append(f"inputs {domain['inputs']}")
     parts += [", ".join(domain["dtypes"]), f"length <= {domain['max_length']}"]

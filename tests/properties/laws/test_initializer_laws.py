@@ -264,6 +264,7 @@ def test_promises_are_kept_on_the_command_line(
     promise = ["--promise", "variance=2/fan_in", "--law", "normal", "--examples", "4"]
     call = ["check", f"{target}:he", "--kind", "initializer", *promise, "--json", str(report)]
     assert main(call) == status
+    assert "promise: law normal · variance 2/fan_in" in capsys.readouterr().out
     data = json.loads(report.read_text())
     assert data["options"]["promise"] == {"variance": "2/fan_in"}
     capsys.readouterr()

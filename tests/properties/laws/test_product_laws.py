@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from dynprop.arrays import FloatArray
 from dynprop.check.product import Product
 from dynprop.check.runner import Options
+from dynprop.cli import main
 from dynprop.errors import ArgumentError, TargetError
 from dynprop.laws.domain import Domain
 from dynprop.laws.draw import RandomSource
@@ -224,7 +226,32 @@ def test_matrices_of_every_class_are_what_they_are_called() -> None:
     assert 0.3 < (made["half zeros"] == 0.0).mean() < 0.7
 
 
-# The adapter.
+# The adapter, and the command line.
+
+
+@pytest.mark.parametrize(
+    ("flags", "domain"),
+    [
+        ([], "domain: weights any · "),
+        (["--matrix"], "domain: matrices · "),
+        (["--gates", "unit"], "weights unit"),
+    ],
+)
+def test_a_report_says_what_was_promised(
+    flags: list[str], domain: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "running.py"
+    target.write_text(
+        "import numpy as np\n"
+        "def run(w):\n"
+        "    found = w.copy()\n"
+        "    for t in range(1, len(w)):\n"
+        "        found[t] = w[t] @ found[t - 1] if %r else w[t] * found[t - 1]\n"
+        "    return found\n" % bool(flags == ["--matrix"])
+    )
+    call = ["check", f"{target}:run", "--kind", "product", "--examples", "3", "--only", "exact", *flags]
+    assert main(call) == 0
+    assert domain in capsys.readouterr().out
 
 
 def cumprod(weights: FloatArray) -> FloatArray:

@@ -374,3 +374,20 @@ def test_tensors_that_are_no_weight_are_refused(function: Callable[..., Any], ba
 def test_promises_that_cannot_be_kept_are_refused(call: Any, argument: str) -> None:
     with pytest.raises(ArgumentError, match=f"^{argument}.*: got"):
         call()
+
+
+@pytest.mark.parametrize("draw", ORTHOGONAL)
+@pytest.mark.parametrize(("width", "depth"), [(1, 5), (7, 200), (64, 300)])
+def test_orthogonal_layers_keep_the_norm_forward_and_backward(draw: Draw, width: int, depth: int) -> None:
+    """P21: within 8 D N u, after D layers of width N (seen: 0.004 of it), where Gaussian ones walk."""
+    source = rng(width)
+    signal, gradient = source.standard_normal((2, width))
+    start = np.linalg.norm(signal), np.linalg.norm(gradient)
+    layers = [draw((width, width), source) for _ in range(depth)]
+    for layer in layers:
+        signal = signal @ layer
+    for layer in reversed(layers):
+        gradient = layer @ gradient
+    allowed = 8.0 * depth * width * 2.0**-53
+    assert abs(np.linalg.norm(signal) / start[0] - 1.0) <= allowed
+    assert abs(np.linalg.norm(gradient) / start[1] - 1.0) <= allowed

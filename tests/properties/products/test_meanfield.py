@@ -15,7 +15,7 @@ from scipy.special import erf
 
 from dynprop.arrays import FloatArray
 from dynprop.errors import ArgumentError, PrecisionError
-from dynprop.products import Activation, edge_of_chaos, mean_field
+from dynprop.products import Activation, edge_of_chaos, mean_field, norm_walks
 from dynprop.products.meanfield_activations import resolve_activation
 
 variances = st.floats(0.01, 20.0)
@@ -229,3 +229,19 @@ def test_what_is_no_activation_is_refused(activation: Any) -> None:
 def test_what_is_no_variance_is_refused(weight: Any, bias: Any) -> None:
     with pytest.raises(ArgumentError, match="variance: got"):
         mean_field("tanh", weight, bias)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "erf"])
+@pytest.mark.parametrize("weight", [0.3, 0.6, 3.0, 6.0])
+def test_the_sign_of_the_exponent_says_whether_gradients_vanish(activation: str, weight: float) -> None:
+    """P23: without bias, N = 256, 40 layers, abs(ln chi) > 0.1: 20 nets, every one of them as predicted.
+
+    The log norm of the gradient is 40 exponents with a spread of at most sqrt(40/(2 N)) times a few, 1 or so.
+    """
+    field = mean_field(activation, weight, 0.0)
+    assert abs(math.log(field.chi)) > 0.1
+    walks = norm_walks(256, 40, activation, math.sqrt(weight), "fresh", 20, seed=6)
+    slopes = walks.backward[:, 0] / 40
+    assert (np.sign(slopes) == np.sign(field.exponent)).all()
+    # Nets that start at mean square 1 need a few layers to reach q (seen: 0.026).
+    assert abs(slopes.mean() - field.exponent) <= 0.05

@@ -60,7 +60,8 @@ CAUGHT = [
 
 @pytest.mark.parametrize(("law", "fault", "verdict"), CAUGHT)
 def test_the_law_fails_the_fault_that_it_is_about(law: str, fault: str, verdict: str) -> None:
-    result = judged(law, planted(f"product/{fault}"), Options(examples=60, patience=0.3))
+    # What Hypothesis draws depends on which modules are loaded; independent cases do not.
+    result = judged(law, planted(f"product/{fault}"), Options(examples=30, iid=60, patience=0.3))
     if verdict == "pass":
         # Scaling by powers of two is exact in every format: other laws are for digits.
         assert result.verdict == "pass"

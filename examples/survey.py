@@ -19,6 +19,8 @@ import platform
 import sys
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,32 @@ def verdict_line(entry: dict[str, Any], report: Report) -> tuple[list[str], list
     return lines, problems
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one entry: lines to print, whether they are unexpected, and what to record."""
+
+    lines: list[str]
+    surprising: bool
+    record: dict[str, Any] | None = None
+
+
+def outcome(entry: dict[str, Any]) -> Outcome:
+    """Judge one entry and compare the verdict with the expected one."""
+    started = time.monotonic()
+    absent = missing(entry)
+    if absent:
+        return Outcome([f"  NOT JUDGED: needs {', '.join(absent)}"], True)
+    try:
+        report = judged(entry)
+    except DynpropError as error:
+        return Outcome([f"  NOT JUDGED: {error}"], True)
+    lines, problems = verdict_line(entry, report)
+    record = report.to_json()
+    record |= {"name": entry["name"], "story": entry["story"], "expected": entry["expected"]}
+    record |= {"seconds": round(time.monotonic() - started, 1), "date": f"{datetime.date.today()}"}
+    return Outcome([*lines, *(f"  UNEXPECTED: {problem}" for problem in problems)], bool(problems), record)
+
+
 def write(path: Path, records: list[dict[str, Any]], order: list[str]) -> None:
     """Write the records among those that the file has, in the order of survey.toml."""
     old = json.loads(path.read_text())["entries"] if path.is_file() else []
@@ -93,6 +121,7 @@ def main() -> int:
     chosen.add_argument("--short", action="store_true", help="the selection of make check")
     chosen.add_argument("--all", action="store_true", help="every entry")
     chosen.add_argument("--only", metavar="WORD", help="entries whose name contains this")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="entries at a time")
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the verdicts as JSON")
     given = parser.parse_args()
     os.chdir(ROOT)
@@ -104,29 +133,13 @@ def main() -> int:
         print(f"no entry of survey.toml has {given.only!r} in its name", file=sys.stderr)
         return 2
     records, surprises = [], 0
-    for i, entry in enumerate(picked, 1):
-        print(f"[{i}/{len(picked)}] {entry['name']}: {entry['story']}", flush=True)
-        started = time.monotonic()
-        absent = missing(entry)
-        if absent:
-            print(f"  NOT JUDGED: needs {', '.join(absent)}")
-            surprises += 1
-            continue
-        try:
-            report = judged(entry)
-        except DynpropError as error:
-            print(f"  NOT JUDGED: {error}")
-            surprises += 1
-            continue
-        lines, problems = verdict_line(entry, report)
-        print("\n".join(lines))
-        for problem in problems:
-            print(f"  UNEXPECTED: {problem}")
-        surprises += bool(problems)
-        record = report.to_json()
-        record |= {"name": entry["name"], "story": entry["story"], "expected": entry["expected"]}
-        record |= {"seconds": round(time.monotonic() - started, 1), "date": f"{datetime.date.today()}"}
-        records.append(record)
+    # Every entry runs in a process of its own: these threads only wait for them.
+    with ThreadPoolExecutor(max_workers=given.workers) as executor:
+        for i, (entry, found) in enumerate(zip(picked, executor.map(outcome, picked), strict=True), 1):
+            print(f"[{i}/{len(picked)}] {entry['name']}: {entry['story']}")
+            print("\n".join(found.lines), flush=True)
+            surprises += found.surprising
+            records += [found.record] if found.record else []
     if given.record:
         write(given.record, records, [e["name"] for e in entries])
     agreed = len(picked) - surprises

@@ -37,6 +37,7 @@ STANDALONE = {
     "keras-gru-float64": "keras_float64.py",
     "keras-simple-rnn-float64": "keras_float64.py",
     "lru-pytorch": "lru_pytorch_state.py",
+    "torch-sparse": "torch_sparse_generator.py",
     "mingru": "mingru_gradient.py",
     "snntorch-associative-leaky": "snntorch_associative_leaky.py",
     "xlstm-mlstm": "xlstm_chunk_to_step.py",

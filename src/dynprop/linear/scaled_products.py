@@ -97,32 +97,32 @@ def _real_product(left: FloatArray, right: FloatArray, slices: int) -> Product:
     terms = left.shape[1]
     digits = (53 - max(terms - 1, 0).bit_length()) // 2
     columns = np.abs(right).max(axis=0, keepdims=True, initial=0.0)
-    right_1, right_rest = _split(right, columns, digits)
+    rights = list(_split(right, columns, digits))
+    if slices == 3:
+        # What is left of the right factor is cut in its own memory.
+        rights[1:] = _split(rights[1], columns * 2.0**-digits, digits, rights[1])
+    norms = [frobenius(x) for x in rights]
     exact = np.empty((len(left), right.shape[1]))
     rest, error = np.empty(exact.shape), 0.0
-    if slices == 3:
-        right_2, right_3 = _split(right_rest, columns * 2.0**-digits, digits)
-    norms = [frobenius(x) for x in ((right, right_rest, right_3) if slices == 3 else (right, right_rest))]
     for chunk in _chunks(len(left)):
         rows = np.abs(left[chunk]).max(axis=1, keepdims=True, initial=0.0)
-        left_1, left_rest = _split(left[chunk], rows, digits)
-        np.matmul(left_1, right_1, out=exact[chunk])
-        # Only what the last slices enter is rounded.
+        first, after = _split(left[chunk], rows, digits)
+        np.matmul(first, rights[0], out=exact[chunk])
+        # Slices beyond the last ones are rounded; all of the left factor meets the last of the right.
+        lefts = [after, left[chunk]]
         if slices == 3:
-            left_2, left_3 = _split(left_rest, rows * 2.0**-digits, digits)
-            small = left_1 @ right_3
-            small += left_2 @ right_rest
-            small += left_3 @ right
-            np.matmul(left_1, right_2, out=rest[chunk])
-            rest[chunk] += left_2 @ right_1
+            second, last = _split(after, rows * 2.0**-digits, digits)
+            np.matmul(first, rights[1], out=rest[chunk])
+            rest[chunk] += second @ rights[0]
+            lefts = [last, after, left[chunk]]
+        small = lefts[0] @ rights[0]
+        for x, y in zip(lefts[1:], rights[1:], strict=True):
+            small += x @ y
+        if slices == 3:
             rest[chunk] += small
-            factors = [left_3, left_2, left_1]
         else:
-            small = left_1 @ right_rest
-            small += left_rest @ right
             rest[chunk] = small
-            factors = [left_rest, left_1]
-        size = sum(frobenius(x) * norm for x, norm in zip(factors, norms, strict=True))
+        size = sum(frobenius(x) * norm for x, norm in zip(lefts, norms, strict=True))
         error += gamma(2) * (frobenius(rest[chunk]) + 2.0 * frobenius(small)) + gamma(terms + 2) * size
     return Product(exact, rest, error * SLACK + (terms + 1) * FLOOR)
 
@@ -140,11 +140,16 @@ def _norm(columns: _Parts, factors: _Parts) -> float:
     return sum(map(frobenius, columns)) * max(float(np.abs(x).max(initial=0.0)) for x in factors) * 2.0
 
 
-def _split(x: FloatArray, largest: FloatArray, digits: int) -> tuple[FloatArray, FloatArray]:
-    """Cut off the leading digits of numbers of at most a given size; what is left is exact too."""
+def _split(
+    x: FloatArray, largest: FloatArray, digits: int, low: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Cut off the leading digits of numbers of at most a given size; what is left is exact too.
+
+    It is written to ``low``, which may be x.
+    """
     # Adding and subtracting 1.5·2⁵² units of the last digit wanted rounds to it.
     exponent = np.clip(np.frexp(largest)[1], -900, 900)
     shift = np.ldexp(1.5, exponent - digits + 52)
     high = x + shift
     high -= shift
-    return high, x - high
+    return high, np.subtract(x, high, out=low)

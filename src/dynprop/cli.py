@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON; - is stdout.")]
-KIND_HELP = "scan, associative-scan, layer, unroll, closed-form or agreement."
+KIND_HELP = "scan, associative-scan, layer, unroll, closed-form, agreement or task."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -33,6 +33,7 @@ ADAPTERS = {
     "unroll": ("dynprop.check.unroll", "Unroll"),
     "closed-form": ("dynprop.check.closed_form", "ClosedForm"),
     "agreement": ("dynprop.check.agreement", "Agreement"),
+    "task": ("dynprop.check.task", "TaskAdapter"),
 }
 
 # What a caller may say about a target, whatever its kind; None means the kind's own default.
@@ -214,7 +215,7 @@ def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> An
 
     Args:
         target: "package.module:attribute" or "path/to/file.py:attribute".
-        kind: "scan", "associative-scan", "layer", "unroll", "closed-form" or "agreement".
+        kind: "scan", "associative-scan", "layer", "unroll", "closed-form", "agreement" or "task".
         seed: seeds the making of a layer from a class or builder.
         **options: what the target takes and promises: framework, device, gates, inputs, dtypes, max_length,
             arithmetic, reach, sizes. None means the kind's default.

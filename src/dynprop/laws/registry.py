@@ -28,6 +28,7 @@ KINDS = {
     "unroll": "dynprop.laws.unroll",
     "closed-form": "dynprop.laws.closed_form",
     "agreement": "dynprop.laws.agreement",
+    "task": "dynprop.laws.task",
 }
 
 

@@ -20,11 +20,12 @@ from tests.properties.laws import (
     test_closed_form_laws,
     test_layer_laws,
     test_scan_laws,
+    test_task_laws,
     test_unroll_laws,
 )
 
 LAWS = all_laws()
-SLUG = re.compile(r"(scan|associative-scan|layer|unroll|closed-form|agreement)/[a-z0-9]+(-[a-z0-9]+)*")
+SLUG = re.compile(r"(scan|associative-scan|layer|unroll|closed-form|agreement|task)/[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def test_there_are_laws_of_every_kind() -> None:
@@ -110,11 +111,13 @@ IDLE: dict[str, str] = {}
 def test_every_law_catches_a_fault_or_says_why_not() -> None:
     modules = (
         test_scan_laws,
+    test_task_laws,
         test_associative_scan,
         test_layer_laws,
         test_unroll_laws,
         test_closed_form_laws,
         test_agreement_laws,
+        test_task_laws,
     )
     caught = {row[0] for module in modules for row in module.CAUGHT}
     assert caught | set(IDLE) == {found.id for found in LAWS}

@@ -31,8 +31,16 @@ FAULT_MODULES = (
     "closed_form_numpy",
     "closed_form_eigen",
     "agreement",
+    "tasks",
 )
-CONTROL_MODULES = ("controls", "control_layers", "layer_sides", "controls_linear", "controls_agreement")
+CONTROL_MODULES = (
+    "controls",
+    "control_layers",
+    "layer_sides",
+    "controls_linear",
+    "controls_agreement",
+    "tasks",
+)
 
 Target = TypeVar("Target", bound=Callable[..., object])
 
@@ -43,7 +51,7 @@ class Fault:
 
     Attributes:
         name: readable slug, kind first, such as "scan/state-applied-twice".
-        kind: "scan", "associative-scan", "layer", "unroll", "closed-form" or "agreement".
+        kind: "scan", "associative-scan", "layer", "unroll", "closed-form", "agreement" or "task".
         framework: "numpy" or "torch".
         summary: one sentence.
         source: the real bug it is named after; "dynprop" where it is ours.
@@ -121,7 +129,7 @@ class Catalogue:
         self,
         name: str,
         summary: str,
-        target: Callable[..., object],
+        target: object,
         *,
         domain: Mapping[str, str] | None = None,
     ) -> None:

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from dynprop.errors import ArgumentError
-from dynprop.gradients.elman import elman
+from dynprop.gradients.elman import elman, product, tanh, with_bias
 
 __all__ = ["CELLS", "Cell", "Parameters", "State", "cell_named"]
 
@@ -69,9 +69,13 @@ class Cell(ABC):
         steps, models, batch, features = inputs.shape
         weights = parameters["inputs"]
         rows = inputs.transpose(0, 1).reshape(models, steps * batch, features)
-        bias = parameters["bias"][:, None, :].expand(-1, steps * batch, -1)
-        product = torch.baddbmm(bias, rows, weights).view(models, steps, batch, -1)
-        return product.transpose(0, 1).contiguous()
+        if "bias" in parameters:
+            # The bias as one more row of weights: its gradient then is part of a product, and not a sum whose
+            # order may depend on how many models there are.
+            rows = torch.cat([rows, rows.new_ones(models, steps * batch, 1)], dim=-1)
+            weights = with_bias(weights, parameters["bias"])
+        found = product(rows, weights).view(models, steps, batch, -1)
+        return found.transpose(0, 1)
 
     @abstractmethod
     def step(self, parameters: Parameters, projected: Tensor, state: State) -> State:
@@ -96,13 +100,26 @@ class Cell(ABC):
             seen.append(self.visible(state))
         return torch.stack(seen)
 
+    def final(self, parameters: Parameters, inputs: Tensor, state: State) -> Tensor:
+        """Return what a read-out sees at the last step, (model, batch, width · hidden)."""
+        for now in self.project(parameters, inputs).unbind(0):
+            state = self.step(parameters, now, state)
+        return self.visible(state)
+
 
 class _Elman(Cell):
     """h = f(x U + b + h' W)."""
 
+    activation = "tanh"
+
     def run(self, parameters: Parameters, inputs: Tensor, state: State) -> Tensor:
         """Return the states; forward and backward are loops of one batched product per step."""
-        return elman(self.project(parameters, inputs), parameters["recurrent"], state[0], self.name)
+        return elman(self.project(parameters, inputs), parameters["recurrent"], state[0], self.activation)
+
+    def final(self, parameters: Parameters, inputs: Tensor, state: State) -> Tensor:
+        """Return the last state."""
+        drive = self.project(parameters, inputs)
+        return elman(drive, parameters["recurrent"], state[0], self.activation, last=True)
 
 
 class _Tanh(_Elman):
@@ -114,13 +131,14 @@ class _Tanh(_Elman):
 
 class _Relu(_Elman):
     name = "relu"
+    activation = "relu"
 
     def step(self, parameters: Parameters, projected: Tensor, state: State) -> State:
         return (torch.relu(torch.baddbmm(projected, state[0], parameters["recurrent"])),)
 
 
 def _sigmoid(values: Tensor) -> Tensor:
-    return 0.5 * torch.tanh(0.5 * values) + 0.5
+    return 0.5 * tanh(0.5 * values) + 0.5
 
 
 class _Gru(Cell):
@@ -134,11 +152,11 @@ class _Gru(Cell):
     def step(self, parameters: Parameters, projected: Tensor, state: State) -> State:
         (h,) = state
         n = h.shape[-1]
-        inside = torch.bmm(h, parameters["recurrent"])
+        inside = product(h, parameters["recurrent"])
         both = _sigmoid(projected[..., : 2 * n] + inside[..., : 2 * n])
         reset, keep = both[..., :n], both[..., n:]
         inner = inside[..., 2 * n :] + parameters["inner"][:, None, :]
-        new = torch.tanh(projected[..., 2 * n :] + reset * inner)
+        new = tanh(projected[..., 2 * n :] + reset * inner)
         return (new + keep * (h - new),)
 
 
@@ -151,11 +169,11 @@ class _Lstm(Cell):
     def step(self, parameters: Parameters, projected: Tensor, state: State) -> State:
         h, c = state
         n = h.shape[-1]
-        total = torch.baddbmm(projected, h, parameters["recurrent"])
+        total = projected + product(h, parameters["recurrent"])
         gates = _sigmoid(total[..., : 3 * n])
-        new = torch.tanh(total[..., 3 * n :])
+        new = tanh(total[..., 3 * n :])
         c = gates[..., n : 2 * n] * c + gates[..., :n] * new
-        return gates[..., 2 * n :] * torch.tanh(c), c
+        return gates[..., 2 * n :] * tanh(c), c
 
 
 class _Lru(Cell):
@@ -171,8 +189,7 @@ class _Lru(Cell):
     def project(self, parameters: Parameters, inputs: Tensor) -> Tensor:
         radius = torch.exp(-torch.exp(parameters["nu"]))
         scale = torch.sqrt(1.0 - radius * radius).repeat(1, 2)[:, None, :]
-        zeros = torch.zeros_like(scale[:, 0])
-        return scale * super().project({"inputs": parameters["inputs"], "bias": zeros}, inputs)
+        return scale * super().project({"inputs": parameters["inputs"]}, inputs)
 
     def step(self, parameters: Parameters, projected: Tensor, state: State) -> State:
         real, imaginary = state
@@ -187,7 +204,7 @@ class _Lru(Cell):
         return torch.cat(state, dim=-1)
 
 
-class _Unit(Cell):
+class _Unit(_Elman):
     """One unit with its noise added from outside: the weight of feature 0 is one and stays so."""
 
     name = "unit"
@@ -198,12 +215,7 @@ class _Unit(Cell):
         return {"inputs": (features - 1, 1), "recurrent": (1, 1)}
 
     def project(self, parameters: Parameters, inputs: Tensor) -> Tensor:
-        zeros = torch.zeros_like(parameters["recurrent"][:, 0])
-        own = {"inputs": parameters["inputs"], "bias": zeros}
-        return inputs[..., :1] + super().project(own, inputs[..., 1:])
-
-    def run(self, parameters: Parameters, inputs: Tensor, state: State) -> Tensor:
-        return elman(self.project(parameters, inputs), parameters["recurrent"], state[0], "tanh")
+        return inputs[..., :1] + super().project({"inputs": parameters["inputs"]}, inputs[..., 1:])
 
     def step(self, parameters: Parameters, projected: Tensor, state: State) -> State:
         return (torch.tanh(projected + state[0] * parameters["recurrent"]),)

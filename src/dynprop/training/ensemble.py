@@ -181,15 +181,18 @@ class Ensemble:
 
     def update(self, number: int) -> None:
         """Make one update of every model on its own sequences."""
-        inputs, targets, ends = self._sequences(number)
+        self.flat.grad = self.gradients(*self._sequences(number))
+        self._clip()
+        self.optimiser.step()
+
+    def gradients(self, inputs: Tensor, targets: Tensor, ends: Tensor) -> Tensor:
+        """Return the gradient of each model's mean loss on its sequences, (model, padded parameters)."""
         parameters = self.parameters()
         start = self.cell.start(len(self.seeds), inputs.shape[2], self.setting.hidden, self.dtype)
         said = self.predictions(parameters, self.seen(parameters, inputs, ends, start))
-        gradient = output_gradient(self.task.loss, said.detach(), targets)
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward([said], [gradient])
-        self._clip()
-        self.optimiser.step()
+        upstream = output_gradient(self.task.loss, said.detach(), targets)
+        (found,) = torch.autograd.grad([said], [self.flat], [upstream])
+        return found
 
     def _clip(self) -> None:
         """Scale gradients that are too long, and silence models whose gradient is no number."""

@@ -34,7 +34,7 @@ from dynprop.training.setting import OPTIMISERS, Setting, spelled
 from dynprop.training.task import Batch
 from dynprop.training.tasks import task_named
 
-__all__ = ["ROUNDING", "Ensemble", "bytes_per_model", "output_gradient"]
+__all__ = ["CHUNK", "ROUNDING", "Ensemble", "bytes_per_model", "output_gradient"]
 
 # Relative difference of losses that rounding may make where bits are not the same.
 ROUNDING = 1e-2
@@ -228,11 +228,15 @@ class Ensemble:
     def drawn(self, stream: str, block: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return fresh sequences of every model: inputs (time, model, count, feature), targets, ends."""
         draw = self.task.draw
-        if stream != "training" and self.task.examine is not None:
-            draw = self.task.examine
-        batches: list[Batch] = []
-        for seed in self.seeds:
-            batches.append(draw(self.setting.length, count, self.setting.generator(seed, stream, block)))
+        return self.stacked(
+            [
+                draw(self.setting.length, count, self.setting.generator(seed, stream, block))
+                for seed in self.seeds
+            ]
+        )
+
+    def stacked(self, batches: Sequence[Batch]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return one batch for each model as inputs (time, model, count, feature), targets, ends."""
         inputs = np.stack([batch.inputs.astype(self.setting.dtype) for batch in batches], axis=1)
         axis = 1 if self.task.every else 0
         targets: Any = np.stack([batch.targets for batch in batches], axis=axis)
@@ -259,17 +263,13 @@ class Ensemble:
 
     # Judging
 
-    def said(self, inputs: Tensor, ends: Tensor) -> NumericArray:
-        """Return the predictions on some sequences as float64, model first."""
-        found = []
+    def said(self, inputs: Tensor, ends: Tensor, which: IntArray) -> NumericArray:
+        """Return what some of the models say about sequences of their own, as float64, model first."""
         with torch.no_grad():
-            parameters = self.parameters()
-            for first in range(0, inputs.shape[2], CHUNK):
-                part = inputs[:, :, first : first + CHUNK]
-                start = self.cell.start(len(self.seeds), part.shape[2], self.setting.hidden, self.dtype)
-                seen = self.seen(parameters, part, ends[:, first : first + CHUNK], start)
-                found.append(self.predictions(parameters, seen))
-        whole = torch.cat(found, dim=-2).double().numpy()
+            parameters = self.parameters(self.flat[torch.from_numpy(which)])
+            start = self.cell.start(len(which), inputs.shape[2], self.setting.hidden, self.dtype)
+            found = self.predictions(parameters, self.seen(parameters, inputs, ends, start))
+        whole = found.double().numpy()
         return np.moveaxis(whole, 1, 0) if self.task.every else np.asarray(whole)
 
     def reach(self, count: int = 64) -> FloatArray:

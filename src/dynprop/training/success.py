@@ -16,6 +16,7 @@ Runs that were lost or timed out count as failures: leaving out what was hard wo
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -261,7 +262,9 @@ def learning_time(trials: Iterable[Trial]) -> LearningTime:
     from scipy.stats import CensoredData, ecdf
 
     curve: Any = ecdf(CensoredData(uncensored=solved, right=censored)).sf
-    with np.errstate(all="ignore"):
+    with warnings.catch_warnings():
+        # Where all or none are unsolved the formula has no interval: NaN, which no crossing is taken from.
+        warnings.simplefilter("ignore", RuntimeWarning)
         band = curve.confidence_interval(LEVEL, method="log-log")
     times = np.unique(solved)
     share = np.asarray(curve.evaluate(times), dtype=np.float64)

@@ -9,7 +9,7 @@ import numpy as np
 
 from dynprop.arrays import BoolArray, FloatArray, IntArray
 from dynprop.errors import ArgumentError
-from dynprop.training.ensemble import Ensemble, bytes_per_model
+from dynprop.training.ensemble import CHUNK, Ensemble, bytes_per_model
 from dynprop.training.setting import Setting
 from dynprop.training.task import sequence_losses
 from dynprop.training.trial import Trial
@@ -18,9 +18,8 @@ __all__ = ["BUDGET", "group_size", "train"]
 
 # Bytes that one ensemble may take.
 BUDGET = 512 * 2**20
-# Fresh sequences that a learner must do well on before all of a criterion's are drawn.
+# Fresh sequences that a learner must do well on before more of a criterion's are drawn.
 SCREEN = 128
-_FINAL = 2**40
 
 Listener = Callable[[int, int, int], None]
 
@@ -109,7 +108,7 @@ class _Run:
         if not self.ensemble.seeds:
             return
         block = made // self.setting.every
-        solved, losses, wrong = _judged(self.ensemble, block, screened=not final)
+        solved, losses, wrong = _judged(self.ensemble, block, final=final)
         if final:
             reach = self.ensemble.reach()
             for status, which in (("success", solved), ("failure", ~solved)):
@@ -148,36 +147,41 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _judged(ensemble: Ensemble, block: int, *, screened: bool) -> tuple[BoolArray, FloatArray, FloatArray]:
+def _judged(ensemble: Ensemble, block: int, *, final: bool) -> tuple[BoolArray, FloatArray, FloatArray]:
     """Judge every model on fresh sequences: which have succeeded, mean losses, shares of wrong answers.
 
-    With a screen, a learner that already makes more mistakes on a few sequences than the criterion allows on
-    all has failed this time, whatever the rest would say; the others are judged on all of them.
+    Sequences come a few at a time. Unless this is the last judgement, a learner that has made more mistakes than
+    the criterion allows on all of them is through: it has failed this time, whatever the rest would say.
     """
-    task, length = ensemble.task, ensemble.setting.length
-    count = task.criterion.count
-    few = min(SCREEN, count) if screened and task.criterion.wrong != "nothing" else count
-    inputs, targets, ends = ensemble.drawn("judging", block, count)
-    said = ensemble.said(inputs[:, :, :few], ends[:, :few])
-    held = np.moveaxis(targets.numpy(), 1, 0) if task.every else targets.numpy()
-    models = len(ensemble.seeds)
-    losses, wrong, solved = np.zeros(models), np.zeros(models), np.zeros(models, dtype=np.bool_)
-    hopeful = []
-    for i in range(models):
-        part = held[i][..., :few] if task.every else held[i][:few]
-        mistakes = task.criterion.mistakes(said[i], part)
-        losses[i], wrong[i] = sequence_losses(task.loss, said[i], part).mean(), mistakes.mean()
-        if mistakes.sum() <= task.criterion.allowed * count:
-            hopeful.append(i)
-    if few < count and hopeful:
-        rest = ensemble.said(inputs[:, :, few:], ends[:, few:])
-        axis = 1 if task.every else 0
-        for i in hopeful:
-            whole = np.concatenate([said[i], rest[i]], axis=axis)
-            losses[i] = sequence_losses(task.loss, whole, held[i]).mean()
-            wrong[i] = task.criterion.mistakes(whole, held[i]).mean()
-            solved[i] = task.succeeds(whole, held[i], length)
-    elif few == count:
-        for i in hopeful:
-            solved[i] = task.succeeds(said[i], held[i], length)
-    return solved, losses, wrong
+    task, setting = ensemble.task, ensemble.setting
+    criterion, models = task.criterion, len(ensemble.seeds)
+    draw = task.examine or task.draw
+    streams = [setting.generator(seed, "judging", block) for seed in ensemble.seeds]
+    losses, mistakes, answers, judged = (np.zeros(models) for _ in range(4))
+    per_sequence = task.steps(setting.length) if task.every else 1
+    allowed = criterion.allowed * criterion.count * per_sequence
+    active = np.arange(models)
+    while len(active):
+        size = min(CHUNK if judged[active[0]] else SCREEN, criterion.count - int(judged[active[0]]))
+        if size == 0:
+            break
+        # One model stands beside its double, as in training.
+        both = active if len(active) > 1 else np.repeat(active, 2)
+        batches = [draw(setting.length, size, streams[i]) for i in active]
+        batches = batches if len(active) > 1 else batches * 2
+        inputs, _, ends = ensemble.stacked(batches)
+        said = ensemble.said(inputs, ends, both)
+        for i, y, batch in zip(active, said, batches, strict=False):
+            wrong = criterion.mistakes(y, batch.targets)
+            mistakes[i] += wrong.sum()
+            answers[i] += wrong.size
+            losses[i] += sequence_losses(task.loss, y, batch.targets).sum()
+            judged[i] += size
+        if not final:
+            active = active[mistakes[active] <= allowed]
+    losses, wrong_share = losses / judged, mistakes / answers
+    limit = (
+        np.inf if criterion.loss_below is None else criterion.loss_below * task.chance_loss(setting.length)
+    )
+    solved = (judged == criterion.count) & (mistakes <= allowed) & (losses < limit)
+    return np.asarray(solved), losses, wrong_share

@@ -150,8 +150,8 @@ def _number(value: float) -> float | None:
 def _judged(ensemble: Ensemble, block: int, *, final: bool) -> tuple[BoolArray, FloatArray, FloatArray]:
     """Judge every model on fresh sequences: which have succeeded, mean losses, shares of wrong answers.
 
-    Sequences come a few at a time. Unless this is the last judgement, a learner that has made more mistakes than
-    the criterion allows on all of them is through: it has failed this time, whatever the rest would say.
+    Sequences come a few at a time. Unless this is the last judgement, a learner that has made more mistakes
+    than the criterion allows on all of them is through: it has failed this time, whatever the rest would say.
     """
     task, setting = ensemble.task, ensemble.setting
     criterion, models = task.criterion, len(ensemble.seeds)

@@ -24,7 +24,7 @@ from dynprop.training.trial import Trial
 __all__ = ["Shown", "print_sweep", "remarks", "show_folder", "shown", "write_pages"]
 
 TEMPLATE = "report.html.j2"
-HEAD = (*("length", "runs", "successes", "share", "95 %, fixed", "95 %, any time", "updates", "failures"),)
+HEAD = ("length", "solved", "share", "95 % fixed", "any time", "updates", "failures")
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,11 @@ def _cells(rate: SuccessRate, spent: LearningTime) -> list[str]:
     counts = (
         (rate.explosions, "exploded"),
         (rate.vanishings, "vanished"),
-        (rate.at_chance, "at chance"),
         (rate.lost, "lost"),
     )
     return [
         str(rate.length),
-        str(rate.trials),
-        str(rate.successes),
+        f"{rate.successes}/{rate.trials}",
         f"{rate.rate:.2f}",
         _percent(rate.interval),
         _percent(rate.sequence),

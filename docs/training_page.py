@@ -182,6 +182,15 @@ def _table_2(found: Data, table: Table) -> list[str]:
     ]
 
 
+def _adam(found: Data, table: Table) -> list[str]:
+    return [
+        "## The optimiser matters, too\n",
+        "The contracting net of E2 again, *small*, at most 1,500 updates. Adam divides each step by the size of "
+        "its gradient, however small: C7 is a statement about SGD.\n",
+        _curves(found["curves"], table, "T"),
+    ]
+
+
 PARTS: dict[str, Callable[[Data, Table], list[str]]] = {
     "E1": _one_unit,
     "E2": _net,
@@ -189,6 +198,7 @@ PARTS: dict[str, Callable[[Data, Table], list[str]]] = {
     "E4": _lag,
     "C0": _explosion,
     "LSTM": _table_2,
+    "ADAM": _adam,
 }
 
 

@@ -1,6 +1,6 @@
 r"""The experiments behind claims C0, C6 and C7, each one command, recorded as evidence.
 
-    python -m dynprop.training.experiments E1 E2 E3 E4 C0 LSTM --record docs/evidence/training.json
+    python -m dynprop.training.experiments E1 E2 E3 E4 C0 LSTM ADAM --record docs/evidence/training.json
 
 =====  ====================================================================================================
 E1     Bengio's latch of one unit: success against length, from a contracting and from a latching weight
@@ -9,6 +9,7 @@ E3     temporal order with 16 units, from torch's default and from orthogonal we
 E4     gradient by lag at initialisation against mean field, nothing trained
 C0     how often gradients vanish or explode at initialisation; what explosion does, clipped and not
 LSTM   the pattern of Hochreiter and Schmidhuber (1997), table 2, on the small scale
+ADAM   the contracting net of E2 with Adam in the place of SGD
 =====  ====================================================================================================
 
 A success that comes and goes counts: training stops at the first judgement that meets the criterion.
@@ -227,6 +228,18 @@ def small_table_2(share: float = 1.0) -> dict[str, Any]:
     }
 
 
+def contracting_with_adam(share: float = 1.0) -> dict[str, Any]:
+    """Adam: the contracting net of E2, its steps divided by the size of the gradient."""
+    seeds = max(3, round(share * 30))
+    common: dict[str, Any] = {"task": "latch", "init": "small"}
+    return {
+        "curves": [
+            _curve("SGD, rate 0.1", (10, 30), seeds, **common)[0],
+            _curve("Adam, rate 0.01", (10, 30), seeds, optimiser="adam", rate=0.01, **common)[0],
+        ]
+    }
+
+
 EXPERIMENTS: dict[str, Callable[[float], dict[str, Any]]] = {
     "E1": latch_of_one_unit,
     "E2": latch_of_a_net,
@@ -234,6 +247,7 @@ EXPERIMENTS: dict[str, Callable[[float], dict[str, Any]]] = {
     "E4": gradient_by_lag,
     "C0": vanishing_and_explosion,
     "LSTM": small_table_2,
+    "ADAM": contracting_with_adam,
 }
 
 

@@ -24,12 +24,17 @@ MODELS = 64
 SETTING = Setting("latch", 50, hidden=50, batch=16)
 
 
+def plain_rnn() -> Any:
+    """Return a module whose parameters mypy takes for what they are."""
+    return torch.nn.RNN(1, SETTING.hidden)
+
+
 class OneByOne:
     """A torch.nn.RNN with a read-out, from the weights of one model of an ensemble, on its sequences."""
 
     def __init__(self, ensemble: Ensemble, model: int) -> None:
         weights = {name: value[model].detach() for name, value in ensemble.parameters().items()}
-        self.rnn: Any = torch.nn.RNN(1, SETTING.hidden)
+        self.rnn = plain_rnn()
         self.readout = torch.nn.Linear(SETTING.hidden, 1)
         with torch.no_grad():
             self.rnn.weight_ih_l0.copy_(weights["inputs"].T)
@@ -75,7 +80,7 @@ def test_an_update_of_64_models_takes_a_sixth_of_the_time_of_torch_one_by_one(co
         trained = ensemble.parameters()["recurrent"][3].detach()
         # Sums of 16 · 50 products of numbers below one, in two orders.
         assert torch.allclose(trained, model.rnn.weight_hh_l0.detach().T, rtol=0, atol=1e-6)
-        # Each at its best number of threads; the reference makes four updates, and sixteen of it are one by one.
+        # Each at its best number of threads; the reference makes four updates: sixteen of it are one by one.
         subject, reference = (fastest(partial(call, 1), partial(call, 2)) for call in (many, alone))
         compare(subject, reference, ceiling=MODELS / 4 / 6)
     finally:

@@ -111,7 +111,7 @@ IDLE: dict[str, str] = {}
 def test_every_law_catches_a_fault_or_says_why_not() -> None:
     modules = (
         test_scan_laws,
-    test_task_laws,
+        test_task_laws,
         test_associative_scan,
         test_layer_laws,
         test_unroll_laws,

@@ -206,4 +206,4 @@ def test_an_experiment_is_recorded_beside_the_others(tmp_path: Path) -> None:
     text = path.read_text()
     assert '"E1"' in text
     assert '"mean_field"' in text
-    assert set(EXPERIMENTS) == {"E1", "E2", "E3", "E4", "C0", "LSTM"}
+    assert set(EXPERIMENTS) == {"E1", "E2", "E3", "E4", "C0", "LSTM", "ADAM"}

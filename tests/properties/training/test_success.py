@@ -87,7 +87,7 @@ def test_peeking_breaks_the_fixed_interval_and_not_the_sequence(p: float) -> Non
                 if not cache[key]:
                     missed[name] += 1
                     break
-    # 5 % promised, 200 sweeps: 5 standard errors are 7.7 %. Seen: fixed 13.5 and 19 %, sequence 2.5 and 3.5 %.
+    # 5 % promised, 200 sweeps: 5 standard errors are 7.7 %. Seen: fixed 13.5 and 19, sequence 2.5 and 3.5 %.
     assert missed["sequence"] <= 0.127 * 200
     assert missed["fixed"] > 0.05 * 200
 

@@ -185,8 +185,8 @@ def _table_2(found: Data, table: Table) -> list[str]:
 def _adam(found: Data, table: Table) -> list[str]:
     return [
         "## The optimiser matters, too\n",
-        "The contracting net of E2 again, *small*, at most 1,500 updates. Adam divides each step by the size of "
-        "its gradient, however small: C7 is a statement about SGD.\n",
+        "The contracting net of E2 again, *small*, at most 1,500 updates. Adam divides each step by the size "
+        "of its gradient, however small: C7 is a statement about SGD.\n",
         _curves(found["curves"], table, "T"),
     ]
 

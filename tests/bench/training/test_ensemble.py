@@ -81,7 +81,7 @@ def test_an_update_of_64_models_takes_a_sixth_of_the_time_of_torch_one_by_one(co
         # Sums of 16 · 50 products of numbers below one, in two orders.
         assert torch.allclose(trained, model.rnn.weight_hh_l0.detach().T, rtol=0, atol=1e-6)
         # Each at its best number of threads; the reference makes four updates: sixteen of it are one by one.
-        subject, reference = (fastest(partial(call, 1), partial(call, 2)) for call in (many, alone))
+        subject, reference = (fastest(partial(call, 1), partial(call, before)) for call in (many, alone))
         compare(subject, reference, ceiling=MODELS / 4 / 6)
     finally:
         torch.set_num_threads(before)

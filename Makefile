@@ -21,7 +21,7 @@ EXAMPLES ?= 10000
 CASES ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check survey lint bench ratios evidence clean
+.PHONY: help setup test check survey lint bench ratios evidence experiments kills clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -62,6 +62,16 @@ evidence: $(STAMPS)/dev ## judge correct implementations at length (EXAMPLES=100
 	$(PY) -m dynprop.check.evidence --examples $(EXAMPLES)
 	@echo "==> closed forms, $(CASES) cases"
 	$(PY) -m dynprop.check.evidence_powers --cases $(CASES)
+
+EXPERIMENTS ?= E1 E2 E3 E4 C0 LSTM ADAM
+experiments: $(STAMPS)/dev ## does SGD succeed: the experiments of docs/training.md (minutes each)
+	@echo "==> experiments: $(EXPERIMENTS)"
+	OMP_NUM_THREADS=1 $(PY) -m dynprop.training.experiments $(EXPERIMENTS) --record docs/evidence/training.json
+	$(PY) docs/generate.py
+
+KILLS ?= 50
+kills: $(STAMPS)/dev ## kill -9 the coordinator of a sweep KILLS=50 times
+	DYNPROP_KILLS=$(KILLS) DYNPROP_KILL_SEED=$$$$ $(PYTEST) tests/properties/training/test_sweep.py -k killed -n 0
 
 clean: ## remove the environment, caches and build outputs
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -1,7 +1,7 @@
 """Make the generated pages of docs/ from the registry of laws and from docs/evidence.
 
-    python docs/generate.py              laws.md, faults.md, judged.md, controls.md, closed_form.md and
-                                         the table in bounds.md
+    python docs/generate.py              laws.md, faults.md, judged.md, controls.md, closed_form.md,
+                                         training.md and the table in bounds.md
     python docs/generate.py --measure    first judge layers again for that table, which takes minutes
 
 A page whose evidence is not there is left as it is, with a line that says how to record it (``RECORDED``).
@@ -20,6 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from dynprop.laws.registry import KINDS, laws_for
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from docs.training_page import training_page
 
 __all__ = ["DOCS", "EVIDENCE", "PAGES", "STANDALONE", "main", "page"]
 
@@ -50,6 +53,7 @@ RECORDED = {
     "controls.json": "python -m dynprop.check.evidence",
     "closed_form.json": "python -m dynprop.check.evidence_powers --cases 1000000",
     "layers.json": "python docs/generate.py --measure",
+    "training.json": "make experiments",
 }
 
 
@@ -440,6 +444,11 @@ def bounds_page(data: Mapping[str, Any]) -> str:
     return f"{head}{BEGIN}\n{layers_table(data)}\n{END}{rest.partition(END)[2]}"
 
 
+def experiments_page(data: Mapping[str, Any]) -> str:
+    """Return training.md: what the experiments on training found."""
+    return training_page(data, _table, NOTE, _recorded(data))
+
+
 # Page -> evidence that it needs, and what makes it.
 PAGES: dict[str, tuple[str | None, Callable[..., str]]] = {
     "laws.md": (None, laws_page),
@@ -448,6 +457,7 @@ PAGES: dict[str, tuple[str | None, Callable[..., str]]] = {
     "controls.md": ("controls.json", controls_page),
     "closed_form.md": ("closed_form.json", closed_form_page),
     "bounds.md": ("layers.json", bounds_page),
+    "training.md": ("training.json", experiments_page),
 }
 
 

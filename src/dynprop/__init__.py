@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dynprop.errors import ArgumentError, DynpropError, PrecisionError, TargetError
+    from dynprop.errors import ArgumentError, DynpropError, LedgerError, PrecisionError, TargetError
     from dynprop.linear import scan
 
 __version__ = "0.1.0"
@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ArgumentError",
     "DynpropError",
+    "LedgerError",
     "PrecisionError",
     "TargetError",
     "__version__",
@@ -26,6 +27,7 @@ __all__ = [
 _HOMES = {
     "ArgumentError": "dynprop.errors",
     "DynpropError": "dynprop.errors",
+    "LedgerError": "dynprop.errors",
     "PrecisionError": "dynprop.errors",
     "TargetError": "dynprop.errors",
     "scan": "dynprop.linear",

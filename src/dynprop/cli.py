@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON; - is stdout.")]
-KIND_HELP = "scan, associative-scan, layer, unroll, closed-form, product, initializer or agreement."
+KIND_HELP = "scan, associative-scan, layer, unroll, closed-form, product, initializer, agreement or task."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -265,7 +265,88 @@ def faults(
     return int(bool(matrix.uncaught or matrix.accused))
 
 
-COMMANDS = ("check", "replay", "laws", "faults")
+@app.command()
+def train(
+    task: Annotated[str | None, typer.Option(metavar="TASK", help="Name of the task, such as latch.")] = None,
+    cell: Annotated[
+        str, typer.Option(metavar="LIST", help="tanh, relu, gru, lstm, lru or unit; default tanh.")
+    ] = "tanh",
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST", help="small, default, orthogonal, identity, variance, ring, w; =NUMBER."
+        ),
+    ] = None,
+    optimiser: Annotated[
+        str, typer.Option(metavar="LIST", help="sgd, momentum or adam; default sgd.")
+    ] = "sgd",
+    lengths: Annotated[str | None, typer.Option(metavar="LIST", help="Lengths, such as 4,6,8,10.")] = None,
+    seeds: Annotated[int | None, typer.Option(metavar="N", help="Runs of each; default 100.")] = None,
+    rate: Annotated[float | None, typer.Option(metavar="X", help="Learning rate; default 0.1.")] = None,
+    clip: Annotated[
+        float | None, typer.Option(metavar="X", help="Largest gradient norm, 0 for no clipping; default 1.")
+    ] = None,
+    hidden: Annotated[int | None, typer.Option(metavar="N", help="Hidden units; default 8.")] = None,
+    batch: Annotated[int | None, typer.Option(metavar="N", help="Sequences per update; default 16.")] = None,
+    updates: Annotated[int | None, typer.Option(metavar="N", help="Most updates; default 1500.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of a new sweep, or of the same.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Go on with a sweep; --seeds may grow.")
+    ] = None,
+    show: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Print the table; write curve and report.html.")
+    ] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="With --show: every run, one per line.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(metavar="N", show_default=False, help="Processes here; default 1.")
+    ] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A dask scheduler: tcp://host:8786.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="S", help="Seconds that runs trained together may take.")
+    ] = None,
+    until_clear: Annotated[
+        bool, typer.Option("--until-clear", help="Stop adding seeds once it is clear on which side of 1/2.")
+    ] = False,
+) -> int:
+    """Train a task at several lengths and seeds: the probability of success, in a folder."""
+    _require_one(out=out, resume=resume, show=show)
+    if show is not None:
+        from dynprop.training.show import show_folder
+
+        show_folder(show, csv_file)
+        return 0
+    chosen = {"task": task, "init": init, "lengths": lengths}
+    options = {"rate": rate, "clip": clip, "hidden": hidden, "batch": batch, "updates": updates}
+    from dynprop.training.commands import resumed, started
+
+    if resume is not None:
+        given = [f"--{k}" for k, v in {**chosen, **options}.items() if v is not None]
+        if given:
+            raise ArgumentError(
+                "resume", ", ".join(given), "only --seeds beside it: the folder says the rest"
+            )
+        folder = resumed(resume, seeds)
+    else:
+        assert out is not None
+        folder = started(out, cell=cell, optimiser=optimiser, seeds=seeds, options=options, **chosen)
+    from dynprop.training.commands import work
+
+    return work(folder, workers, scheduler, timeout, until_clear)
+
+
+COMMANDS = ("check", "replay", "laws", "faults", "train")
+
+
+def _require_one(**folders: Path | None) -> None:
+    given = [f"--{name}" for name, folder in folders.items() if folder is not None]
+    if len(given) != 1:
+        raise ArgumentError("folder", " and ".join(given) or "none", "one of --out, --resume and --show")
 
 
 def _sizes(text: str | None) -> dict[str, int] | None:

@@ -5,7 +5,7 @@ Every message says what was got, what was expected, and what to do about it.
 
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "DynpropError", "PrecisionError", "TargetError"]
+__all__ = ["ArgumentError", "DynpropError", "LedgerError", "PrecisionError", "TargetError"]
 
 
 class DynpropError(Exception):
@@ -30,3 +30,7 @@ class PrecisionError(DynpropError, ArithmeticError):
 
 class TargetError(DynpropError):
     """An implementation under test cannot be found, built, or called as its kind demands."""
+
+
+class LedgerError(DynpropError):
+    """The record of finished runs cannot be read, written or believed; the message says what to do."""

@@ -57,7 +57,7 @@ INDEPENDENCE = (
 MAX_LINES = 400
 
 # Neither the package nor its command line may load these before they are needed.
-HEAVY = ("torch", "jax", "hypothesis", "scipy.stats")
+HEAVY = ("torch", "jax", "hypothesis", "scipy.stats", "distributed", "sqlite3")
 
 OPTIONAL = frozenset({"jax", "torch"})
 

@@ -35,6 +35,7 @@ ADAPTERS = {
     "product": ("dynprop.check.product", "Product"),
     "initializer": ("dynprop.check.initializer", "Initializer"),
     "agreement": ("dynprop.check.agreement", "Agreement"),
+    "task": ("dynprop.check.task", "TaskAdapter"),
 }
 
 # What a caller may say about a target, whatever its kind; None means the kind's own default.
@@ -221,8 +222,7 @@ def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> An
 
     Args:
         target: "package.module:attribute" or "path/to/file.py:attribute".
-        kind: "scan", "associative-scan", "layer", "unroll", "closed-form", "product", "initializer" or
-            "agreement".
+        kind: one of ``ADAPTERS``.
         seed: seeds the making of a layer from a class or builder.
         **options: what the target takes and promises: framework, device, gates, inputs, dtypes, max_length,
             arithmetic, reach, sizes, matrix, promise, law. None means the kind's default.

@@ -30,6 +30,7 @@ KINDS = {
     "product": "dynprop.laws.product",
     "initializer": "dynprop.laws.initializer",
     "agreement": "dynprop.laws.agreement",
+    "task": "dynprop.laws.task",
 }
 
 

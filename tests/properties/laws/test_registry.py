@@ -23,6 +23,7 @@ from tests.properties.laws import (
     test_layer_laws,
     test_product_laws,
     test_scan_laws,
+    test_task_laws,
     test_unroll_laws,
 )
 
@@ -113,6 +114,7 @@ IDLE: dict[str, str] = {}
 def test_every_law_catches_a_fault_or_says_why_not() -> None:
     modules = (
         test_scan_laws,
+        test_task_laws,
         test_associative_scan,
         test_layer_laws,
         test_unroll_laws,
@@ -121,6 +123,7 @@ def test_every_law_catches_a_fault_or_says_why_not() -> None:
         test_agreement_products,
         test_product_laws,
         test_initializer_laws,
+        test_task_laws,
     )
     caught = {row[0] for module in modules for row in module.CAUGHT}
     assert caught | set(IDLE) == {found.id for found in LAWS}

@@ -34,6 +34,7 @@ FAULT_MODULES = (
     "initializers",
     "agreement",
     "agreement_products",
+    "tasks",
 )
 CONTROL_MODULES = (
     "controls",
@@ -42,6 +43,7 @@ CONTROL_MODULES = (
     "controls_linear",
     "controls_products",
     "controls_agreement",
+    "tasks",
 )
 
 Target = TypeVar("Target", bound=Callable[..., object])
@@ -132,7 +134,7 @@ class Catalogue:
         self,
         name: str,
         summary: str,
-        target: Callable[..., object],
+        target: object,
         *,
         domain: Mapping[str, Any] | None = None,
     ) -> None:

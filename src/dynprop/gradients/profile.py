@@ -1,0 +1,77 @@
+r"""The gradient of the last state with respect to earlier ones, lag by lag, for many models at once.
+
+∂s(T)/∂s(T-k) is a product of k Jacobians (Pascanu, Mikolov and Bengio 2013, eq. 5), s the whole state: (h, c)
+for an LSTM. Each Jacobian comes from automatic differentiation of one step at the states that the cell itself
+visited. The product is rescaled at every step, so that its logarithm never under- or overflows.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dynprop.arrays import FloatArray
+from dynprop.errors import ArgumentError
+from dynprop.gradients.cells import Cell, Parameters, State
+
+__all__ = ["cell_gradient_by_lag"]
+
+
+def cell_gradient_by_lag(cell: Cell, parameters: Parameters, inputs: Tensor) -> FloatArray:
+    """Return ln ‖∂s(T)/∂s(T-k)‖₂ of each model for k = 0..T, shape (models, T + 1).
+
+    Args:
+        cell: the cell.
+        parameters: stacked over models, float64.
+        inputs: (time, model, feature): one sequence for each model, float64, at least one step.
+
+    Returns:
+        Natural logarithms of spectral norms; 0 at lag 0, -inf where the product is exactly zero.
+
+    Raises:
+        ArgumentError: the inputs have other axes or no step.
+    """
+    if inputs.ndim != 3 or len(inputs) == 0:
+        raise ArgumentError(
+            "inputs", f"shape {tuple(inputs.shape)}", "(time, model, feature), 1 step or more"
+        )
+    steps, models, _ = inputs.shape
+    held = {name: value.detach() for name, value in parameters.items()}
+    hidden = _hidden(cell, held)
+    state = cell.start(models, 1, hidden, inputs.dtype)
+    jacobians = []
+    with torch.no_grad():
+        projected = cell.project(held, inputs[:, :, None, :])
+    for now in projected.unbind(0):
+        jacobians.append(_jacobian(cell, held, now, state))
+        with torch.no_grad():
+            state = cell.step(held, now, state)
+    size = cell.parts * hidden
+    product = torch.eye(size, dtype=inputs.dtype).expand(models, size, size).contiguous()
+    log_scale = torch.zeros(models, dtype=inputs.dtype)
+    logs = torch.zeros(models, steps + 1, dtype=inputs.dtype)
+    for lag, jacobian in enumerate(reversed(jacobians), start=1):
+        product = torch.bmm(product, jacobian)
+        norm: Tensor = torch.linalg.matrix_norm(product, ord=2)
+        product = product / torch.where(norm > 0, norm, torch.ones_like(norm))[:, None, None]
+        log_scale = log_scale + torch.log(norm)
+        logs[:, lag] = log_scale
+    found: FloatArray = logs.numpy()
+    return found
+
+
+def _hidden(cell: Cell, parameters: Parameters) -> int:
+    name = "nu" if "nu" in parameters else "recurrent"
+    columns = int(parameters[name].shape[-1])
+    return columns if name == "nu" else columns // cell.gates
+
+
+def _jacobian(cell: Cell, parameters: Parameters, projected: Tensor, state: State) -> Tensor:
+    """Return ∂s'/∂s of one step, (model, size, size), row by row: models do not meet."""
+    held = tuple(part.clone().requires_grad_(True) for part in state)
+    flat = torch.cat(cell.step(parameters, projected, held), dim=-1)[:, 0, :]
+    rows = []
+    for j in range(flat.shape[-1]):
+        grads = torch.autograd.grad(flat[:, j].sum(), held, retain_graph=True, materialize_grads=True)
+        rows.append(torch.cat([g[:, 0, :] for g in grads], dim=-1))
+    return torch.stack(rows, dim=1)

@@ -1,0 +1,209 @@
+"""What a sweep shows: live, as a table, as a curve, as a page; and the command that does it."""
+
+from __future__ import annotations
+
+import io
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from dynprop.cli import main
+from dynprop.training import engine
+from dynprop.training.experiments import EXPERIMENTS, mean_field_slope
+from dynprop.training.experiments import main as experiments
+from dynprop.training.live import LiveView
+from dynprop.training.plots import plot_sweep
+from dynprop.training.show import remarks, shown
+from dynprop.training.sweep import Folder, Sweep, finished
+from dynprop.training.trial import Trial
+
+TRAIN = ["train", "--task", "latch", "--init", "small,orthogonal", "--lengths", "3,12", "--hidden", "4"]
+TRAIN += ["--updates", "100"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("show") / "latch"
+    assert main([*TRAIN, "--seeds", "4", "--out", str(path)]) == 0
+    return path
+
+
+def test_a_sweep_is_trained_and_printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--show", str(folder), "--csv", str(folder / "runs.csv")]) == 0
+    out = capsys.readouterr().out
+    assert "latch: small" in out
+    assert "latch: orthogonal" in out
+    assert "loss 0.6931 is the level of guessing one of two classes" in out
+    assert "4/4" in out
+    assert len((folder / "runs.csv").read_text().splitlines()) == 17
+    picture = ET.parse(folder / "curve.svg").getroot()
+    assert picture.tag.endswith("svg")
+    assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
+    page = (folder / "report.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "<svg" in page
+    # Self-contained: nothing is loaded from elsewhere.
+    assert "src=" not in page
+    assert "<script" not in page
+
+
+def test_the_same_command_resumes_and_a_larger_number_extends(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[int] = []
+    train: Any = vars(engine)["train"]
+
+    def counted(setting: object, seeds: list[int], **rest: object) -> list[Trial]:
+        trained.extend(seeds)
+        found: list[Trial] = train(setting, seeds, **rest)
+        return found
+
+    monkeypatch.setattr(engine, "train", counted)
+    assert main([*TRAIN, "--seeds", "4", "--out", str(folder)]) == 0
+    assert trained == []
+    assert main(["train", "--resume", str(folder), "--seeds", "5"]) == 0
+    assert trained == [4] * 4
+    assert "5/5" in capsys.readouterr().out
+
+
+def test_ctrl_c_leaves_a_resumable_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train: Any = vars(engine)["train"]
+
+    def interrupted(*args: object, **rest: object) -> list[Trial]:
+        if calls:
+            raise KeyboardInterrupt
+        calls.append(1)
+        found: list[Trial] = train(*args, **rest)
+        return found
+
+    calls: list[int] = []
+    monkeypatch.setattr(engine, "train", interrupted)
+    path = tmp_path / "a"
+    assert main([*TRAIN, "--seeds", "2", "--out", str(path)]) == 130
+    err = capsys.readouterr().err
+    assert f"interrupted; 2 runs are recorded, go on with dynprop train --resume {path}" in err
+    monkeypatch.setattr(engine, "train", train)
+    assert main(["train", "--resume", str(path)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["train"], ["folder: got none", "--out, --resume and --show"]),
+        (["train", "--out", "a", "--resume", "b"], ["--out and --resume"]),
+        (["train", "--out", "{new}"], ["--task", "--lengths"]),
+        (["train", "--task", "lach", "--lengths", "4", "--out", "{new}"], ["'lach'", "latch"]),
+        (["train", "--task", "latch", "--lengths", "1,4", "--out", "{new}"], ["length: got 1", "at least 2"]),
+        (["train", "--task", "latch", "--lengths", "four", "--out", "{new}"], ["lengths: got 'four'"]),
+        ([*TRAIN, "--seeds", "0", "--out", "{new}"], ["seeds: got 0"]),
+        ([*TRAIN, "--workers", "0", "--out", "{new}"], ["workers: got 0"]),
+        ([*TRAIN, "--timeout", "0", "--out", "{new}"], ["timeout: got 0"]),
+        ([*TRAIN, "--rate", "-1", "--out", "{new}"], ["rate: got -1"]),
+        ([*TRAIN[:-2], "--out", "{old}"], ["another sweep (updates 100 there, 1500 here)"]),
+        (["train", "--resume", "{old}", "--init", "small"], ["--init", "only --seeds"]),
+        (["train", "--resume", "{new}"], ["sweep.json"]),
+        (["train", "--show", "{new}"], ["sweep.json"]),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_status_2(
+    arguments: list[str], parts: list[str], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = {"{new}": str(tmp_path / "new"), "{old}": str(folder)}
+    assert main([places.get(a, a) for a in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    assert [part for part in parts if part not in line] == []
+
+
+def test_an_unreachable_scheduler_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "CONNECT_SECONDS", 0.3)
+    assert main([*TRAIN, "--out", str(tmp_path / "a"), "--scheduler", "tcp://127.0.0.1:9"]) == 2
+    assert "no dask scheduler answered at tcp://127.0.0.1:9" in capsys.readouterr().err
+
+
+def test_a_sweep_without_runs_has_nothing_to_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Folder(tmp_path / "a", Sweep("latch", (4,))):
+        pass
+    assert main(["train", "--show", str(tmp_path / "a")]) == 2
+    assert "a sweep with runs" in capsys.readouterr().err
+
+
+def test_what_is_missing_is_said(folder: Path) -> None:
+    with finished(folder) as (sweep, trials):
+        lines = remarks(sweep, trials[:-3])
+        names = [entry.curve.name for entry in shown(sweep, trials)]
+    assert any("3 of" in line and "not done yet" in line for line in lines)
+    assert names == ["small", "orthogonal"]
+
+
+# Live
+
+
+def test_the_live_view_counts_what_is_recorded(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    with Folder(tmp_path / "a", Sweep("latch", (4, 8), inits=("small", "default"), seeds=3)) as open_folder:
+        view = LiveView(open_folder, file=stream, every=0.0)
+        setting = open_folder.sweep.settings[1]
+        view("group", engine.Group(setting, (0, 1)))
+        view("progress", (50, 2, 0))
+        assert "0/12 runs, 0 successes · small, length 8 · update 50, 2 training, 0 solved" in view.line()
+        view("recorded", [Trial(setting, 0, "success", 50), Trial(setting, 1, "failure", 1500)])
+        assert view.line().startswith("2/12 runs, 1 successes")
+        out = io.StringIO()
+        Console(file=out, width=80).print(view.table())
+    assert "1/2 of 3" in out.getvalue()
+    assert stream.getvalue().startswith("dynprop: 0 s · 0/12 runs")
+
+
+def test_on_a_terminal_the_view_is_redrawn(tmp_path: Path) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    with Folder(tmp_path / "a", Sweep("latch", (4,), seeds=2)) as open_folder:
+        with LiveView(open_folder, file=stream).shown() as view:
+            view("recorded", [Trial(open_folder.sweep.settings[0], 0, "success", 50)])
+        assert "1/1 of 2" in stream.getvalue()
+
+
+def test_a_curve_has_what_was_counted(folder: Path) -> None:
+    with finished(folder) as (sweep, trials):
+        curves = [entry.curve for entry in shown(sweep, trials)]
+    figure = plot_sweep(sweep, curves, models=3)
+    upper, lower = figure.axes
+    legend = upper.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["small", "orthogonal"]
+    assert len(lower.get_lines()) == 2
+    small, orthogonal = (float(np.asarray(line.get_ydata())[-1]) for line in lower.get_lines())
+    assert small < orthogonal - 2.0
+
+
+# Experiments
+
+
+def test_mean_field_is_that_of_the_literature() -> None:
+    # Without input and at gain 2, 3 and 5 (Schuecker et al.; ½ ln χ).
+    for gain, slope in ((2.0, 0.15472423), (3.0, 0.31024932), (5.0, 0.53242794)):
+        assert mean_field_slope(gain, 0.0) == pytest.approx(slope, abs=1e-7)
+    assert mean_field_slope(0.5, 0.0) == pytest.approx(-0.693147, abs=1e-5)
+
+
+def test_an_experiment_is_recorded_beside_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "training.json"
+    path.write_text('{"experiments": {"E1": {"curves": []}}}')
+    assert experiments(["E4", "--share", "0.1", "--record", str(path)]) == 0
+    text = path.read_text()
+    assert '"E1"' in text
+    assert '"mean_field"' in text
+    assert set(EXPERIMENTS) == {"E1", "E2", "E3", "E4", "C0", "LSTM", "ADAM"}

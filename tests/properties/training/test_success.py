@@ -1,0 +1,199 @@
+"""Intervals hold what they promise, curves count what they are given, theory predicts what fails."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import betaln
+
+from dynprop.errors import ArgumentError
+from dynprop.training.prediction import initial_gradient_by_lag, signal_to_noise
+from dynprop.training.setting import Setting
+from dynprop.training.success import (
+    SuccessCurve,
+    SuccessRate,
+    confidence_sequence,
+    learning_time,
+    proportion_interval,
+    success_curve,
+)
+from dynprop.training.trial import Trial
+
+SETTING = Setting("latch", 10)
+
+
+def trial(seed: int, status: str = "success", updates: int = 100, length: int = 10, **rest: Any) -> Trial:
+    return Trial(replace(SETTING, length=length), seed, status, updates, **rest)
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    # Without success the upper end is 1 - 0.025^(1/n), in closed form.
+    [(0, 100, 0.0, 1 - 0.025**0.01), (100, 100, 0.025**0.01, 1.0), (0, 400, 0.0, 1 - 0.025 ** (1 / 400))],
+)
+def test_the_fixed_interval_is_that_of_clopper_and_pearson(
+    successes: int, trials: int, low: float, high: float
+) -> None:
+    assert proportion_interval(successes, trials) == pytest.approx((low, high), abs=1e-12)
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 7), (7, 7), (3, 11), (200, 400), (1, 1000)])
+def test_the_ends_of_a_confidence_sequence_are_where_the_mixture_reaches_its_limit(
+    successes: int, trials: int
+) -> None:
+    low, high = confidence_sequence(successes, trials)
+    assert low <= successes / trials <= high
+    for p in (low, high):
+        if 0.0 < p < 1.0:
+            likelihood = successes * math.log(p) + (trials - successes) * math.log1p(-p)
+            ratio = float(betaln(1 + successes, 1 + trials - successes)) - likelihood
+            assert ratio == pytest.approx(math.log(20.0), abs=1e-6)
+    fixed = proportion_interval(successes, trials)
+    assert low <= fixed[0]
+    assert fixed[1] <= high
+
+
+def test_the_mixture_is_a_martingale() -> None:
+    # E[M(n+1) | M(n)] = M(n) under p, exactly: then Ville's inequality bounds it at every n at once.
+    p = Fraction(3, 7)
+
+    def mixture(s: int, n: int) -> Fraction:
+        ways = Fraction(math.factorial(s) * math.factorial(n - s), math.factorial(n + 1))
+        return ways / (p**s * (1 - p) ** (n - s))
+
+    for n in range(8):
+        for s in range(n + 1):
+            assert p * mixture(s + 1, n + 1) + (1 - p) * mixture(s, n + 1) == mixture(s, n)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5])
+def test_peeking_breaks_the_fixed_interval_and_not_the_sequence(p: float) -> None:
+    rng = np.random.default_rng(0)
+    sums = (rng.random((200, 150)) < p).cumsum(axis=1)
+    missed = {"fixed": 0, "sequence": 0}
+    cache: dict[tuple[str, int, int], bool] = {}
+    for row in sums:
+        for name, interval in (("fixed", proportion_interval), ("sequence", confidence_sequence)):
+            for n in range(5, 151, 5):
+                key = (name, int(row[n - 1]), n)
+                if key not in cache:
+                    low, high = interval(int(row[n - 1]), n)
+                    cache[key] = low <= p <= high
+                if not cache[key]:
+                    missed[name] += 1
+                    break
+    # 5 % promised, 200 sweeps: 5 standard errors are 7.7 %. Seen: fixed 13.5 and 19, sequence 2.5 and 3.5 %.
+    assert missed["sequence"] <= 0.127 * 200
+    assert missed["fixed"] > 0.05 * 200
+
+
+@pytest.mark.parametrize(("successes", "trials", "level"), [(-1, 3, 0.9), (4, 3, 0.9), (1, 3, 1.0)])
+def test_impossible_counts_are_refused(successes: int, trials: int, level: float) -> None:
+    for interval in (proportion_interval, confidence_sequence):
+        with pytest.raises(ArgumentError):
+            interval(successes, trials, level)
+        assert interval(0, 0) == (0.0, 1.0)
+
+
+# Curves
+
+
+def curve(*counts: tuple[int, int, int]) -> SuccessCurve:
+    return SuccessCurve("x", tuple(SuccessRate(length, n, s) for length, s, n in counts))
+
+
+def test_the_threshold_is_where_the_curve_crosses_one_half() -> None:
+    found = curve((4, 100, 100), (6, 75, 100), (8, 25, 100), (10, 0, 100)).threshold
+    assert found.length == pytest.approx(7.0)
+    assert (found.low, found.high) == (6, 8)
+    assert str(found) == "half succeed at length 7 (between 6 and 8)"
+    # Not monotone: the fit pools 0.4 and 0.6 to one half.
+    pooled = curve((4, 90, 100), (6, 40, 100), (8, 60, 100), (10, 0, 100)).threshold
+    assert pooled.length == pytest.approx(6.0)
+    assert str(curve((4, 99, 100), (6, 98, 100)).threshold) == "more than half succeed up to length 6"
+    assert str(curve((4, 1, 100), (6, 0, 100)).threshold) == "less than half succeed at length 4"
+    assert str(curve((4, 1, 2)).threshold) == "not clear yet"
+
+
+def test_a_curve_counts_lost_runs_as_failures() -> None:
+    trials = [
+        trial(0),
+        trial(1, "timed out"),
+        trial(2, "worker lost"),
+        trial(3, "diverged"),
+        trial(4, length=4),
+    ]
+    trials += [trial(5, "failure", loss=0.6932, reach=1e-9, peak=1.0)]
+    first, second = SuccessCurve.of("x", trials).rates
+    assert (first.length, first.rate) == (4, 1.0)
+    counts = (second.trials, second.successes, second.lost, second.explosions, second.vanishings)
+    assert counts == (5, 1, 2, 1, 1)
+    assert second.at_chance == 1
+    assert second.rate == 0.2
+
+
+def test_an_answer_is_clear_once_the_sequence_leaves_one_half() -> None:
+    assert SuccessRate(4, 30, 30).clear
+    assert SuccessRate(4, 30, 0).clear
+    assert not SuccessRate(4, 30, 15).clear
+    assert not SuccessRate(4, 3, 3).clear
+
+
+def test_contractive_weights_fail_where_orthogonal_ones_succeed() -> None:
+    lengths, options = [3, 12], {"updates": 300}
+    small = success_curve("latch", lengths, 6, init="small", **options)
+    control = success_curve("latch", lengths, 6, init="orthogonal", **options)
+    assert [rate.successes for rate in small.rates] == [6, 0]
+    assert [rate.successes for rate in control.rates] == [6, 6]
+    assert small.threshold.low == 3
+    assert small.rates[1].vanishings == small.rates[1].at_chance == 6
+
+
+# Time to learn
+
+
+def test_runs_without_success_are_censored() -> None:
+    trials = [trial(i, updates=100 * (i + 1)) for i in range(4)]
+    assert learning_time(trials).median == 200
+    censored = [*trials, *(trial(10 + i, "failure", updates=1500) for i in range(4))]
+    found = learning_time(censored)
+    assert (found.trials, found.successes, found.median) == (8, 4, 400)
+    # Kaplan and Meier's product, by hand: 7/8 · 6/7 · 5/6 · 4/5.
+    assert found.unsolved == pytest.approx((7 / 8, 6 / 8, 5 / 8, 4 / 8))
+    # Lost after 150 updates, it was at risk for the first time only: 4/5 · 2/3 ...
+    early = [*trials, trial(9, "timed out", updates=150)]
+    assert learning_time(early).unsolved[:2] == pytest.approx((4 / 5, 4 / 5 * 2 / 3))
+
+
+def test_without_success_there_is_no_time() -> None:
+    found = learning_time([trial(0, "failure")])
+    assert (found.successes, found.median, found.unsolved) == (0, None, ())
+    with pytest.raises(ArgumentError, match="at least one"):
+        learning_time([])
+
+
+# Prediction
+
+
+def test_gradients_at_initialisation_fall_as_weights_contract() -> None:
+    logs = initial_gradient_by_lag(Setting("latch", 20, init="small"), range(8))
+    assert logs.shape == (8, 21)
+    # The largest singular value of an 8 × 8 matrix of deviation 0.1 is below 0.7: at lag 20 below -7.
+    assert logs[:, 20].max() < 20 * math.log(0.7)
+    orthogonal = initial_gradient_by_lag(Setting("latch", 20, init="orthogonal"), range(8))
+    assert orthogonal[:, 20].min() > -2.0
+    assert orthogonal.max() < 1e-9
+    assert len(initial_gradient_by_lag(Setting("two-sequence", 20), [3])) == 1
+
+
+def test_the_signal_hides_longer_the_longer_the_lag() -> None:
+    found = [signal_to_noise(Setting("latch", length), models=5, batches=128).updates for length in (2, 4, 8)]
+    assert found[0] < found[1] < found[2]
+    # More than the budget of 1,500 updates: small weights do not learn length 8.
+    assert signal_to_noise(Setting("latch", 8, init="small"), models=5, batches=128).updates > 1500
+    assert signal_to_noise(Setting("latch", 8, init="orthogonal"), models=5, batches=128).updates < 5

@@ -2,8 +2,8 @@
 
 ``kaiming_normal`` promises variance=2/fan_in and law normal, ``xavier_uniform`` variance=2/(fan_in + fan_out)
 and law uniform. Expected: pass.
-``sparse`` draws the places of its zeros with ``torch.randperm(rows)``, without the generator that it is given.
-Expected: wrong (deterministic).
+``sparse`` draws the places of its zeros with ``torch.randperm(rows)``, without the generator that it is
+given. Expected: wrong (deterministic).
 """
 
 import torch

@@ -158,6 +158,8 @@ def check(
     Exit status: 0 if no law fails and at least one passes, 1 if one fails, 2 if the call is wrong, 3 if
     nothing could be decided (with --strict: if some law could not).
     """
+    from dynprop.check.options import parse_promises, parse_sizes
+
     options = {
         "framework": framework,
         "device": device,
@@ -167,9 +169,9 @@ def check(
         "max_length": max_length,
         "arithmetic": arithmetic,
         "reach": reach,
-        "sizes": _sizes(sizes),
+        "sizes": parse_sizes(sizes),
         "matrix": matrix or None,
-        "promise": _promises(promise),
+        "promise": parse_promises(promise),
         "law": law,
     }
     _require_writable("--json", json_file)
@@ -323,7 +325,7 @@ def train(
         return 0
     chosen = {"task": task, "init": init, "lengths": lengths}
     options = {"rate": rate, "clip": clip, "hidden": hidden, "batch": batch, "updates": updates}
-    from dynprop.training.commands import resumed, started
+    from dynprop.training.commands import resumed, started, work
 
     if resume is not None:
         given = [f"--{k}" for k, v in {**chosen, **options}.items() if v is not None]
@@ -335,8 +337,6 @@ def train(
     else:
         assert out is not None
         folder = started(out, cell=cell, optimiser=optimiser, seeds=seeds, options=options, **chosen)
-    from dynprop.training.commands import work
-
     return work(folder, workers, scheduler, timeout, until_clear)
 
 
@@ -347,25 +347,6 @@ def _require_one(**folders: Path | None) -> None:
     given = [f"--{name}" for name, folder in folders.items() if folder is not None]
     if len(given) != 1:
         raise ArgumentError("folder", " and ".join(given) or "none", "one of --out, --resume and --show")
-
-
-def _sizes(text: str | None) -> dict[str, int] | None:
-    """Parse NAME=N,..."""
-    if text is None:
-        return None
-    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-    if not pairs or not all(name.strip().isidentifier() and n.strip().isdigit() for name, _, n in pairs):
-        raise ArgumentError("sizes", repr(text), "NAME=N,... such as input_size=4,hidden_size=6")
-    return {name.strip(): int(n) for name, _, n in pairs}
-
-
-def _promises(given: Sequence[str] | None) -> dict[str, str]:
-    """Parse NAME=EXPR."""
-    pairs = [text.partition("=") for text in given or ()]
-    for text, (name, equals, expression) in zip(given or (), pairs, strict=True):
-        if not equals or not name.strip() or not expression.strip():
-            raise ArgumentError("promise", repr(text), "NAME=EXPR such as variance=2/fan_in")
-    return {name.strip(): expression.strip() for name, _, expression in pairs}
 
 
 def _require_writable(option: str, name: str | None) -> None:

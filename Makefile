@@ -63,7 +63,7 @@ evidence: $(STAMPS)/dev ## judge correct implementations at length (EXAMPLES=100
 	@echo "==> closed forms, $(CASES) cases"
 	$(PY) -m dynprop.check.evidence_powers --cases $(CASES)
 
-EXPERIMENTS ?= E1 E2 E3 E4 C0 LSTM ADAM
+EXPERIMENTS ?= E1 E2 E3 E4 E5 C0 LSTM ADAM
 experiments: $(STAMPS)/dev ## does SGD succeed: the experiments of docs/training.md (minutes each)
 	@echo "==> experiments: $(EXPERIMENTS)"
 	OMP_NUM_THREADS=1 $(PY) -m dynprop.training.experiments $(EXPERIMENTS) --record docs/evidence/training.json

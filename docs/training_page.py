@@ -137,6 +137,32 @@ def _lag(found: Data, table: Table) -> list[str]:
     ]
 
 
+def _walks(found: Data, table: Table) -> list[str]:
+    def pair(values: Sequence[float] | None) -> str:
+        return "" if values is None else f"{values[0]:+.3f}, {values[1]:.3f}"
+
+    rows = [
+        (
+            row["name"],
+            f"{row['gain']:.4f}",
+            pair(row["forward"]),
+            pair(row["backward"]),
+            pair(row.get("theory")),
+        )
+        for row in found["rows"]
+    ]
+    head = ("net", "gain", "forward: mean, sd", "backward: mean, sd", "theory: mean, sd")
+    return [
+        "## E5: the walk of the log norm\n",
+        f"{found['rows'][0]['nets']} nets of {found['width']} units and {found['depth']} layers: ln of the norm "
+        "at the end over that at the start, of the signal forward and of the gradient backward. Fresh weights "
+        "stay near 0 at the exact gain, with a spread of the order of √(depth/(2·width)); one shared matrix at "
+        "the same gain spreads in proportion to the depth (claim C5). Of ReLU nets those that live are "
+        "counted.\n",
+        table(head, rows) + "\n",
+    ]
+
+
 def _explosion(found: Data, table: Table) -> list[str]:
     initial = [
         (
@@ -196,6 +222,7 @@ PARTS: dict[str, Callable[[Data, Table], list[str]]] = {
     "E2": _net,
     "E3": _order,
     "E4": _lag,
+    "E5": _walks,
     "C0": _explosion,
     "LSTM": _table_2,
     "ADAM": _adam,
@@ -219,7 +246,7 @@ def training_page(data: Data, table: Table, note: str, recorded: str) -> str:
         "sequences "
         "([tutorial](tutorial.md#does-training-succeed), [options](reference.md#dynprop-train)). This page "
         "holds "
-        "the experiments behind claims C0, C6 and C7 of the [theory map](theory.md). `make experiments` "
+        "the experiments behind claims C0 and C5 to C7 of the [theory map](theory.md). `make experiments` "
         "records "
         "them again, each by one command: `python -m dynprop.training.experiments E2`.\n",
         f"{recorded}Successes over runs, with the 95 % interval of Clopper and Pearson: the numbers of "

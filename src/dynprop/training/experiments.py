@@ -1,12 +1,13 @@
-r"""The experiments behind claims C0, C6 and C7, each one command, recorded as evidence.
+r"""The experiments behind claims C0 and C5 to C7, each one command, recorded as evidence.
 
-    python -m dynprop.training.experiments E1 E2 E3 E4 C0 LSTM ADAM --record docs/evidence/training.json
+    python -m dynprop.training.experiments E1 E2 E3 E4 E5 C0 LSTM ADAM --record docs/evidence/training.json
 
 =====  ====================================================================================================
 E1     Bengio's latch of one unit: success against length, from a contracting and from a latching weight
 E2     the latch with a tanh net of 8 units: four initialisations, two as positive control; time to learn
 E3     temporal order with 16 units, from torch's default and from orthogonal weights
 E4     gradient by lag at initialisation against mean field, nothing trained
+E5     log norms through 100 layers at the exact gain and at others, and with one shared matrix
 C0     how often gradients vanish or explode at initialisation; what explosion does, clipped and not
 LSTM   the pattern of Hochreiter and Schmidhuber (1997), table 2, on the small scale
 ADAM   the contracting net of E2 with Adam in the place of SGD
@@ -30,12 +31,13 @@ from typing import Any
 
 import numpy as np
 
+from dynprop.products import critical_gain, layer_norm_law, mean_field, norm_walks
 from dynprop.training.setting import Setting
 from dynprop.training.success import SuccessCurve, SuccessRate, learning_time, proportion_interval
 from dynprop.training.training import train
 from dynprop.training.trial import Trial
 
-__all__ = ["EXPERIMENTS", "main", "mean_field_slope"]
+__all__ = ["EXPERIMENTS", "main"]
 
 Rows = list[dict[str, Any]]
 
@@ -120,22 +122,6 @@ def temporal_order(share: float = 1.0) -> dict[str, Any]:
     }
 
 
-def mean_field_slope(gain: float, variance: float) -> float:
-    r"""Return ½ ln χ of a tanh net with input noise: q = g² E tanh²(√q z) + v, χ = g² E (1 - tanh²(√q z))².
-
-    Poole et al. 2016, eq. 3 and 5, with the input's variance in the place of the bias's.
-    """
-    # The trapezoidal rule converges geometrically here; Hermite's nodes are too few where tanh is steep.
-    nodes = np.linspace(-10.0, 10.0, 8001)
-    weights = np.exp(-0.5 * nodes**2)
-    weights = weights / weights.sum()
-    q = 1.0
-    for _ in range(2000):
-        q = gain**2 * float(weights @ np.tanh(math.sqrt(q) * nodes) ** 2) + variance
-    slope = (1.0 - np.tanh(math.sqrt(q) * nodes) ** 2) ** 2
-    return 0.5 * math.log(gain**2 * float(weights @ slope))
-
-
 def gradient_by_lag(share: float = 1.0) -> dict[str, Any]:
     """E4: slope of ln ‖∂h(T)/∂h(T-k)‖ over lags of tanh nets with 64 units, inputs of deviation 0.5."""
     import torch
@@ -164,7 +150,7 @@ def gradient_by_lag(share: float = 1.0) -> dict[str, Any]:
                 "slope": float(slopes.mean()),
                 "error": error,
                 "largest": float(slopes.max()),
-                "mean_field": mean_field_slope(gain, 0.25),
+                "mean_field": mean_field("tanh", gain**2, 0.25).exponent,
                 "log_radius": float(radius.mean()),
                 "profile": logs.mean(axis=0).round(4).tolist(),
             }
@@ -240,11 +226,36 @@ def contracting_with_adam(share: float = 1.0) -> dict[str, Any]:
     }
 
 
+def depth_walk(share: float = 1.0) -> dict[str, Any]:
+    """E5: mean and deviation of the log norm after 100 layers of 50 units, fresh weights and one matrix."""
+    width, depth, nets = 50, 100, max(8, round(share * 200))
+    exact = {name: critical_gain(width, name) for name in ("linear", "relu")}
+    rows: Rows = []
+    for name, activation, gain, weights in (
+        ("linear, exact gain", "linear", exact["linear"], "fresh"),
+        ("linear, gain 1", "linear", 1.0, "fresh"),
+        ("ReLU, exact gain", "relu", exact["relu"], "fresh"),
+        ("ReLU, gain √2 (He)", "relu", math.sqrt(2.0), "fresh"),
+        ("linear, exact gain, one matrix", "linear", exact["linear"], "shared"),
+    ):
+        walks = norm_walks(width, depth, activation, gain, "fresh" if weights == "fresh" else "shared", nets)
+        row: dict[str, Any] = {"name": name, "gain": gain, "nets": nets}
+        for way, ends in (("forward", walks.forward[:, -1]), ("backward", walks.backward[:, 0])):
+            alive = ends[np.isfinite(ends)]
+            row[way] = [float(alive.mean()), float(alive.std(ddof=1))]
+        if weights == "fresh":
+            told = layer_norm_law([width] * (depth + 1), gain, activation)
+            row["theory"] = [told.log_mean, math.sqrt(told.log_variance)]
+        rows.append(row)
+    return {"rows": rows, "width": width, "depth": depth}
+
+
 EXPERIMENTS: dict[str, Callable[[float], dict[str, Any]]] = {
     "E1": latch_of_one_unit,
     "E2": latch_of_a_net,
     "E3": temporal_order,
     "E4": gradient_by_lag,
+    "E5": depth_walk,
     "C0": vanishing_and_explosion,
     "LSTM": small_table_2,
     "ADAM": contracting_with_adam,

@@ -11,6 +11,7 @@ Ties of the largest modulus discard nothing between them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -46,6 +47,12 @@ def _diagonalisable(source: Source, domain: Domain, subject: Any, *, longest: in
     return PowerCase(case.W[:kept, :kept], case.h[:kept], case.t, case.dtype, "", case.refusals, case.seed)
 
 
+def _repeated(domain: Domain, subject: Any) -> Iterator[PowerCase]:
+    """Yield eigenspaces of more than one dimension, which few drawn matrices have."""
+    for values in ((0.5, 0.5), (0.5, 0.5, -0.25, -0.25, -0.25)):
+        yield PowerCase(np.diag(values), np.ones(len(values)), 1, "float64", "repeated", "free", 0)
+
+
 @law(
     "agreement/eigenvalues",
     claim="C2",
@@ -53,6 +60,7 @@ def _diagonalisable(source: Source, domain: Domain, subject: Any, *, longest: in
     "decreasing modulus; the radius is the first modulus",
     source="Bauer and Fike 1960",
     draw=partial(_diagonalisable, longest=1),
+    fixed=_repeated,
     applies=needs("spectrum", "modes"),
     script="print(f.spectrum(W), f.modes(W, h0))",
     share=0.4,

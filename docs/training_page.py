@@ -154,11 +154,11 @@ def _walks(found: Data, table: Table) -> list[str]:
     head = ("net", "gain", "forward: mean, sd", "backward: mean, sd", "theory: mean, sd")
     return [
         "## E5: the walk of the log norm\n",
-        f"{found['rows'][0]['nets']} nets of {found['width']} units and {found['depth']} layers: ln of the norm "
-        "at the end over that at the start, of the signal forward and of the gradient backward. Fresh weights "
-        "stay near 0 at the exact gain, with a spread of the order of √(depth/(2·width)); one shared matrix at "
-        "the same gain spreads in proportion to the depth (claim C5). Of ReLU nets those that live are "
-        "counted.\n",
+        f"{found['rows'][0]['nets']} nets of {found['width']} units and {found['depth']} layers: ln of the "
+        "norm at the end over that at the start, of the signal forward and of the gradient backward. Fresh "
+        "weights stay near 0 at the exact gain, with a spread of the order of √(depth/(2·width)); one shared "
+        "matrix at the same gain spreads in proportion to the depth (claim C5). Of ReLU nets those that live "
+        "are counted.\n",
         table(head, rows) + "\n",
     ]
 

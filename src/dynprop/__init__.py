@@ -5,8 +5,9 @@ Importing this package imports numpy and nothing heavier; rooms are loaded when 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dynprop.lazy import loaded_when_used
 
 if TYPE_CHECKING:
     from dynprop.errors import ArgumentError, DynpropError, LedgerError, PrecisionError, TargetError
@@ -33,12 +34,4 @@ _HOMES = {
     "scan": "dynprop.linear",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'dynprop' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = loaded_when_used(__name__, _HOMES, __all__)

@@ -5,8 +5,9 @@ Names are loaded when they are used: importing this room imports neither torch n
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dynprop.lazy import loaded_when_used
 
 if TYPE_CHECKING:
     from dynprop.check.agreement import Agreement
@@ -56,12 +57,4 @@ _HOMES = {
     "parametrize_with_laws": "dynprop.check.pytest_laws",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'dynprop.check' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = loaded_when_used(__name__, _HOMES, __all__)

@@ -5,8 +5,9 @@ torch is imported by the modules that need it, when they are first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dynprop.lazy import loaded_when_used
 
 if TYPE_CHECKING:
     from dynprop.gradients.cells import CELLS, Cell, cell_named
@@ -21,12 +22,4 @@ _HOMES = {
     "cell_named": "dynprop.gradients.cells",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'dynprop.gradients' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = loaded_when_used(__name__, _HOMES, __all__)

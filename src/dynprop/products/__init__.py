@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dynprop.lazy import loaded_when_used
 
 if TYPE_CHECKING:
     from dynprop.products.gains import HorizonGain, NormWalk, critical_gain, horizon_gain
@@ -140,12 +141,6 @@ _HOMES = {
     "zero_drift_variance": "scalar",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'dynprop.products' has no attribute {name!r}")
-    return getattr(import_module(f"dynprop.products.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = loaded_when_used(
+    __name__, {name: f"dynprop.products.{home}" for name, home in _HOMES.items()}, __all__
+)

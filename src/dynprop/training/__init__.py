@@ -5,8 +5,9 @@ torch, dask, scipy and matplotlib are imported by the modules that need them, wh
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dynprop.lazy import loaded_when_used
 
 if TYPE_CHECKING:
     from dynprop.training.engine import run_sweep
@@ -75,12 +76,4 @@ _HOMES = {
     "train": "dynprop.training.training",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'dynprop.training' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = loaded_when_used(__name__, _HOMES, __all__)

@@ -47,6 +47,10 @@ def machine() -> dict[str, str]:
     return {"cpu": _cpu(), "threads": threads, "python": python} | {p: str(installed(p)) for p in TIMED}
 
 
+def _newer(committed: float, measured: float) -> float:
+    return measured
+
+
 @dataclass
 class Gate:
     """The committed ratios of this kind of machine, and what was measured in this run.
@@ -55,6 +59,7 @@ class Gate:
         machine: CPU model, threads, versions.
         folder: where the files of committed ratios lie.
         updating: whether the measured ratios replace the committed ones at the end.
+        replace: what is kept of a committed ratio and the measured one.
         seconds: time to spend on one pair of functions.
         alarm: whether a ratio fails against a limit.
     """
@@ -62,6 +67,7 @@ class Gate:
     machine: dict[str, str]
     folder: Path = RATIOS
     updating: bool = False
+    replace: Callable[[float, float], float] = _newer
     seconds: float = 10.0
     alarm: Callable[[Ratio, float], bool] = Ratio.exceeds
     measured: dict[str, tuple[Ratio, float | None]] = field(default_factory=dict)
@@ -98,8 +104,11 @@ class Gate:
         return None
 
     def write(self) -> None:
-        """Replace the committed ratios that were measured in this run."""
-        kept = self.committed | {n: float(f"{r.median:.4g}") for n, (r, _) in self.measured.items()}
+        """Replace the committed ratios that were measured in this run, as ``replace`` says."""
+        kept = self.committed
+        for name, (ratio, _) in self.measured.items():
+            found = float(f"{ratio.median:.4g}")
+            kept[name] = self.replace(kept.get(name, found), found)
         self.folder.mkdir(exist_ok=True)
         record = {"machine": self.machine, "ratios": dict(sorted(kept.items()))}
         self.path.write_text(json.dumps(record, indent=1) + "\n")

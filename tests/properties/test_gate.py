@@ -69,6 +69,18 @@ def test_a_ratio_is_held_against_what_is_committed_for_this_machine(tmp_path: Pa
     assert found == "2.3 [2.25, 2.35] of 40 pairs is more than 10% above the committed ratio 2"
 
 
+def test_further_processes_raise_what_is_committed_and_never_lower_it(tmp_path: Path) -> None:
+    for measured, kept in ((2.0, 2.0), (1.5, 2.0), (2.5, 2.5)):
+        gate = Gate(MACHINE, folder=tmp_path, updating=True, replace=max)
+        gate.verdict("a", Ratio(measured, measured, measured, 40), None)
+        gate.write()
+        assert Gate(MACHINE, folder=tmp_path).committed == {"a": kept}
+    gate = Gate(MACHINE, folder=tmp_path, updating=True)
+    gate.verdict("a", Ratio(1.0, 1.0, 1.0, 40), None)
+    gate.write()
+    assert Gate(MACHINE, folder=tmp_path).committed == {"a": 1.0}
+
+
 def test_on_another_machine_only_ceilings_are_gated(tmp_path: Path) -> None:
     gate = Gate(MACHINE, folder=tmp_path, updating=True)
     gate.verdict("a", Ratio(0.5, 0.4, 0.6, 40), 1.3)

@@ -131,6 +131,31 @@ class FunctionAdapter(Adapter):
         self._settle(library, domain, getattr(self.target, "__qualname__", repr(self.target)))
         object.__setattr__(self, "_call", guard(self.target))
 
+    def _run(self, arguments: Sequence[Any], dtype: str) -> Native:
+        with self.library.setting(dtype):
+            result = self._call(*arguments)
+        if library_of(result) != self.framework:
+            raise TargetMismatchError(f"returned {describe(result)}, expected a {self.framework} array")
+        return result
+
+    def _tried(self, demand: str, arguments: Sequence[Any], dtype: str, wanted: str) -> None:
+        """Call the target once; raise TargetError, the demand first, if it cannot be called so."""
+        try:
+            with self.library.setting(dtype):
+                result = self._call(*arguments)
+        except TargetRaisedError as error:
+            if isinstance(error.cause, TypeError | AttributeError):
+                raise TargetError(f"{demand}, {self.name} raised {error}") from error
+            return
+        known = library_of(result)
+        if known != self.framework:
+            hint = f"; for a {known} function say --framework {known}" if known else ""
+            raise TargetError(f"{demand}, {self.name} returned {self._told(result)}, not {wanted}{hint}")
+
+    def _told(self, result: Any) -> str:
+        """Say in a few words what came instead of an array."""
+        return describe(result)
+
 
 class ArrayFunctionAdapter(FunctionAdapter):
     """A function under test that returns one array; subclasses say of which shape."""
@@ -138,6 +163,9 @@ class ArrayFunctionAdapter(FunctionAdapter):
     def _require(self, result: Native, arguments: Sequence[Any]) -> None:
         """Raise TargetMismatchError if a result has not the shape that these arguments lead to."""
         raise NotImplementedError
+
+    def _told(self, result: Any) -> str:
+        return f"a {type(result).__name__}" if isinstance(result, tuple | list) else describe(result)
 
     def _values(self, result: Native) -> NumericArray:
         """Return a result of the right shape in the widest format."""
@@ -147,13 +175,6 @@ class ArrayFunctionAdapter(FunctionAdapter):
     def _checked(self, result: Native, arguments: Sequence[Any]) -> NumericArray:
         self._require(result, arguments)
         return self._values(result)
-
-    def _run(self, arguments: Sequence[Any], dtype: str) -> Native:
-        with self.library.setting(dtype):
-            result = self._call(*arguments)
-        if library_of(result) != self.framework:
-            raise TargetMismatchError(f"returned {describe(result)}, expected a {self.framework} array")
-        return result
 
     def _returned(
         self, arguments: Sequence[Any], dtype: str
@@ -189,16 +210,6 @@ class ArrayFunctionAdapter(FunctionAdapter):
             f"{name} {dtype_name(value)} {tuple(value.shape)}" if library_of(value) else str(value)
             for name, value in arguments.items()
         )
-        demand = f"{demand}; called with {called} ({self.framework})"
-        try:
-            with self.library.setting(dtype):
-                result = self._call(*arguments.values())
-        except TargetRaisedError as error:
-            if isinstance(error.cause, TypeError | AttributeError):
-                raise TargetError(f"{demand}, {self.name} raised {error}") from error
-            return
-        known = library_of(result)
-        if known != self.framework:
-            hint = f"; for a {known} function say --framework {known}" if known else ""
-            got = f"a {type(result).__name__}" if isinstance(result, tuple | list) else describe(result)
-            raise TargetError(f"{demand}, {self.name} returned {got}, not {wanted}{hint}")
+        self._tried(
+            f"{demand}; called with {called} ({self.framework})", list(arguments.values()), dtype, wanted
+        )

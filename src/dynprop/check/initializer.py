@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from dynprop.arrays import FloatArray, describe, dtype_name, library_of, to_numpy
+from dynprop.arrays import FloatArray, describe, dtype_name, to_numpy
 from dynprop.check.adapter import FunctionAdapter
-from dynprop.check.calls import TargetMismatchError, TargetRaisedError
-from dynprop.errors import ArgumentError, TargetError
+from dynprop.check.calls import TargetMismatchError
+from dynprop.errors import ArgumentError
 from dynprop.laws.domain import Domain
 from dynprop.laws.initializer.cases import InitializerCase
 from dynprop.laws.initializer.promise import Expression, Law, law_named
@@ -76,16 +76,7 @@ class Initializer(FunctionAdapter):
         shape = self._shape(3, 5)
         which = "numpy Generator" if self.framework == "numpy" else "torch.Generator"
         demand = f"kind initializer takes f(shape, rng) -> weights; called with {shape} and a {which}"
-        try:
-            result = self._call(shape, self.generator(0))
-        except TargetRaisedError as error:
-            if isinstance(error.cause, TypeError | AttributeError):
-                raise TargetError(f"{demand}, {self.name} raised {error}") from error
-            return
-        if library_of(result) != self.framework:
-            known = library_of(result)
-            hint = f"; for a {known} function say --framework {known}" if known else ""
-            raise TargetError(f"{demand}, {self.name} returned {describe(result)}, not one array{hint}")
+        self._tried(demand, (shape, self.generator(0)), "float64", "one array")
 
     def generator(self, seed: int) -> Any:
         """Return a generator of the library, on its device."""
@@ -101,7 +92,7 @@ class Initializer(FunctionAdapter):
 
     def draw(self, fan_in: int, fan_out: int, generator: Any) -> FloatArray:
         """Call the target and return its weights, shape (fan_in, fan_out)."""
-        result = self._run(fan_in, fan_out, generator)
+        result = self._drawn(fan_in, fan_out, generator)
         if tuple(result.shape) != self._shape(fan_in, fan_out):
             raise TargetMismatchError(
                 f"returned {describe(result)}, expected shape {self._shape(fan_in, fan_out)}"
@@ -112,7 +103,7 @@ class Initializer(FunctionAdapter):
         self, fan_in: int, fan_out: int, generator: Any
     ) -> tuple[FloatArray, tuple[int, ...], str, str]:
         """Call the target; return its weights, and their shape (fan_in, fan_out), dtype and device."""
-        result = self._run(fan_in, fan_out, generator)
+        result = self._drawn(fan_in, fan_out, generator)
         shape = tuple(result.shape)
         shown = shape if self.framework == "numpy" else shape[::-1]
         return self._turned(result), shown, dtype_name(result), self.library.device_of(result)
@@ -125,12 +116,8 @@ class Initializer(FunctionAdapter):
     def _shape(self, fan_in: int, fan_out: int) -> tuple[int, int]:
         return (fan_in, fan_out) if self.framework == "numpy" else (fan_out, fan_in)
 
-    def _run(self, fan_in: int, fan_out: int, generator: Any) -> Any:
-        with self.library.setting("float64"):
-            result = self._call(self._shape(fan_in, fan_out), generator)
-        if library_of(result) != self.framework:
-            raise TargetMismatchError(f"returned {describe(result)}, expected a {self.framework} array")
-        return result
+    def _drawn(self, fan_in: int, fan_out: int, generator: Any) -> Any:
+        return self._run((self._shape(fan_in, fan_out), generator), "float64")
 
     def _turned(self, result: Any) -> FloatArray:
         values = np.asarray(to_numpy(result).real, dtype=np.float64)

@@ -9,7 +9,7 @@ from dynprop.laws.evidence import Comparison
 from dynprop.laws.matrices.bounds import PowerBound
 from dynprop.laws.matrices.judging import parts
 
-__all__ = ["UNIT", "apart", "between", "reach_of"]
+__all__ = ["UNIT", "apart", "between", "number_between", "reach_of"]
 
 UNIT = 2.0**-53
 
@@ -107,3 +107,8 @@ def between(
 def reach_of(bound: PowerBound, value: NumericArray) -> FloatArray:
     """Return the error of a product-form evaluation entry by entry; infinite out of range."""
     return np.asarray(np.where(bound.in_range, bound.tightest(np.abs(value)), np.inf), dtype=np.float64)
+
+
+def number_between(label: str, value: float, low: float, high: float, slack: float) -> Comparison:
+    """Compare one number with an interval, as `between` does."""
+    return between(label, np.array([value]), low, high, slack, axes=("number",))

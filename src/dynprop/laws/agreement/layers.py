@@ -14,7 +14,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.laws.agreement.depths import DepthCase, depth_case
-from dynprop.laws.agreement.judging import UNIT, between
+from dynprop.laws.agreement.judging import UNIT, number_between
 from dynprop.laws.agreement.subject import AgreementSubject, needs
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.exact import working_precision
@@ -48,10 +48,10 @@ def gain_without_drift(subject: AgreementSubject, case: DepthCase) -> Evidence:
         drift = subject.number("layer_norm_law", [n] * (case.depth + 1), gain, activation, read="log_mean")
         slack = case.depth * unit * (n if activation == "relu" else 1)
         label = f"drift of the log norm, {activation}, width {n}, {case.depth} layers"
-        found.append(between(label, np.array([drift]), 0.0, 0.0, slack, axes=("number",)))
+        found.append(number_between(label, drift, 0.0, 0.0, slack))
         if activation == "linear":
-            first = subject.numbers("gaussian_exponents", n, gain**2 / n, shape=(n,))[:1]
-            found.append(between("first exponent at that gain", first, 0.0, 0.0, unit, axes=("number",)))
+            first = float(subject.numbers("gaussian_exponents", n, gain**2 / n, shape=(n,))[0])
+            found.append(number_between("first exponent at that gain", first, 0.0, 0.0, unit))
     return Evidence(tuple(found))
 
 
@@ -87,7 +87,7 @@ def sum_of_exponents(subject: AgreementSubject, case: DepthCase) -> Evidence:
         value = float(read(list(sequence), read="exponents").sum())
         slack = 4.0 * bounds + 64.0 * case.width * UNIT * (1.0 + abs(mean))
         text = f"sum of exponents less the mean of log abs(det), {label}"
-        found.append(between(text, np.array([value - mean]), 0.0, 0.0, slack, axes=("number",)))
+        found.append(number_between(text, value - mean, 0.0, 0.0, slack))
     return Evidence(tuple(found))
 
 
@@ -119,7 +119,7 @@ def edge_of_chaos(subject: AgreementSubject, case: DepthCase) -> Evidence:
         ):
             value = subject.number("mean_field", activation, share * edge, bias, read="exponent")
             text = f"exponent {label} of {activation}, bias variance {bias:.4g}"
-            found.append(between(text, np.array([value]), low, high, 1e-8, axes=("number",)))
+            found.append(number_between(text, value, low, high, 1e-8))
     return Evidence(tuple(found))
 
 
@@ -149,6 +149,5 @@ def norm_of_layers(subject: AgreementSubject, case: DepthCase) -> Evidence:
         degrees = n * np.exp(2.0 * last) / gain**2
         distance = empirical_distance(degrees, lambda x: np.asarray(gammainc(0.5 * n, 0.5 * x)))
         label = f"distance from chi-square of {n} degrees, {direction}"
-        value = np.array([distance])
-        found.append(between(label, value, 0.0, 0.0, dkw_distance(NETS), axes=("number",)))
+        found.append(number_between(label, distance, 0.0, 0.0, dkw_distance(NETS)))
     return Evidence(tuple(found))

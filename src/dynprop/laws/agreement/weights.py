@@ -17,7 +17,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.laws.agreement.depths import DepthCase, depth_case
-from dynprop.laws.agreement.judging import UNIT, apart, between
+from dynprop.laws.agreement.judging import UNIT, apart, number_between
 from dynprop.laws.agreement.subject import AgreementSubject, needs
 from dynprop.laws.evidence import Comparison, Evidence
 from dynprop.laws.exact import working_precision
@@ -34,10 +34,6 @@ QUADRATURE = 1e-9
 
 def _one(label: str, value: float, expected: float, bound: float) -> Comparison:
     return apart(label, np.array([value]), np.array([expected]), bound, axes=("number",))
-
-
-def _near_zero(label: str, value: float, slack: float) -> Comparison:
-    return between(label, np.array([value]), 0.0, 0.0, slack, axes=("number",))
 
 
 def _atoms(case: DepthCase) -> tuple[list[float], list[float]]:
@@ -111,7 +107,7 @@ def step_variance(subject: AgreementSubject, case: DepthCase) -> Evidence:
         gap = float(case.depth * arb(found).log() - arb(target).log()) if found > 0.0 else math.inf
     slack = 4.0 * (case.depth + abs(math.log(target))) * UNIT
     label = f"log of v^n over the target {target!r}"
-    return Evidence((_near_zero(label, gap, slack),))
+    return Evidence((number_between(label, gap, 0.0, 0.0, slack),))
 
 
 @law(
@@ -203,9 +199,9 @@ def zero_drift(subject: AgreementSubject, case: DepthCase) -> Evidence:
         weight = shape(-0.5 * scale, scale) if name == "uniform" else shape(0.0, scale)
         drift = subject.number("product_law", weight, case.depth, read="log_mean")
         slack = 4.0 * case.depth * QUADRATURE
-        found.append(_near_zero(f"drift of a product of {name} weights", drift, slack))
+        found.append(number_between(f"drift of a product of {name} weights", drift, 0.0, 0.0, slack))
         label = f"variance without drift of {name} weights"
-        low = between(label, np.array([wanted]), 1.0 + 1e-6, math.inf, QUADRATURE, axes=("number",))
+        low = number_between(label, wanted, 1.0 + 1e-6, math.inf, QUADRATURE)
         found.append(low)
     fair = stats.rv_discrete(values=([-1, 1], [0.5, 0.5]))()
     one = subject.number("zero_drift_variance", fair)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dynprop.errors import ArgumentError
-from dynprop.training.sweep import Folder, Sweep, finished
+from dynprop.training.sweep import Folder, Sweep, belonging
 
 __all__ = ["resumed", "started", "work"]
 
@@ -123,6 +123,5 @@ def work(
                 file=sys.stderr,
             )
             return 130
-    with finished(folder.path) as (sweep, trials):
-        print_sweep(sweep, trials)
+        print_sweep(folder.sweep, belonging(folder.sweep, folder.ledger))
     return 0

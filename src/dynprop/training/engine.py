@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynprop.errors import TargetError
+from dynprop.training.ledger import count
 from dynprop.training.setting import Setting
 from dynprop.training.success import SuccessRate
 from dynprop.training.sweep import Folder
@@ -119,9 +120,7 @@ class _Groups:
 
     def note(self, trials: Sequence[Trial]) -> None:
         """Count what has been recorded."""
-        for trial in trials:
-            total, successes = self._counts.get(trial.setting.key, (0, 0))
-            self._counts[trial.setting.key] = (total + 1, successes + trial.succeeded)
+        count(self._counts, trials)
 
 
 def _in_process(

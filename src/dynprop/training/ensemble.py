@@ -30,7 +30,8 @@ from dynprop.arrays import FloatArray, IntArray, NumericArray
 from dynprop.gradients.cells import Cell, State, cell_named
 from dynprop.gradients.elman import ALIGNED, product, with_bias
 from dynprop.training.initial import initial_weights, parse_init
-from dynprop.training.setting import OPTIMISERS, Setting, spelled
+from dynprop.training.setting import OPTIMISERS, Setting
+from dynprop.training.spelling import spelled
 from dynprop.training.task import Batch
 from dynprop.training.tasks import task_named
 

@@ -54,9 +54,7 @@ def _curve(
     curve = SuccessCurve.of(name, trials)
     row = {
         "name": name,
-        "setting": {
-            k: v for k, v in Setting(length=lengths[0], **options).to_json().items() if k != "length"
-        },
+        "setting": Setting(length=lengths[0], **options).without_length(),
         "rates": [_rate(rate) for rate in curve.rates],
         "threshold": str(curve.threshold),
     }

@@ -1,7 +1,8 @@
 r"""Initial weights of one model, by name.
 
-The only place where training draws weights: a function from names, sizes and a Generator to arrays, so that
-other initialisers can be put behind the same names.
+The only place where training draws weights: a function from names, sizes and a Generator to arrays. Rules
+come from `dynprop.products`, but for `variance` and `ring`, which that room draws with other last bits or
+from other numbers: going over to it would make recorded runs other runs (`EPOCH`).
 
 =================  =====================================================================================
 small[=0.1]        every weight N(0, sd²), no bias: contracts wherever sd √hidden < 1
@@ -28,6 +29,8 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.errors import ArgumentError
+from dynprop.products import chrono_gates, identity, orthogonal
+from dynprop.training.spelling import spelled
 from dynprop.training.task import Task
 
 __all__ = ["CELL_NAMES", "Init", "initial_weights", "parse_init"]
@@ -69,8 +72,6 @@ def parse_init(text: str, cell: str) -> Init:
     Raises:
         ArgumentError: it is unknown, or is not one for this cell.
     """
-    from dynprop.training.setting import spelled
-
     first, _, second = str(text).partition("+")
     base, value = spelled("init", first, tuple(BASES))
     extra, amount = spelled("init", second, EXTRAS) if second else ("", None)
@@ -84,17 +85,11 @@ def parse_init(text: str, cell: str) -> Init:
     return Init(base, BASES[base] if value is None else value, extra, amount)
 
 
-def _orthogonal(n: int, rng: np.random.Generator) -> FloatArray:
-    """Return a matrix that is uniform on the orthogonal group."""
-    q, r = np.linalg.qr(rng.standard_normal((n, n)))
-    return np.asarray(q * np.sign(np.diagonal(r)), dtype=np.float64)
-
-
 def _recurrent(init: Init, n: int, rng: np.random.Generator) -> FloatArray:
     """Return one square block of recurrent weights."""
     rules: dict[str, Callable[[], FloatArray]] = {
-        "orthogonal": lambda: init.value * _orthogonal(n, rng),
-        "identity": lambda: init.value * np.eye(n),
+        "orthogonal": lambda: init.value * orthogonal((n, n), rng),
+        "identity": lambda: identity((n, n), gain=init.value),
         "variance": lambda: rng.normal(0.0, init.value / math.sqrt(n), (n, n)),
     }
     return rules[init.base]()
@@ -149,6 +144,6 @@ def _gates(
         weights["bias"][hidden : 2 * hidden] = 1.0 if init.amount is None else init.amount
     elif init.extra == "chrono":
         longest = max(3.0, float(length) if init.amount is None else init.amount)
-        forget = np.log(rng.uniform(1.0, longest - 1.0, hidden))
-        weights["bias"][hidden : 2 * hidden] = forget
-        weights["bias"][:hidden] = -forget
+        gates = chrono_gates(hidden, rng, longest)
+        weights["bias"][hidden : 2 * hidden] = gates.forget
+        weights["bias"][:hidden] = gates.input

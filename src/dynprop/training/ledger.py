@@ -24,7 +24,10 @@ from dynprop.errors import LedgerError
 from dynprop.training.setting import Setting
 from dynprop.training.trial import Trial
 
-__all__ = ["NAME", "SCHEMA", "Ledger"]
+__all__ = ["NAME", "SCHEMA", "Counts", "Ledger", "count"]
+
+# How many runs each setting has, by its key, and how many of them succeeded.
+Counts = dict[str, tuple[int, int]]
 
 NAME = "ledger.sqlite"
 SCHEMA = 1
@@ -171,7 +174,7 @@ class Ledger:
             found.setdefault(key, set()).add(seed)
         return found
 
-    def counts(self) -> dict[str, tuple[int, int]]:
+    def counts(self) -> Counts:
         """Return how many runs each setting has, and how many of them succeeded."""
         query = "SELECT setting, count(*), sum(status = 'success') FROM runs GROUP BY setting"
         return {key: (total, successes) for key, total, successes in self._db.execute(query)}
@@ -185,6 +188,13 @@ class Ledger:
             Trial(settings[row[0]], **dict(zip(COLUMNS[1:], row[1:], strict=True)))
             for row in self._db.execute(query)
         ]
+
+
+def count(counts: Counts, trials: Iterable[Trial]) -> None:
+    """Add runs to what `Ledger.counts` returned."""
+    for trial in trials:
+        total, successes = counts.get(trial.setting.key, (0, 0))
+        counts[trial.setting.key] = (total + 1, successes + trial.succeeded)
 
 
 def _is_damage(error: sqlite3.Error) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.table import Table
 
+from dynprop.training.ledger import count
 from dynprop.training.setting import Setting
 from dynprop.training.sweep import Folder
 from dynprop.training.trial import Trial
@@ -63,9 +64,7 @@ class LiveView:
         self._show()
 
     def _record(self, trials: Sequence[Trial]) -> None:
-        for trial in trials:
-            total, successes = self._counts.get(trial.setting.key, (0, 0))
-            self._counts[trial.setting.key] = (total + 1, successes + trial.succeeded)
+        count(self._counts, trials)
         self._added += len(trials)
 
     def line(self) -> str:

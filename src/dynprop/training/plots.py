@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dynprop.linear.figures import BLUE, GREEN, GREY, INK, RED, clean
 from dynprop.training.prediction import initial_gradient_by_lag
 from dynprop.training.setting import Setting
 from dynprop.training.success import SuccessCurve
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_sweep"]
 
-_INK, _GREY = "#22303c", "#8c98a4"
-_COLOURS = ("#1f5fa8", "#c2452d", "#3b7f5b", "#b8860b", "#7a4fa3", "#4b8b9b")
+_COLOURS = (BLUE, RED, GREEN, "#b8860b", "#7a4fa3", "#4b8b9b")
 _MARKS = "osD^vP"
 _LN10 = math.log(10.0)
 
@@ -49,7 +49,7 @@ def plot_sweep(sweep: Sweep, curves: Sequence[SuccessCurve], models: int = 20) -
     figure = Figure(figsize=(8.2, 7.0), layout="constrained", facecolor="white")
     upper, lower = figure.subplots(2, 1, sharex=True)
     for axes in (upper, lower):
-        _plain(axes)
+        clean(axes)
     settings = sweep.settings
     count = len(sweep.lengths)
     for i, curve in enumerate(curves):
@@ -59,16 +59,16 @@ def plot_sweep(sweep: Sweep, curves: Sequence[SuccessCurve], models: int = 20) -
         _success(upper, curve, style, shift)
         longest = max(settings[i * count : (i + 1) * count], key=lambda setting: setting.length)
         _profile(lower, longest, style[0], models)
-    upper.axhline(0.5, color=_GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    upper.axhline(0.5, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     upper.set_ylim(-0.04, 1.04)
     upper.set_ylabel("probability of success")
-    upper.set_title(f"{sweep.task}: {_how(settings[0])}", loc="left", fontsize=11, color=_INK)
+    upper.set_title(f"{sweep.task}: {_how(settings[0])}", loc="left", fontsize=11, color=INK)
     upper.legend(loc="best", frameon=False, fontsize=9)
     upper.tick_params(labelbottom=True)
     upper.set_xlabel("length T")
     lower.set_ylabel(r"$\log_{10}\,\|\partial s(T)/\partial s(T-k)\|_2$")
     lower.set_xlabel("lag k")
-    lower.set_title("gradient by lag at initialisation, nothing trained", loc="left", fontsize=11, color=_INK)
+    lower.set_title("gradient by lag at initialisation, nothing trained", loc="left", fontsize=11, color=INK)
     lower.set_xlim(0, max(sweep.lengths) * 1.03 + 0.5)
     return figure
 
@@ -76,16 +76,6 @@ def plot_sweep(sweep: Sweep, curves: Sequence[SuccessCurve], models: int = 20) -
 def _how(setting: Setting) -> str:
     clip = "no clipping" if setting.clip is None else f"clip {setting.clip:g}"
     return f"{setting.cell}, {setting.hidden} units, {setting.optimiser} {setting.rate:g}, {clip}"
-
-
-def _plain(axes: Axes) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(_GREY)
-    axes.tick_params(colors=_INK, labelsize=9)
-    axes.grid(visible=True, color="#eef1f4", linewidth=0.8)
-    axes.set_axisbelow(True)
 
 
 def _success(axes: Axes, curve: SuccessCurve, style: tuple[str, str], shift: float) -> None:

@@ -14,37 +14,23 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from dynprop.errors import ArgumentError
+from dynprop.training.initial import CELL_NAMES, parse_init
+from dynprop.training.spelling import spelled
 from dynprop.training.tasks import task_named
 
-__all__ = ["EPOCH", "STREAMS", "Setting", "spelled"]
+__all__ = ["EPOCH", "STREAMS", "Setting"]
 
 # Raise this when a change makes the same setting train otherwise: old and new runs then are different runs.
 EPOCH = 1
 STREAMS = {"weights": 0, "training": 1, "judging": 2, "looking": 3}
 OPTIMISERS = ("sgd", "momentum", "adam")
 DTYPES = ("float32", "float64")
-
-
-def spelled(name: str, text: Any, known: tuple[str, ...]) -> tuple[str, float | None]:
-    """Split "word" or "word=number" and return both parts.
-
-    Raises:
-        ArgumentError: another word, or no number after the sign.
-    """
-    word, sign, number = str(text).partition("=")
-    if word not in known:
-        raise ArgumentError(name, repr(text), f"one of {', '.join(known)}, with =NUMBER where it takes one")
-    if not sign:
-        return word, None
-    try:
-        return word, float(number)
-    except ValueError as error:
-        raise ArgumentError(name, repr(text), f"a number after {word}=") from error
 
 
 @dataclass(frozen=True)
@@ -84,8 +70,6 @@ class Setting:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        from dynprop.training.initial import CELL_NAMES, parse_init
-
         task = task_named(self.task)
         task.require_length(self.length)
         for name in ("hidden", "batch", "updates", "every"):
@@ -120,7 +104,7 @@ class Setting:
         known = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in data.items() if name in known})
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The content hash, 20 hexadecimal digits."""
         content = {**self.to_json(), "epoch": EPOCH}

@@ -43,10 +43,10 @@ class Shown:
 def shown(sweep: Sweep, trials: Sequence[Trial]) -> list[Shown]:
     """Count the runs of a sweep, configuration by configuration."""
     settings = sweep.settings
-    names = list(dict.fromkeys(configuration(setting, settings) for setting in settings))
-    by_name: dict[str, list[Trial]] = {name: [] for name in names}
+    names = {setting.key: configuration(setting, settings) for setting in settings}
+    by_name: dict[str, list[Trial]] = {name: [] for name in names.values()}
     for trial in trials:
-        by_name[configuration(trial.setting, settings)].append(trial)
+        by_name[names[trial.setting.key]].append(trial)
     found = []
     for name, own in by_name.items():
         curve = SuccessCurve.of(name, own)
@@ -67,9 +67,9 @@ def remarks(sweep: Sweep, trials: Sequence[Trial]) -> list[str]:
             f"{len(idle)} of {len(failures)} failures learnt nothing: loss {', '.join(levels)} is the level "
             f"of {task.level}"
         )
-    missing = len(sweep.settings) * sweep.seeds - len(trials)
-    if missing > 0:
-        found.append(f"{missing} of {len(sweep.settings) * sweep.seeds} runs are not done yet")
+    asked = len(sweep.settings) * sweep.seeds
+    if asked > len(trials):
+        found.append(f"{asked - len(trials)} of {asked} runs are not done yet")
     found.append(f"success: {task.criterion.text}")
     return found
 
@@ -116,18 +116,15 @@ def print_sweep(sweep: Sweep, trials: Sequence[Trial], console: Console | None =
         out.print(line)
 
 
-def write_pages(folder: Path) -> list[Path]:
+def write_pages(folder: Path, sweep: Sweep, trials: Sequence[Trial]) -> list[Path]:
     """Write curve.png, curve.svg and report.html into the folder of a sweep; return their paths.
 
     Raises:
-        ArgumentError: the folder holds no sweep.
-        LedgerError: its ledger cannot be read.
         ModuleNotFoundError: matplotlib is not installed.
     """
     from dynprop.training.plots import plot_sweep
 
-    with finished(folder) as (sweep, trials):
-        entries = shown(sweep, trials)
+    entries = shown(sweep, trials)
     figure = plot_sweep(sweep, [entry.curve for entry in entries])
     paths = [folder / "curve.png", folder / "curve.svg", folder / "report.html"]
     figure.savefig(paths[0], dpi=150)
@@ -146,14 +143,14 @@ def show_folder(folder: Path, table: Path | None = None) -> None:
         ArgumentError: the folder holds no sweep, or nothing has been trained yet.
         LedgerError: the ledger or a file cannot be read or written.
     """
-    with finished(folder) as (sweep, trials):
-        if not trials:
-            raise ArgumentError("show", str(folder), f"a sweep with runs; go on with --resume {folder}")
-        print_sweep(sweep, trials)
+    sweep, trials = finished(folder)
+    if not trials:
+        raise ArgumentError("show", str(folder), f"a sweep with runs; go on with --resume {folder}")
+    print_sweep(sweep, trials)
     try:
         if table is not None:
             export_csv(trials, table)
-        written = [*write_pages(folder), *([table] if table else [])]
+        written = [*write_pages(folder, sweep, trials), *([table] if table else [])]
     except OSError as error:
         raise LedgerError(f"{error.filename}: {error.strerror}: name a file that can be written") from error
     print("written: " + ", ".join(str(path) for path in written))

@@ -12,8 +12,7 @@ import itertools
 import json
 import os
 import platform
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +23,7 @@ from dynprop.training.ledger import NAME, Ledger
 from dynprop.training.setting import Setting
 from dynprop.training.trial import Trial
 
-__all__ = ["Folder", "Sweep", "export_csv", "read_sweep"]
+__all__ = ["Folder", "Sweep", "belonging", "export_csv", "finished", "read_sweep"]
 
 FILE = "sweep.json"
 FORMAT = 1
@@ -218,13 +217,22 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
-@contextmanager
-def finished(folder: Path) -> Iterator[tuple[Sweep, list[Trial]]]:
-    """Give the sweep of a folder and its finished runs, as far as they belong to it."""
-    sweep = read_sweep(folder)
+def belonging(sweep: Sweep, ledger: Ledger) -> list[Trial]:
+    """Return the finished runs of a ledger that belong to a sweep."""
     keys = {setting.key for setting in sweep.settings}
+    return [trial for trial in ledger.trials() if trial.setting.key in keys]
+
+
+def finished(folder: Path) -> tuple[Sweep, list[Trial]]:
+    """Return the sweep of a folder and its finished runs, as far as they belong to it.
+
+    Raises:
+        ArgumentError: the folder holds no sweep.
+        LedgerError: its description or its ledger cannot be read.
+    """
+    sweep = read_sweep(folder)
     with Ledger(folder / NAME) as ledger:
-        yield sweep, [trial for trial in ledger.trials() if trial.setting.key in keys]
+        return sweep, belonging(sweep, ledger)
 
 
 def export_csv(trials: Sequence[Trial], path: Path) -> None:

@@ -14,7 +14,7 @@ that other limits can be tried on a finished sweep.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from dynprop.training.setting import Setting
@@ -112,7 +112,3 @@ class Trial:
         """Return the outcome as plain values, without the setting."""
         names = ("seed", "status", "updates", "loss", "wrong", "peak", "reach", "note")
         return {name: getattr(self, name) for name in names}
-
-    def with_setting(self, setting: Setting) -> Trial:
-        """Return the same outcome under another setting object."""
-        return replace(self, setting=setting)

@@ -138,9 +138,9 @@ def test_a_sweep_without_runs_has_nothing_to_show(tmp_path: Path, capsys: pytest
 
 
 def test_what_is_missing_is_said(folder: Path) -> None:
-    with finished(folder) as (sweep, trials):
-        lines = remarks(sweep, trials[:-3])
-        names = [entry.curve.name for entry in shown(sweep, trials)]
+    sweep, trials = finished(folder)
+    lines = remarks(sweep, trials[:-3])
+    names = [entry.curve.name for entry in shown(sweep, trials)]
     assert any("3 of" in line and "not done yet" in line for line in lines)
     assert names == ["small", "orthogonal"]
 
@@ -177,8 +177,8 @@ def test_on_a_terminal_the_view_is_redrawn(tmp_path: Path) -> None:
 
 
 def test_a_curve_has_what_was_counted(folder: Path) -> None:
-    with finished(folder) as (sweep, trials):
-        curves = [entry.curve for entry in shown(sweep, trials)]
+    sweep, trials = finished(folder)
+    curves = [entry.curve for entry in shown(sweep, trials)]
     figure = plot_sweep(sweep, curves, models=3)
     upper, lower = figure.axes
     legend = upper.get_legend()

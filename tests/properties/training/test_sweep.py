@@ -36,8 +36,8 @@ def run(path: Path, sweep: Sweep | None = SWEEP, seeds: int | None = None, **opt
 
 
 def table(path: Path) -> list[Trial]:
-    with finished(path) as (_, trials):
-        return trials
+    _, trials = finished(path)
+    return trials
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +84,8 @@ def test_groups_of_any_size_give_the_same_table(
 def test_seeds_are_added_until_the_answer_is_clear(tmp_path: Path) -> None:
     sweep = replace(SWEEP, lengths=(3,), inits=("small",), seeds=200)
     assert run(tmp_path / "a", sweep, until_clear=True) == 20
-    with finished(tmp_path / "a") as (_, trials):
-        assert len(trials) == 20
+    _, trials = finished(tmp_path / "a")
+    assert len(trials) == 20
     # Never clear of one half: all of them.
     assert run(tmp_path / "b", replace(sweep, seeds=5), until_clear=True) == 5
 

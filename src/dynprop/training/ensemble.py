@@ -4,12 +4,12 @@ Parameters of all models lie in one array (model, parameter); each step of a cel
 Models share nothing: losses are added, so that each model's gradient is its own, and each is clipped by its
 own norm.
 
-What a model computes does not depend on its neighbours. Reductions within a model are products of matrices or
-sums of one fixed order, elementwise operations correctly rounded ones, and matrices begin at whole vector
-registers wherever in the ensemble they lie (a batch of a multiple of 16 is needed for that). So a trial has
-the same bits alone as in any ensemble; tests compare them for every cell and optimiser. On a machine whose
-products round otherwise the promise is what rounding makes of it in training: `ROUNDING` of the loss after 40
-updates (seen, before the alignment: 8e-8 for gru, lstm and tanh, 1e-3 for an unclipped relu net).
+What a model computes does not depend on its neighbours: products of matrices are made model by model,
+reductions within a model have one order, and everything else is elementwise and the same in every place of an
+array. So a trial has the same bits alone as in any ensemble, by any number of threads; tests compare them for
+every cell and optimiser. On a machine whose libraries round otherwise the promise is what rounding makes of
+it in training: `ROUNDING` of the loss after 40 updates (seen, with torch's own batched products: 8e-8 for
+gru, lstm and tanh, 1e-3 for an unclipped relu net).
 
 The gradient of the loss with respect to the predictions is written out, with p = softmax(ŷ):
 
@@ -28,7 +28,7 @@ from torch import Tensor
 
 from dynprop.arrays import FloatArray, IntArray, NumericArray
 from dynprop.gradients.cells import Cell, State, cell_named
-from dynprop.gradients.elman import ALIGNED, product, with_bias
+from dynprop.gradients.elman import product, with_bias
 from dynprop.training.initial import initial_weights, parse_init
 from dynprop.training.setting import OPTIMISERS, Setting
 from dynprop.training.spelling import spelled
@@ -41,7 +41,8 @@ __all__ = ["CHUNK", "ROUNDING", "Ensemble", "bytes_per_model", "output_gradient"
 ROUNDING = 1e-2
 
 
-def output_gradient(loss: str, predictions: Tensor, targets: Tensor) -> Tensor:
+@np.errstate(all="ignore")
+def output_gradient(loss: str, predictions: NumericArray, targets: NumericArray) -> NumericArray:
     """Return the gradient of each model's mean loss with respect to its predictions.
 
     Args:
@@ -49,21 +50,24 @@ def output_gradient(loss: str, predictions: Tensor, targets: Tensor) -> Tensor:
         predictions: (model, count, output), or (time, model, count, class).
         targets: as predictions for squared and logistic; class numbers, without the last axis, else.
     """
+    found: NumericArray
     if loss == "cross-entropy":
         count = targets.shape[-1] * (targets.shape[0] if targets.ndim == 3 else 1)
-        top = predictions.amax(dim=-1, keepdim=True)
-        powers = torch.exp(predictions - top)
+        powers = np.exp(predictions - predictions.max(axis=-1, keepdims=True))
         # In a fixed order, unlike .sum().
-        total = powers[..., 0].clone()
-        for column in powers.unbind(-1)[1:]:
-            total += column
+        total = powers[..., 0].copy()
+        for k in range(1, powers.shape[-1]):
+            total += powers[..., k]
         found = powers / total[..., None]
-        ones = torch.nn.functional.one_hot(targets, predictions.shape[-1]).to(found.dtype)
-        return (found - ones) / count
+        found -= targets[..., None] == np.arange(powers.shape[-1])
+        found /= count
+        return found
     count = predictions.shape[-2] * predictions.shape[-1]
     if loss == "squared":
-        return (predictions - targets) * (2.0 / count)
-    return targets * (torch.tanh(0.5 * targets * predictions) - 1.0) * (0.5 / count)
+        found = (predictions - targets) * (2.0 / count)
+    else:
+        found = targets * (np.tanh(0.5 * targets * predictions) - 1.0) * (0.5 / count)
+    return found
 
 
 def bytes_per_model(setting: Setting) -> int:
@@ -106,8 +110,7 @@ class Ensemble:
         self.setting = setting
         self.task = task_named(setting.task)
         self.cell: Cell = cell_named(setting.cell)
-        # A single matrix takes another path than several: one model trains beside its double.
-        self.seeds = list(seeds) if len(seeds) > 1 else [*seeds, *seeds]
+        self.seeds = list(seeds)
         self.dtype = torch.float32 if setting.dtype == "float32" else torch.float64
         self._shapes: dict[str, tuple[int, ...]] = {}
         self.flat = self._drawn().requires_grad_(True)
@@ -117,7 +120,7 @@ class Ensemble:
         self._blocks: tuple[int, Tensor, Tensor, Tensor] | None = None
 
     def _drawn(self) -> Tensor:
-        """Return the initial parameters, (model, padded parameters)."""
+        """Return the initial parameters, (model, parameters)."""
         init = parse_init(self.setting.init, self.setting.cell)
         rows = []
         for seed in self.seeds:
@@ -126,24 +129,23 @@ class Ensemble:
                 self.task, self.setting.cell, init, self.setting.hidden, self.setting.length, rng
             )
             self._shapes = {name: value.shape for name, value in found.items()}
-            rows.append(np.concatenate([_padded(value) for value in found.values()]))
+            rows.append(np.concatenate([value.ravel() for value in found.values()]))
         return torch.from_numpy(np.stack(rows)).to(self.dtype)
 
     def _optimiser(self) -> torch.optim.Optimizer:
         name, number = spelled("optimiser", self.setting.optimiser, OPTIMISERS)
         if name == "adam":
             return torch.optim.Adam([self.flat], lr=self.setting.rate)
-        momentum = 0.0 if name == "sgd" else 0.9 if number is None else number
-        return torch.optim.SGD([self.flat], lr=self.setting.rate, momentum=momentum)
+        return torch.optim.SGD([self.flat], lr=self.setting.rate, momentum=number or 0.0)
 
     def parameters(self, flat: Tensor | None = None) -> dict[str, Tensor]:
         """Return the parameters by name, each with the models as its first axis."""
         source = self.flat if flat is None else flat
         sizes = [math.prod(shape) for shape in self._shapes.values()]
-        parts = torch.split(source, [-(-size // ALIGNED) * ALIGNED for size in sizes], dim=1)
+        parts = torch.split(source, sizes, dim=1)
         return {
-            name: part[:, :size].reshape(len(source), *shape)
-            for (name, shape), size, part in zip(self._shapes.items(), sizes, parts, strict=True)
+            name: part.reshape(len(source), *shape)
+            for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
         }
 
     def seen(self, parameters: dict[str, Tensor], inputs: Tensor, ends: Tensor, start: State) -> Tensor:
@@ -187,32 +189,31 @@ class Ensemble:
         self.optimiser.step()
 
     def gradients(self, inputs: Tensor, targets: Tensor, ends: Tensor) -> Tensor:
-        """Return the gradient of each model's mean loss on its sequences, (model, padded parameters)."""
+        """Return the gradient of each model's mean loss on its sequences, (model, parameters)."""
         parameters = self.parameters()
         start = self.cell.start(len(self.seeds), inputs.shape[2], self.setting.hidden, self.dtype)
         said = self.predictions(parameters, self.seen(parameters, inputs, ends, start))
-        upstream = output_gradient(self.task.loss, said.detach(), targets)
-        (found,) = torch.autograd.grad([said], [self.flat], [upstream])
+        (found,) = torch.autograd.grad([said], [self.flat], [self._upstream(said, targets)])
         return found
+
+    def _upstream(self, said: Tensor, targets: Tensor) -> Tensor:
+        return torch.from_numpy(output_gradient(self.task.loss, said.detach().numpy(), targets.numpy()))
 
     def _clip(self) -> None:
         """Scale gradients that are too long, and silence models whose gradient is no number."""
-        gradient = self.flat.grad
-        assert gradient is not None
-        squared = torch.bmm(gradient[:, None, :], gradient[:, :, None])[:, 0, 0]
-        norms = torch.sqrt(squared)
-        found: FloatArray = norms.double().numpy()
-        broken = ~np.isfinite(found)
+        assert self.flat.grad is not None
+        gradient: NumericArray = self.flat.grad.numpy()
+        with np.errstate(all="ignore"):
+            norms = np.sqrt(np.matmul(gradient[:, None, :], gradient[:, :, None])[:, 0, 0])
+        broken = ~np.isfinite(norms)
         if broken.any():
             self.diverged |= broken
-            dead = torch.from_numpy(broken)
-            gradient[dead] = 0.0
-            with torch.no_grad():
-                self.flat[dead] = 0.0
-        self.peak = np.where(self.diverged, np.inf, np.maximum(self.peak, np.where(broken, 0.0, found)))
+            gradient[broken] = 0.0
+            norms[broken] = 0.0
+            self.flat.detach().numpy()[broken] = 0.0
+        self.peak = np.where(self.diverged, np.inf, np.maximum(self.peak, norms))
         if self.setting.clip is not None:
-            factor = self.setting.clip / torch.clamp(norms, min=self.setting.clip)
-            gradient.mul_(torch.where(torch.isfinite(factor), factor, torch.zeros_like(factor))[:, None])
+            gradient *= (self.setting.clip / np.maximum(norms, self.setting.clip))[:, None]
 
     def _sequences(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return the sequences of one update."""
@@ -247,7 +248,6 @@ class Ensemble:
 
     def keep(self, which: IntArray) -> None:
         """Go on with some of the models only."""
-        which = which if len(which) > 1 else np.repeat(which, 2)
         index = torch.from_numpy(which)
         state = self.optimiser.state.get(self.flat, {})
         self.flat = self.flat.detach()[index].clone().requires_grad_(True)
@@ -281,19 +281,15 @@ class Ensemble:
         held = tuple(part.requires_grad_(True) for part in start)
         seen = self.seen(parameters, inputs, ends, held)
         said = self.predictions(parameters, seen)
-        gradient = output_gradient(self.task.loss, said.detach(), targets)
-        grads = torch.autograd.grad([said], [seen, *held], [gradient], materialize_grads=True)
+        upstream = self._upstream(said, targets)
+        grads = torch.autograd.grad([said], [seen, *held], [upstream], materialize_grads=True)
         direct = _norms(grads[0].transpose(0, 1) if self.task.every else grads[0])
         back = np.sqrt(sum(_norms(part) ** 2 for part in grads[1:]))
         with np.errstate(all="ignore"):
             return np.where(direct > 0.0, back / direct, np.nan)
 
 
-def _padded(values: FloatArray) -> FloatArray:
-    flat = values.ravel()
-    return np.concatenate([flat, np.zeros(-len(flat) % ALIGNED)])
-
-
 def _norms(values: Tensor) -> FloatArray:
-    found: FloatArray = torch.linalg.vector_norm(values.reshape(len(values), -1).double(), dim=1).numpy()
-    return found
+    rows: FloatArray = values.double().numpy().reshape(len(values), -1)
+    norms: FloatArray = np.sqrt((rows * rows).sum(axis=1))
+    return norms

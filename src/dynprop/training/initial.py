@@ -1,8 +1,7 @@
 r"""Initial weights of one model, by name.
 
 The only place where training draws weights: a function from names, sizes and a Generator to arrays. Rules
-come from `dynprop.products`, but for `variance` and `ring`, which that room draws with other last bits or
-from other numbers: going over to it would make recorded runs other runs (`EPOCH`).
+that have a name in the field come from `dynprop.products`.
 
 =================  =====================================================================================
 small[=0.1]        every weight N(0, sd²), no bias: contracts wherever sd √hidden < 1
@@ -29,24 +28,24 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.errors import ArgumentError
-from dynprop.products import chrono_gates, identity, orthogonal
-from dynprop.training.spelling import spelled
+from dynprop.products import chrono_gates, identity, lru_ring, orthogonal, variance_scaled
+from dynprop.training.spelling import Number, spelled
 from dynprop.training.task import Task
 
 __all__ = ["CELL_NAMES", "Init", "initial_weights", "parse_init"]
 
-BASES = {
-    "small": 0.1,
-    "default": 1.0,
-    "orthogonal": 1.0,
-    "identity": 1.0,
-    "variance": 1.0,
-    "ring": 0.999,
-    "w": 1.25,
-}
-CELL_NAMES = ("tanh", "relu", "gru", "lstm", "lru", "unit")
-EXTRAS = ("forget", "chrono")
 RING_LOW = 0.9
+BASES = {
+    "small": Number(0.1, 0.0),
+    "default": None,
+    "orthogonal": Number(1.0),
+    "identity": Number(1.0),
+    "variance": Number(1.0, 0.0),
+    "ring": Number(0.999, RING_LOW, 1.0),
+    "w": Number(1.25),
+}
+EXTRAS = {"forget": Number(1.0), "chrono": Number(None, 2.0)}
+CELL_NAMES = ("tanh", "relu", "gru", "lstm", "lru", "unit")
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,9 @@ class Init:
 
     Attributes:
         base: the rule of the weights.
-        value: its number.
+        value: its number; 1 where it takes none.
         extra: "forget", "chrono" or "".
-        amount: the number of the extra, or None for its default.
+        amount: the number of the extra; None, for chrono, is the length of the task.
     """
 
     base: str
@@ -73,7 +72,7 @@ def parse_init(text: str, cell: str) -> Init:
         ArgumentError: it is unknown, or is not one for this cell.
     """
     first, _, second = str(text).partition("+")
-    base, value = spelled("init", first, tuple(BASES))
+    base, value = spelled("init", first, BASES)
     extra, amount = spelled("init", second, EXTRAS) if second else ("", None)
     own = {"lru": ("ring",), "unit": ("w",)}.get(cell, tuple(b for b in BASES if b not in ("ring", "w")))
     if base not in own:
@@ -82,7 +81,7 @@ def parse_init(text: str, cell: str) -> Init:
         raise ArgumentError(
             "init", repr(text), f"+{extra} with the cell lstm only; {cell} has no forget gate"
         )
-    return Init(base, BASES[base] if value is None else value, extra, amount)
+    return Init(base, 1.0 if value is None else value, extra, amount)
 
 
 def _recurrent(init: Init, n: int, rng: np.random.Generator) -> FloatArray:
@@ -90,7 +89,7 @@ def _recurrent(init: Init, n: int, rng: np.random.Generator) -> FloatArray:
     rules: dict[str, Callable[[], FloatArray]] = {
         "orthogonal": lambda: init.value * orthogonal((n, n), rng),
         "identity": lambda: identity((n, n), gain=init.value),
-        "variance": lambda: rng.normal(0.0, init.value / math.sqrt(n), (n, n)),
+        "variance": lambda: variance_scaled((n, n), rng, scale=init.value**2),
     }
     return rules[init.base]()
 
@@ -124,11 +123,9 @@ def initial_weights(
         elif init.base in ("small", "w"):
             weights[name] = rng.normal(0.0, init.value if init.base == "small" else 0.1, shape)
         elif name == "nu":
-            square = rng.uniform(RING_LOW**2, init.value**2, shape)
-            weights[name] = np.log(-0.5 * np.log(square))
-        elif name == "theta":
-            weights[name] = rng.uniform(0.0, 2.0 * math.pi, shape)
-        else:
+            ring = lru_ring(hidden, rng, RING_LOW, init.value)
+            weights |= {"nu": ring.nu_log, "theta": np.exp(ring.theta_log)}
+        elif name not in weights:
             weights[name] = rng.uniform(-bound, bound, shape)
     if init.base == "w":
         weights["recurrent"] = np.full((1, 1), init.value)
@@ -141,9 +138,8 @@ def _gates(
 ) -> None:
     """Set the biases of the gates of an LSTM, in the order input, forget, output, new."""
     if init.extra == "forget":
-        weights["bias"][hidden : 2 * hidden] = 1.0 if init.amount is None else init.amount
+        weights["bias"][hidden : 2 * hidden] = init.amount
     elif init.extra == "chrono":
-        longest = max(3.0, float(length) if init.amount is None else init.amount)
-        gates = chrono_gates(hidden, rng, longest)
+        gates = chrono_gates(hidden, rng, max(3.0, float(length)) if init.amount is None else init.amount)
         weights["bias"][hidden : 2 * hidden] = gates.forget
         weights["bias"][:hidden] = gates.input

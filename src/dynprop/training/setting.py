@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -21,15 +22,15 @@ import numpy as np
 
 from dynprop.errors import ArgumentError
 from dynprop.training.initial import CELL_NAMES, parse_init
-from dynprop.training.spelling import spelled
+from dynprop.training.spelling import Number, spelled
 from dynprop.training.tasks import task_named
 
 __all__ = ["EPOCH", "STREAMS", "Setting"]
 
 # Raise this when a change makes the same setting train otherwise: old and new runs then are different runs.
-EPOCH = 1
+EPOCH = 2
 STREAMS = {"weights": 0, "training": 1, "judging": 2, "looking": 3}
-OPTIMISERS = ("sgd", "momentum", "adam")
+OPTIMISERS = {"sgd": None, "momentum": Number(0.9, 0.0, 1.0), "adam": None}
 DTYPES = ("float32", "float64")
 
 
@@ -78,8 +79,11 @@ class Setting:
                 raise ArgumentError(name, repr(value), "a whole number of at least 1")
         for name in ("rate", "clip"):
             value = getattr(self, name)
-            if value is not None and not 0.0 < value < float("inf"):
-                raise ArgumentError(name, repr(value), "a number above 0")
+            if value is None and name == "clip":
+                continue
+            known = isinstance(value, int | float) and not isinstance(value, bool)
+            if not (known and 0.0 < value < math.inf):
+                raise ArgumentError(name, repr(value), "a finite number above 0")
         if self.dtype not in DTYPES:
             raise ArgumentError("dtype", repr(self.dtype), f"one of {', '.join(DTYPES)}")
         spelled("optimiser", self.optimiser, OPTIMISERS)

@@ -91,8 +91,8 @@ class _Run:
             made = number + 1
             if made % self.setting.every == 0 or made == updates:
                 self._judge(made, final=made == updates)
-                succeeded = len({trial.seed for trial in self.done if trial.succeeded})
-                self.listen(made, len(set(self.ensemble.seeds)), succeeded)
+                succeeded = sum(trial.succeeded for trial in self.done)
+                self.listen(made, len(self.ensemble.seeds), succeeded)
             if not self.ensemble.seeds:
                 break
             if time.monotonic() > self.deadline:
@@ -165,13 +165,10 @@ def _judged(ensemble: Ensemble, block: int, *, final: bool) -> tuple[BoolArray, 
         size = min(CHUNK if judged[active[0]] else SCREEN, criterion.count - int(judged[active[0]]))
         if size == 0:
             break
-        # One model stands beside its double, as in training.
-        both = active if len(active) > 1 else np.repeat(active, 2)
         batches = [draw(setting.length, size, streams[i]) for i in active]
-        batches = batches if len(active) > 1 else batches * 2
         inputs, _, ends = ensemble.stacked(batches)
-        said = ensemble.said(inputs, ends, both)
-        for i, y, batch in zip(active, said, batches, strict=False):
+        said = ensemble.said(inputs, ends, active)
+        for i, y, batch in zip(active, said, batches, strict=True):
             wrong = criterion.mistakes(y, batch.targets)
             mistakes[i] += wrong.sum()
             answers[i] += wrong.size

@@ -179,10 +179,25 @@ class Ledger:
         query = "SELECT setting, count(*), sum(status = 'success') FROM runs GROUP BY setting"
         return {key: (total, successes) for key, total, successes in self._db.execute(query)}
 
+    def _settings(self) -> dict[str, Setting]:
+        content = self._db.execute("SELECT key, content FROM settings")
+        return {key: Setting.from_json(json.loads(text)) for key, text in content}
+
+    def require_same_epoch(self) -> None:
+        """Refuse to add to runs of a version that trained the same settings otherwise.
+
+        Raises:
+            LedgerError: the key of a setting is not the one that this version gives it.
+        """
+        if any(setting.key != key for key, setting in self._settings().items()):
+            raise LedgerError(
+                f"{self.path} holds runs of another dynprop, which trained the same settings otherwise: "
+                "go on with the version that sweep.json names, or begin another folder; --show shows this one"
+            )
+
     def trials(self) -> list[Trial]:
         """Return every run, by setting and seed."""
-        content = dict(self._db.execute("SELECT key, content FROM settings"))
-        settings = {key: Setting.from_json(json.loads(text)) for key, text in content.items()}
+        settings = self._settings()
         query = f"SELECT {', '.join(COLUMNS)} FROM runs ORDER BY setting, seed"
         return [
             Trial(settings[row[0]], **dict(zip(COLUMNS[1:], row[1:], strict=True)))

@@ -13,6 +13,7 @@ import json
 import os
 import platform
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from importlib import metadata
 from pathlib import Path
@@ -142,7 +143,8 @@ class Folder:
 
     Raises:
         ArgumentError: the folder holds another sweep; the difference is named.
-        LedgerError: the ledger cannot be used, or another process is at work in the folder.
+        LedgerError: the ledger cannot be used, its runs are those of a version that trains otherwise, or
+            another process is at work in the folder.
     """
 
     def __init__(self, path: Path, sweep: Sweep | None = None, seeds: int | None = None) -> None:
@@ -163,11 +165,11 @@ class Folder:
                 self._describe()
         except OSError as error:
             raise LedgerError(f"{path}: {error.strerror}: choose a folder that can be written") from error
-        try:
-            self.ledger = Ledger(path / NAME)
-        except BaseException:
-            os.close(self._lock)
-            raise
+        with ExitStack() as undo:
+            undo.callback(os.close, self._lock)
+            self.ledger = undo.enter_context(Ledger(path / NAME))
+            self.ledger.require_same_epoch()
+            undo.pop_all()
 
     def __enter__(self) -> Folder:
         return self

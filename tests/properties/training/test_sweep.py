@@ -175,6 +175,19 @@ def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         Folder(tmp_path / "a")
 
 
+def test_runs_of_a_version_that_trained_otherwise_are_shown_and_not_added_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr("dynprop.training.setting.EPOCH", 0)
+        run(tmp_path)
+        found = [trial.to_row() for trial in table(tmp_path)]
+    with pytest.raises(LedgerError, match="trained the same settings otherwise: go on with the version"):
+        Folder(tmp_path)
+    assert len(found) == 24
+    assert sorted(map(repr, found)) == sorted(repr(trial.to_row()) for trial in table(tmp_path))
+
+
 def test_a_description_of_a_newer_version_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "a", replace(SWEEP, seeds=1))
     path = tmp_path / "a" / "sweep.json"

@@ -58,6 +58,11 @@ def _one_unit(found: Data, table: Table) -> list[str]:
     ]
 
 
+def _digits(number: float) -> str:
+    """Return two significant digits, written out."""
+    return f"{float(f'{number:.2g}'):,.10g}"
+
+
 def _net(found: Data, table: Table) -> list[str]:
     curves = found["curves"]
     rows = []
@@ -69,7 +74,7 @@ def _net(found: Data, table: Table) -> list[str]:
         if time["median"] is not None:
             median += f" ({' to '.join(ends)})"
         signal = time["signal_to_noise_updates"]
-        seen = "not seen" if signal is None else f"{signal:,.3g}" if signal < 1e5 else f"{signal:.1e}"
+        seen = f"more than {_digits(time['signal_to_noise_least'])}" if signal is None else _digits(signal)
         solved = f"{time['successes']}/{time['trials']}"
         rows.append((time["init"], time["length"], solved, median, seen))
     return [
@@ -86,12 +91,10 @@ def _net(found: Data, table: Table) -> list[str]:
         "### Time to learn (C6)\n",
         "Median updates until success by Kaplan and Meier, runs without success censored at 1,500, with 95 % "
         "interval; beside it what theory says before anything is trained: tr Σ/‖μ‖², the updates in which "
-        "the "
-        "signal of the first input can be told from the fluctuation of the gradient, at initialisation "
-        "(median "
-        "of 8 models; *not seen*: below what 256 batches can see). A run learns where that number is well "
-        "below "
-        "the budget.\n",
+        "the signal of the first input can be told from the fluctuation of the gradient, at initialisation "
+        "(median of 8 models; a signal below three standard errors of 32,768 batches gives a least number "
+        "only). Where that number is well below the budget all runs learn; where it is above, few or none "
+        "do, and those by finding, early, weights of which it is not true any more.\n",
         table(("init", "T", "successes", "updates until success", "updates until the signal shows"), rows)
         + "\n",
     ]

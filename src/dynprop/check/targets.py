@@ -8,6 +8,7 @@ work.
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import inspect
@@ -18,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from dynprop.errors import ArgumentError, TargetError
@@ -156,6 +157,18 @@ def _unknown_module(name: str, missing: str) -> str:
     return f"no module named {missing!r} in the current folder or among installed packages; {hint}"
 
 
+class _SourceLoader(importlib.machinery.SourceFileLoader):
+    """Loads what the file says now.
+
+    Cached bytecode is told from the source by its size and by whole seconds: a line that was repaired within
+    the second in which it was judged would be judged again as it was.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compile the source."""
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _import_file(name: str) -> ModuleType:
     path = Path(name)
     if not path.is_file():
@@ -170,7 +183,8 @@ def _import_file(name: str) -> ModuleType:
         if getattr(known, "__file__", None) == str(path):
             return known
         stem = f"dynprop_target_{stem}"
-    spec = importlib.util.spec_from_file_location(stem, path)
+    loader = _SourceLoader(stem, str(path)) if path.suffix == ".py" else None
+    spec = importlib.util.spec_from_file_location(stem, path, loader=loader)
     if spec is None or spec.loader is None:
         raise TargetError(f"{name} is not a Python file; {FORM}")
     module = importlib.util.module_from_spec(spec)

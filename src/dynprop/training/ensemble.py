@@ -18,6 +18,7 @@ The gradient of the loss with respect to the predictions is written out, with p 
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -261,6 +262,13 @@ class Ensemble:
             block, inputs, targets, ends = self._blocks
             held = targets[:, index] if self.task.every else targets[index]
             self._blocks = (block, inputs[:, index], held, ends[index])
+
+    def copied(self, count: int) -> Ensemble:
+        """Return an ensemble of as many copies of the first model, to look at its gradients."""
+        copies = copy.copy(self)
+        copies.seeds = self.seeds[:1] * count
+        copies.flat = self.flat.detach()[:1].repeat(count, 1).requires_grad_(True)
+        return copies
 
     # Judging
 

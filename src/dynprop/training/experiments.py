@@ -40,6 +40,8 @@ from dynprop.training.trial import Trial
 __all__ = ["EXPERIMENTS", "main"]
 
 Rows = list[dict[str, Any]]
+# As many as it takes to see a signal that needs about as many updates as E2 has.
+SIGNAL_BATCHES = 32768
 
 
 def _curve(
@@ -92,7 +94,7 @@ def latch_of_a_net(share: float = 1.0) -> dict[str, Any]:
         for length in lengths:
             setting = Setting("latch", length, init=init)
             found = learning_time(t for t in trials if t.setting.length == length)
-            signal = signal_to_noise(setting).updates
+            signal = signal_to_noise(setting, batches=SIGNAL_BATCHES)
             times.append(
                 {
                     "init": init,
@@ -102,7 +104,8 @@ def latch_of_a_net(share: float = 1.0) -> dict[str, Any]:
                     "median": found.median,
                     "low": found.low,
                     "high": found.high,
-                    "signal_to_noise_updates": signal if math.isfinite(signal) else None,
+                    "signal_to_noise_updates": signal.updates if math.isfinite(signal.updates) else None,
+                    "signal_to_noise_least": signal.least,
                 }
             )
     return {"curves": rows, "times": times}

@@ -7,23 +7,33 @@ the gradient on the same sequences with the targets of others. Both know where a
 only g knows what the inputs say about the targets, so that μ = E(g - g') is the signal. After n small steps
 its drift n‖μ‖ exceeds the wandering √(n tr Σ) once n > tr Σ/‖μ‖²: the number of updates in which the signal
 can be told from the fluctuation that hides it (Bengio, Simard and Frasconi 1994, section IV; Goodfellow,
-Bengio and Courville 2016, section 10.7). From K batches ‖μ‖² is estimated without bias as ‖mean‖² - tr Cov/K;
-where that is not positive, the signal is below what K batches can see.
+Bengio and Courville 2016, section 10.7). From differences d(1)..d(K) of K batches ‖μ‖² is estimated without
+bias by the mean of d(i)·d(j), i ≠ j, and its error by the jackknife (Efron and Stein 1981), which does not
+underestimate it. A signal below three errors is not seen, and then there is a least number of updates only.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dynprop.arrays import FloatArray
-from dynprop.gradients import cell_gradient_by_lag
+from dynprop.errors import ArgumentError
+from dynprop.gradients import cell_gradient_by_lag, cell_named
 from dynprop.training.ensemble import Ensemble
 from dynprop.training.setting import Setting
+from dynprop.training.tasks import task_named
+from dynprop.training.training import group_size
 
 __all__ = ["GradientSignal", "initial_gradient_by_lag", "signal_to_noise"]
+
+# How many standard errors a signal must have to be seen.
+ERRORS = 3.0
+# Batches whose gradients are computed at a time: more of them leave the caches.
+TOGETHER = 256
 
 
 def initial_gradient_by_lag(setting: Setting, seeds: Sequence[int] = tuple(range(20))) -> FloatArray:
@@ -47,40 +57,103 @@ class GradientSignal:
 
     Attributes:
         signal: ‖μ‖², estimated without bias; may come out negative.
+        error: standard error of the signal.
         noise: tr Σ of one batch.
     """
 
     signal: FloatArray
+    error: FloatArray
     noise: FloatArray
 
     @property
     def updates(self) -> float:
         """Median over models of tr Σ/‖μ‖², infinite where the signal is not seen."""
-        with np.errstate(all="ignore"):
-            each = np.where(self.signal > 0.0, self.noise / self.signal, np.inf)
-        return float(np.median(each))
+        seen = self.signal > ERRORS * self.error
+        return _median_ratio(self.noise, np.where(seen, self.signal, 0.0))
+
+    @property
+    def least(self) -> float:
+        """Median over models of tr Σ/‖μ‖² for the largest ‖μ‖² that the error allows."""
+        return _median_ratio(self.noise, np.maximum(self.signal, 0.0) + ERRORS * self.error)
 
 
-def signal_to_noise(setting: Setting, models: int = 8, batches: int = 256) -> GradientSignal:
+def _median_ratio(noise: FloatArray, signal: FloatArray) -> float:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.median(np.where(signal > 0.0, noise / signal, np.inf)))
+
+
+def signal_to_noise(setting: Setting, models: int = 8, batches: int = 4096) -> GradientSignal:
     """Measure signal and noise of the gradient at initialisation.
 
     Args:
         setting: what would be trained; its batch is the batch meant here.
-        models: how many initial models.
-        batches: K, how many batches for each.
+        models: how many initial models, at least 1.
+        batches: K, how many batches for each at the most, at least 3; fewer are drawn where half of the
+            models show their signal before.
+
+    Raises:
+        ArgumentError: too few models or batches.
     """
+    for name, value, fewest in (("models", models, 1), ("batches", batches, 3)):
+        if value < fewest:
+            raise ArgumentError(name, str(value), f"at least {fewest}")
     double = replace(setting, dtype="float64", clip=None)
-    signal, noise = np.zeros(models), np.zeros(models)
-    for seed in range(models):
-        ensemble = Ensemble(double, [seed])
-        ensemble.flat = ensemble.flat.detach()[:1].repeat(batches, 1).requires_grad_(True)
-        # Each copy has sequences of its own, from streams that no trial uses.
-        ensemble.seeds = [2**40 + seed * batches + i for i in range(batches)]
-        inputs, targets, ends = ensemble.drawn("looking", 1, setting.batch)
-        # Targets of the neighbour in the batch: drawn alike, and independent of these inputs.
-        others = targets.roll(1, dims=-1 if ensemble.task.loss == "cross-entropy" else 1)
-        right, wrong = (ensemble.gradients(inputs, y, ends).numpy() for y in (targets, others))
-        mean = (right - wrong).mean(axis=0)
-        noise[seed] = right.var(axis=0, ddof=1).sum()
-        signal[seed] = mean @ mean - (right - wrong).var(axis=0, ddof=1).sum() / batches
-    return GradientSignal(signal, noise)
+    ensembles = [Ensemble(double, [seed]) for seed in range(models)]
+    size = min(TOGETHER, group_size(double))
+    ends = [*range(size, batches, size), batches]
+    parts: list[list[tuple[FloatArray, FloatArray]]] = [[] for _ in ensembles]
+    drawn, look = 0, 1
+    for block, end in enumerate(ends):
+        for ensemble, own in zip(ensembles, parts, strict=True):
+            own.append(_gradients(ensemble, block, end - drawn))
+        drawn = end
+        # Few looks: each is a chance to see what is not there.
+        if end == batches or (block + 1 == look and end >= 3):
+            found = GradientSignal(*np.array([_signal(own) for own in parts]).T)
+            if math.isfinite(found.updates):
+                break
+            look *= 4
+    return found
+
+
+def affordable_batches(setting: Setting) -> int:
+    """Return of how many batches, at most 4096, the gradient of one model takes about half a second."""
+    cell = cell_named(setting.cell)
+    width = setting.hidden * cell.gates
+    # Products, and what is done to each unit, which costs as much as 64 products.
+    work = task_named(setting.task).steps(setting.length) * setting.batch * width * (setting.hidden + 64)
+    return max(16, min(4096, int(2e9 / work)))
+
+
+def _signal(parts: list[tuple[FloatArray, FloatArray]]) -> tuple[float, float, float]:
+    right, wrong = (np.concatenate(each) for each in zip(*parts, strict=True))
+    signal, error = _squared_mean(right - wrong)
+    return signal, error, float(right.var(axis=0, ddof=1).sum())
+
+
+def _gradients(ensemble: Ensemble, block: int, count: int) -> tuple[FloatArray, FloatArray]:
+    """Return the gradients of one model on some batches, and those with the targets of other sequences."""
+    size = ensemble.setting.batch
+    # From a stream that no trial uses.
+    inputs, targets, ends = ensemble.drawn("looking", 1 + block, count * 2 * size)
+    copies = ensemble.copied(count)
+    # The one model's sequences become those of its copies, the second half of each for its targets.
+    axis = 1 if ensemble.task.every else 0
+    own, others = (targets.reshape(*targets.shape[:axis], count, 2 * size, *targets.shape[axis + 2 :])).split(
+        size, dim=axis + 1
+    )
+    seen = inputs.reshape(len(inputs), count, 2 * size, -1)[:, :, :size]
+    last = ends.reshape(count, 2 * size)[:, :size]
+    right, wrong = (copies.gradients(seen, each, last).numpy() for each in (own, others))
+    return right, wrong
+
+
+def _squared_mean(values: FloatArray) -> tuple[float, float]:
+    """Return an unbiased estimate of ‖E x‖² from rows of independent x, and its standard error."""
+    count = len(values)
+    total, squares = values.sum(axis=0), (values * values).sum(axis=1)
+    estimate = float((total @ total - squares.sum()) / (count * (count - 1)))
+    # What each estimate is that leaves one row out.
+    pairs = total @ total - 2.0 * (values @ total) + squares - (squares.sum() - squares)
+    without = pairs / ((count - 1) * (count - 2))
+    return estimate, float(math.sqrt((count - 1) * without.var()))

@@ -125,7 +125,7 @@ def write_pages(folder: Path, sweep: Sweep, trials: Sequence[Trial]) -> list[Pat
     from dynprop.training.plots import plot_sweep
 
     entries = shown(sweep, trials)
-    figure = plot_sweep(sweep, [entry.curve for entry in entries])
+    figure = plot_sweep(sweep, [entry.curve for entry in entries], [entry.times for entry in entries])
     paths = [folder / "curve.png", folder / "curve.svg", folder / "report.html"]
     figure.savefig(paths[0], dpi=150)
     picture = io.StringIO()

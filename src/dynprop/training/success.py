@@ -146,8 +146,8 @@ class Threshold:
 
     Attributes:
         length: where the monotone fit crosses one half; None where it does not.
-        low: the largest length that surely has more than one half, or None.
-        high: the smallest length that surely has less, or None.
+        low: the largest length whose confidence sequence lies above one half, or None.
+        high: the smallest length whose confidence sequence lies below, or None.
     """
 
     length: float | None
@@ -187,11 +187,14 @@ class SuccessCurve:
 
     @property
     def threshold(self) -> Threshold:
-        """Where half of the trials succeed: isotonic regression, interpolated; brackets from intervals."""
+        """Where half of the trials succeed: isotonic regression, interpolated.
+
+        Its brackets are lengths that are clear: the confidence sequence holds whenever seeds were added.
+        """
         known = [rate for rate in self.rates if rate.trials]
-        surely = [rate.length for rate in known if rate.interval[0] > 0.5]
-        hardly = [rate.length for rate in known if rate.interval[1] < 0.5]
-        low, high = max(surely, default=None), min(hardly, default=None)
+        clear = [rate for rate in known if rate.clear]
+        low = max((rate.length for rate in clear if rate.rate > 0.5), default=None)
+        high = min((rate.length for rate in clear if rate.rate < 0.5), default=None)
         if len(known) < 2:
             return Threshold(None, low, high)
         from scipy.optimize import isotonic_regression
@@ -246,8 +249,10 @@ class LearningTime:
 def learning_time(trials: Iterable[Trial]) -> LearningTime:
     """Estimate how long it takes to learn, by Kaplan and Meier (1958).
 
-    A run that used up its updates, diverged or was lost is censored at what it had made. The interval of the
-    median is where the pointwise interval of the curve (log-log, Greenwood's variance) holds one half.
+    A run without success is censored at the updates that it had made; one that diverged at the whole budget
+    of its setting, since it would not have succeeded in what was left: censored where it broke off, it would
+    be counted as if it could still learn like the others. The interval of the median is where the pointwise
+    interval of the curve (log-log, Greenwood's variance) holds one half.
 
     Raises:
         ArgumentError: there is no trial.
@@ -256,7 +261,9 @@ def learning_time(trials: Iterable[Trial]) -> LearningTime:
     if not found:
         raise ArgumentError("trials", "none", "at least one")
     solved = [float(t.updates) for t in found if t.succeeded]
-    censored = [float(t.updates) for t in found if not t.succeeded]
+    censored = [
+        float(t.setting.updates if t.status == "diverged" else t.updates) for t in found if not t.succeeded
+    ]
     if not solved:
         return LearningTime(len(found), 0, None, None, None, (), ())
     from scipy.stats import CensoredData, ecdf

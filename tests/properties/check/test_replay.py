@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,10 @@ def failing_report(folder: Path, law: str = "forward") -> Report:
     return check_isolated(f"{folder}/kernel.py:scan", "scan", options=options, only=[law], examples=2)
 
 
-def test_a_counterexample_still_fails_until_the_target_is_repaired(tmp_path: Path) -> None:
+def test_a_counterexample_still_fails_until_the_target_is_repaired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     path = tmp_path / "saved.json"
     path.write_text(failing_report(tmp_path).dumps())
     saved = read_report(path)
@@ -47,7 +51,10 @@ def test_a_counterexample_still_fails_until_the_target_is_repaired(tmp_path: Pat
     assert retrial.hypothesis is not None
     assert retrial.hypothesis.startswith("scaled by 2")
 
+    # Of the same size and of the same second: by these bytecode is known that is cached.
+    written = (tmp_path / "kernel.py").stat().st_mtime_ns
     (tmp_path / "kernel.py").write_text(SOURCE.replace("FACTOR", "1.0"))
+    os.utime(tmp_path / "kernel.py", ns=(written, written))
     (retrial,) = replay(saved)
     assert (retrial.verdict, retrial.message, exit_code([retrial])) == ("pass", "", 0)
 

@@ -178,15 +178,21 @@ def test_on_a_terminal_the_view_is_redrawn(tmp_path: Path) -> None:
 
 def test_a_curve_has_what_was_counted(folder: Path) -> None:
     sweep, trials = finished(folder)
-    curves = [entry.curve for entry in shown(sweep, trials)]
-    figure = plot_sweep(sweep, curves, models=3)
-    upper, lower = figure.axes
+    entries = shown(sweep, trials)
+    figure = plot_sweep(sweep, [e.curve for e in entries], [e.times for e in entries], models=3)
+    upper, middle, lower = figure.axes
     legend = upper.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["small", "orthogonal"]
     assert len(lower.get_lines()) == 2
     small, orthogonal = (float(np.asarray(line.get_ydata())[-1]) for line in lower.get_lines())
     assert small < orthogonal - 2.0
+    # Both configurations learn length 3, or both have an arrow at the budget where half never do.
+    drawn = [np.asarray(line.get_ydata(), dtype=np.float64) for line in middle.get_lines()]
+    medians = [found.median for entry in entries for found in entry.times]
+    budget = sweep.settings[0].updates
+    for median in medians:
+        assert any((budget if median is None else median) in values for values in drawn)
 
 
 # Experiments

@@ -139,9 +139,8 @@ def _gradients(ensemble: Ensemble, block: int, count: int) -> tuple[FloatArray, 
     copies = ensemble.copied(count)
     # The one model's sequences become those of its copies, the second half of each for its targets.
     axis = 1 if ensemble.task.every else 0
-    own, others = (targets.reshape(*targets.shape[:axis], count, 2 * size, *targets.shape[axis + 2 :])).split(
-        size, dim=axis + 1
-    )
+    held = targets.reshape(*targets.shape[:axis], count, 2 * size, *targets.shape[axis + 2 :])
+    own, others = (held.narrow(axis + 1, first, size) for first in (0, size))
     seen = inputs.reshape(len(inputs), count, 2 * size, -1)[:, :, :size]
     last = ends.reshape(count, 2 * size)[:, :size]
     right, wrong = (copies.gradients(seen, each, last).numpy() for each in (own, others))

@@ -1,7 +1,8 @@
-"""A namespace with functions of `dynprop.linear` under test: what it says in many ways must be one thing."""
+"""A namespace with functions of dynprop's rooms under test: what it says in many ways must be one thing."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from dynprop.laws.agreement.subject import Eigen, Norms, Parts, Scaled
 from dynprop.laws.domain import Domain
 from dynprop.laws.matrices.cases import PowerCase
 from dynprop.laws.subjects import Program
+from dynprop.training import Setting
 
 __all__ = ["FUNCTIONS", "Agreement"]
 
@@ -43,6 +45,13 @@ FUNCTIONS = (
     "lyapunov_exponents",
     "mean_field",
     "edge_of_chaos",
+    "cell_gradient_by_lag",
+    "initial_gradient_by_lag",
+    "signal_to_noise",
+    "proportion_interval",
+    "confidence_sequence",
+    "learning_time",
+    "train",
 )
 
 
@@ -52,7 +61,8 @@ class Agreement(Adapter):
 
     Args:
         target: a module or object with at least two of the functions in ``FUNCTIONS``, called as those of
-            `dynprop.linear` and `dynprop.products`; laws that need others are not applicable.
+            `dynprop.linear`, `dynprop.products`, `dynprop.gradients` and `dynprop.training`; laws that need
+            others are not applicable.
         framework: the arrays that `unroll` and `scan` take: "torch", which differentiates, or "numpy". The
             other functions take numpy.
         device: where those arrays live.
@@ -155,9 +165,9 @@ class Agreement(Adapter):
         return float(self._call("discard_ratio", w.copy(), h.copy(), t))
 
     def number(self, name: str, *given: Any, read: str = "") -> float:
-        """Call a function and return a number, or that attribute of what it returns."""
+        """Call a function and return a number, or that attribute of what it returns; NaN for None."""
         found = self._call(name, *given)
-        return float(_read(name, found, read) if read else found)
+        return _number(_read(name, found, read) if read else found)
 
     def numbers(self, name: str, *given: Any, shape: tuple[int, ...], read: str = "") -> FloatArray:
         """Call a function and return an array of a shape, or that attribute of what it returns."""
@@ -181,6 +191,22 @@ class Agreement(Adapter):
             for side in ("forward", "backward")
         )
         return forward, backward
+
+    def lag_norms(self, cell: str, parameters: Mapping[str, FloatArray], inputs: FloatArray) -> FloatArray:
+        """Return gradients by lag of a cell of `dynprop.gradients`, (models, time + 1)."""
+        from dynprop.gradients import cell_named
+
+        torch, name = framework_named("torch", "cpu"), "cell_gradient_by_lag"
+        held = {key: torch.array(value, "float64") for key, value in parameters.items()}
+        found = self._call(name, cell_named(cell), held, torch.array(inputs, "float64"))
+        shape = (inputs.shape[1], len(inputs) + 1)
+        return np.asarray(_array(name, to_numpy(found), shape), dtype=np.float64)
+
+    def outcomes(self, setting: Setting, seeds: Sequence[int], names: Sequence[str]) -> FloatArray:
+        """Train and return attributes of the trials, (seed, attribute)."""
+        trials = self._call("train", setting, list(seeds))
+        rows = [[_number(_read("train", trial, name)) for name in names] for trial in trials]
+        return np.asarray(_array("train", rows, (len(seeds), len(names))), dtype=np.float64)
 
     def gradients(
         self, program: Program, arrays: Mapping[str, NumericArray], dtype: str, wrt: Sequence[str]
@@ -211,6 +237,10 @@ def _read(function: str, found: Any, attribute: str) -> Any:
     if not hasattr(found, attribute):
         raise TargetMismatchError(f"{function} returned {describe(found)}, which has no .{attribute}")
     return getattr(found, attribute)
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
 
 
 def _array(function: str, value: Any, shape: tuple[int, ...]) -> NumericArray:

@@ -6,12 +6,14 @@ Forward h_t = f(a_t + h_{t-1} W), backward with δ_t = ∂L/∂a_t (Werbos 1990;
     δ_t = f'(h_t) · (∂L/∂h_t + δ_{t+1} Wᵀ),    ∂L/∂W = Σ_t h_{t-1}ᵀ δ_t,    ∂L/∂h_0 = δ_1 Wᵀ
 
 One batched product per step and direction; autograd would keep and visit some six nodes per step instead. f'
-is a function of h for tanh (1 - h²) and for relu (h > 0).
+is a function of h for tanh (1 - h²) and for relu (h > 0). The memory of h and δ is laid out model by model,
+so that ∂L/∂W is one product per model over all steps and sequences.
 
 The kernels are numpy's, on the memory of torch's tensors: a model's numbers are the same wherever among the
 models it stands. numpy multiplies each model's matrices by a call of its own and treats the end of an array
 as its inside; torch's batched products round by alignment, and its fused kernels otherwise where they leave
-the vector unit. tanh is numpy's too: within 1.4 units in the last place, and seven times as fast.
+the vector unit. tanh is numpy's too, within 1.4 units in the last place. A library of products that runs in
+several threads may split sums otherwise: `dynprop.training` gives it one.
 """
 
 from __future__ import annotations
@@ -36,6 +38,18 @@ def _array(values: Tensor) -> FloatArray:
     return found
 
 
+def _by_model(steps: int, like: FloatArray) -> FloatArray:
+    """Return room for steps of an array (model, batch, hidden), time first, in memory model by model."""
+    models, *rest = like.shape
+    return np.empty((models, steps, *rest), dtype=like.dtype).swapaxes(0, 1)
+
+
+def _rows(values: FloatArray) -> FloatArray:
+    """Return (time, model, batch, hidden) as (model, time · batch, hidden), a view where memory allows."""
+    _, models, _, hidden = values.shape
+    return values.swapaxes(0, 1).reshape(models, -1, hidden)
+
+
 class _Recurrence(torch.autograd.Function):
     @staticmethod
     @_quiet
@@ -43,16 +57,16 @@ class _Recurrence(torch.autograd.Function):
         ctx: Any, projected: Tensor, weights: Tensor, start: Tensor, activation: str, last: bool
     ) -> Tensor:
         drive, matrices = _array(projected), _array(weights)
-        states = np.empty((len(drive) + 1, *drive.shape[1:]), dtype=drive.dtype)
+        states = _by_model(len(drive) + 1, drive[0])
         states[0] = _array(start)
-        carried = np.empty_like(states[0])
+        carried = np.empty(drive.shape[1:], dtype=drive.dtype)
         for before, driven, now in zip(states, drive, states[1:], strict=False):
             np.matmul(before, matrices, out=carried)
-            np.add(carried, driven, out=now)
+            carried += driven
             if activation == "tanh":
-                np.tanh(now, out=now)
+                np.tanh(carried, out=now)
             else:
-                np.maximum(now, 0.0, out=now)
+                np.maximum(carried, 0.0, out=now)
         kept = torch.from_numpy(states)
         ctx.save_for_backward(kept, weights)
         ctx.activation, ctx.last = activation, last
@@ -64,10 +78,8 @@ class _Recurrence(torch.autograd.Function):
         states, matrices = map(_array, ctx.saved_tensors)
         upstream = _array(grads[0])
         turned = np.ascontiguousarray(matrices.swapaxes(1, 2))
-        deltas = np.empty_like(states[1:])
-        carried = np.array(upstream, order="C") if ctx.last else np.zeros_like(states[0])
-        back = np.zeros(matrices.shape, dtype=matrices.dtype)
-        added = np.empty_like(back)
+        deltas = _by_model(len(states) - 1, states[0])
+        carried = np.array(upstream, order="C") if ctx.last else np.zeros(states.shape[1:], states.dtype)
         one = states.dtype.type(1.0)
         for t in range(len(deltas) - 1, -1, -1):
             if not ctx.last:
@@ -80,8 +92,7 @@ class _Recurrence(torch.autograd.Function):
             else:
                 np.multiply(carried, after > 0.0, out=delta)
             np.matmul(delta, turned, out=carried)
-            np.matmul(states[t].swapaxes(1, 2), delta, out=added)
-            back += added
+        back = np.matmul(_rows(states[:-1]).swapaxes(1, 2), _rows(deltas))
         return *map(torch.from_numpy, (deltas, back, carried)), None, None
 
 

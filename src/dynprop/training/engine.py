@@ -49,7 +49,8 @@ def trained_rows(
     setting: dict[str, Any], seeds: Sequence[int], budget: int, timeout: float | None
 ) -> list[dict[str, Any]]:
     """Train a group and return its outcomes as plain values; this is what a worker is asked to do."""
-    found = train(Setting.from_json(setting), list(seeds), budget=budget, timeout=timeout)
+    chosen = Setting.from_json(setting)
+    found = train(chosen, list(seeds), budget=budget, timeout=timeout, threads=1)
     return [trial.to_row() for trial in found]
 
 

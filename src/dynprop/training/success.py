@@ -276,8 +276,11 @@ def learning_time(trials: Iterable[Trial]) -> LearningTime:
     times = np.unique(solved)
     share = np.asarray(curve.evaluate(times), dtype=np.float64)
 
+    # A product of as many factors that is one half in fractions errs by two units for each.
+    half = 0.5 + 2.0 * len(times) * 2.0**-53
+
     def crossing(values: Any) -> float | None:
-        below = np.flatnonzero(np.nan_to_num(np.asarray(values, dtype=np.float64), nan=0.0) <= 0.5)
+        below = np.flatnonzero(np.nan_to_num(np.asarray(values, dtype=np.float64), nan=0.0) <= half)
         return float(times[below[0]]) if len(below) else None
 
     low, high = (crossing(side.evaluate(times)) for side in (band.low, band.high))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -12,6 +15,7 @@ from dynprop.errors import ArgumentError
 from dynprop.training.ensemble import CHUNK, Ensemble, bytes_per_model
 from dynprop.training.setting import Setting
 from dynprop.training.task import sequence_losses
+from dynprop.training.threads import one_thread_each, threads_that_pay
 from dynprop.training.trial import Trial
 
 __all__ = ["BUDGET", "group_size", "train"]
@@ -39,66 +43,96 @@ def train(
     *,
     budget: int = BUDGET,
     timeout: float | None = None,
+    threads: int | None = None,
     listen: Listener = _unheard,
 ) -> list[Trial]:
     """Train one model for each seed and say how each came out.
 
     A trial is a function of setting and seed alone: which other seeds are trained beside it, in how many
-    ensembles and in which order, makes no difference (tests compare bits).
+    ensembles, by how many threads and in which order, makes no difference (tests compare bits).
 
     Args:
         setting: what to train, and how.
         seeds: whole numbers of at least 0, all different.
-        budget: bytes that an ensemble may take; beyond it the seeds are split among several.
-        timeout: seconds for each ensemble, after which its models are "timed out".
-        listen: called now and then with updates made, models still training and successes of an ensemble.
+        budget: bytes that the models trained at a time may take; beyond it they are trained in turns.
+        timeout: seconds for the models trained at a time, after which they are "timed out".
+        threads: how many may train, each an ensemble of its own; None for torch's number of threads where
+            the models are large enough for that to pay.
+        listen: called now and then with updates made, models still training and successes among those
+            trained at a time.
 
     Returns:
         One Trial for each seed, in the order of the seeds.
 
     Raises:
-        ArgumentError: no seed, a negative one, or one twice.
+        ArgumentError: no seed, a negative one, or one twice; no thread.
     """
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise ArgumentError(
             "seeds", f"{list(seeds)[:5]}", "different whole numbers of at least 0, one or more"
         )
+    if threads is not None and threads < 1:
+        raise ArgumentError("threads", str(threads), "a whole number of at least 1")
     size = group_size(setting, budget)
     found: dict[int, Trial] = {}
     for first in range(0, len(seeds), size):
-        group = _Run(setting, seeds[first : first + size], timeout, listen)
-        found |= {trial.seed: trial for trial in group.trained()}
+        group = seeds[first : first + size]
+        wanted = threads_that_pay(setting, len(group)) if threads is None else threads
+        with one_thread_each():
+            trials = _side_by_side(setting, group, min(wanted, len(group)), timeout, listen)
+        found |= {trial.seed: trial for trial in trials}
     return [found[seed] for seed in seeds]
 
 
-class _Run:
-    """The training of one ensemble."""
+def _side_by_side(
+    setting: Setting, seeds: Sequence[int], threads: int, timeout: float | None, listen: Listener
+) -> list[Trial]:
+    """Train ensembles of neighbouring seeds, each by a thread of its own, from judgement to judgement."""
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    cuts = [len(seeds) * i // threads for i in range(threads + 1)]
+    runs = [_Run(setting, seeds[low:high], deadline) for low, high in itertools.pairwise(cuts)]
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            while going := [run for run in runs if run.ensemble.seeds]:
+                # One thread needs no other.
+                list(map(_Run.advance, going) if threads == 1 else pool.map(_Run.advance, going))
+                solved = sum(trial.succeeded for run in runs for trial in run.done)
+                made = max(run.made for run in runs)
+                listen(made, sum(len(run.ensemble.seeds) for run in runs), solved)
+        finally:
+            # After an interrupt nobody waits for a judgement.
+            for run in runs:
+                run.deadline = -math.inf
+    return [trial for run in runs for trial in run.done]
 
-    def __init__(
-        self, setting: Setting, seeds: Sequence[int], timeout: float | None, listen: Listener
-    ) -> None:
+
+class _Run:
+    """The training of one ensemble.
+
+    Attributes:
+        made: updates made so far.
+        done: trials of the models that are through.
+    """
+
+    def __init__(self, setting: Setting, seeds: Sequence[int], deadline: float) -> None:
         self.setting = setting
         self.ensemble = Ensemble(setting, seeds)
-        self.listen = listen
-        self.deadline = np.inf if timeout is None else time.monotonic() + timeout
+        self.deadline = deadline
+        self.made = 0
         self.done: list[Trial] = []
 
-    def trained(self) -> list[Trial]:
-        """Train until every model has succeeded, diverged, or used up its updates."""
-        updates = self.setting.updates
-        for number in range(updates):
+    def advance(self) -> None:
+        """Train up to the next judgement and take out who has succeeded, diverged, or used up its updates."""
+        updates, every = self.setting.updates, self.setting.every
+        for number in range(self.made, min(updates, self.made - self.made % every + every)):
             self.ensemble.update(number)
-            made = number + 1
-            if made % self.setting.every == 0 or made == updates:
-                self._judge(made, final=made == updates)
-                succeeded = sum(trial.succeeded for trial in self.done)
-                self.listen(made, len(self.ensemble.seeds), succeeded)
-            if not self.ensemble.seeds:
+            self.made = number + 1
+            late = time.monotonic() > self.deadline
+            if self.made % every == 0 or self.made == updates:
+                self._judge(self.made, final=self.made == updates)
+            if late and self.ensemble.seeds:
+                self._leave(np.arange(len(self.ensemble.seeds)), "timed out", self.made)
                 break
-            if time.monotonic() > self.deadline:
-                self._leave(np.arange(len(self.ensemble.seeds)), "timed out", made)
-                break
-        return self.done
 
     def _judge(self, made: int, final: bool) -> None:
         """Take out the models that are through."""

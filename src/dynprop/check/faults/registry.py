@@ -34,6 +34,7 @@ FAULT_MODULES = (
     "initializers",
     "agreement",
     "agreement_products",
+    "agreement_training",
     "tasks",
 )
 CONTROL_MODULES = (
@@ -43,6 +44,7 @@ CONTROL_MODULES = (
     "controls_linear",
     "controls_products",
     "controls_agreement",
+    "controls_training",
     "tasks",
 )
 

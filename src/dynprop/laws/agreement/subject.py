@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray, IntArray, NumericArray
 from dynprop.laws.subjects import FunctionSubject
+from dynprop.training import Setting
 
 __all__ = ["AgreementSubject", "Eigen", "Norms", "Parts", "Scaled", "needs"]
 
@@ -109,7 +110,7 @@ class AgreementSubject(FunctionSubject, Protocol):
         ...
 
     def number(self, name: str, *given: Any, read: str = "") -> float:
-        """Call a function and return a number, or that attribute of what it returns."""
+        """Call a function and return a number, or that attribute of what it returns; NaN for None."""
         ...
 
     def numbers(self, name: str, *given: Any, shape: tuple[int, ...], read: str = "") -> FloatArray:
@@ -124,6 +125,14 @@ class AgreementSubject(FunctionSubject, Protocol):
         self, width: int, depth: int, gain: float, nets: int, seed: int
     ) -> tuple[FloatArray, FloatArray]:
         """Return log norms through linear layers, forward and backward, shape (nets, depth + 1)."""
+        ...
+
+    def lag_norms(self, cell: str, parameters: Mapping[str, FloatArray], inputs: FloatArray) -> FloatArray:
+        """Return what `cell_gradient_by_lag` says of a cell's parameters and inputs, (models, time + 1)."""
+        ...
+
+    def outcomes(self, setting: Setting, seeds: Sequence[int], names: Sequence[str]) -> FloatArray:
+        """Train and return attributes of the trials as numbers, (seed, attribute); NaN for None."""
         ...
 
 

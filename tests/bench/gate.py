@@ -1,6 +1,6 @@
 """The gate: a ratio that is more than a tenth worse than the committed one fails the run.
 
-Committed ratios hold for one kind of machine: CPU model, threads and library versions. On another, only the
+Committed ratios hold for one kind of machine: CPU model, vectors, threads and library versions. On another, only the
 ceilings that are promised for every machine are gated. Absolute times are kept by pytest-benchmark and gate
 nothing.
 """
@@ -40,11 +40,19 @@ def _cpu() -> str:
     return found[1].strip() if found else platform.processor() or platform.machine()
 
 
+def _vectors() -> str:
+    """Return the widest vector instructions: one model name may stand for several (seen)."""
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text().split() if info.exists() else []
+    return next((name for name in ("avx512f", "avx2", "sse2", "asimd") if name in flags), "unknown")
+
+
 def machine() -> dict[str, str]:
     """Return what a committed ratio depends on."""
     python = ".".join(platform.python_version_tuple()[:2])
     threads = os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))
-    return {"cpu": _cpu(), "threads": threads, "python": python} | {p: str(installed(p)) for p in TIMED}
+    kind = {"cpu": _cpu(), "vectors": _vectors(), "cores": str(os.cpu_count()), "threads": threads}
+    return kind | {"python": python} | {p: str(installed(p)) for p in TIMED}
 
 
 def _newer(committed: float, measured: float) -> float:

@@ -28,7 +28,7 @@ from dynprop.training.tasks import task_named
 __all__ = ["EPOCH", "STREAMS", "Setting"]
 
 # Raise this when a change makes the same setting train otherwise: old and new runs then are different runs.
-EPOCH = 2
+EPOCH = 3
 STREAMS = {"weights": 0, "training": 1, "judging": 2, "looking": 3}
 OPTIMISERS = {"sgd": None, "momentum": Number(0.9, 0.0, 1.0), "adam": None}
 DTYPES = ("float32", "float64")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from dynprop.training.ensemble import Ensemble, bytes_per_model
 from dynprop.training.ledger import Ledger
 from dynprop.training.setting import Setting
 from dynprop.training.sweep import Folder, Sweep
+from dynprop.training.threads import one_thread_each
 from dynprop.training.trial import Trial
 from tests.bench.conftest import Compare
 from tests.bench.pairs import fastest
@@ -63,29 +67,40 @@ class OneByOne:
 def test_an_update_of_64_models_beside_torch_one_by_one(
     compare: Compare, benchmark: BenchmarkFixture
 ) -> None:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    whole, model = Ensemble(SETTING, range(MODELS)), OneByOne(Ensemble(SETTING, range(MODELS)), 3)
+    # As training splits them among threads.
+    cuts = [MODELS * i // cores for i in range(cores + 1)]
+    parts = [Ensemble(SETTING, range(*ends)) for ends in itertools.pairwise(cuts)]
     before = torch.get_num_threads()
-    ensemble = Ensemble(SETTING, range(MODELS))
-    model = OneByOne(ensemble, 3)
 
-    def many(threads: int) -> None:
-        torch.set_num_threads(threads)
-        ensemble.update(0)
+    def together() -> None:
+        whole.update(0)
+
+    def side_by_side() -> None:
+        list(pool.map(Ensemble.update, parts, [0] * len(parts)))
 
     def alone(threads: int) -> None:
         torch.set_num_threads(threads)
         for _ in range(4):
             model.update()
+        torch.set_num_threads(1)
 
     try:
-        many(1)
-        model.update()
-        trained = ensemble.parameters()["recurrent"][3].detach()
-        # Sums of 16 · 50 products of numbers below one, in two orders.
-        assert torch.allclose(trained, model.rnn.weight_hh_l0.detach().T, rtol=0, atol=1e-6)
-        # Each at its best number of threads; the reference makes four updates: sixteen of it are one by one.
-        # A sixth of that is the limit; 2.3 was seen, seven times less than one by one.
-        subject, reference = (fastest(partial(call, 1), partial(call, before)) for call in (many, alone))
-        compare(subject, reference, ceiling=MODELS / 4 / 6)
+        with ThreadPoolExecutor(cores) as pool, one_thread_each():
+            together()
+            side_by_side()
+            model.update()
+            trained = whole.parameters()["recurrent"].detach()
+            # Sums of 16 · 50 products of numbers below one, in two orders.
+            expected = model.rnn.weight_hh_l0.detach().T
+            assert torch.allclose(trained[3], expected, rtol=0, atol=1e-6)
+            assert torch.equal(trained, torch.cat([part.parameters()["recurrent"] for part in parts]))
+            # Each at its best number of threads; the reference makes four updates: sixteen of it are one by
+            # one. A sixth of that is promised.
+            subject = fastest(together, side_by_side)
+            reference = fastest(partial(alone, 1), partial(alone, cores))
+            compare(subject, reference, ceiling=MODELS / 4 / 6)
     finally:
         torch.set_num_threads(before)
 

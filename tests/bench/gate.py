@@ -1,8 +1,8 @@
 """The gate: a ratio that is more than a tenth worse than the committed one fails the run.
 
-Committed ratios hold for one kind of machine: CPU model, vectors, threads and library versions. On another, only the
-ceilings that are promised for every machine are gated. Absolute times are kept by pytest-benchmark and gate
-nothing.
+Committed ratios hold for one kind of machine: CPU model, vectors, cores, threads and library versions. On
+another, only the ceilings that are promised for every machine are gated. Absolute times are kept by
+pytest-benchmark and gate nothing.
 """
 
 from __future__ import annotations

@@ -188,8 +188,10 @@ class _Lru(Cell):
 
     def project(self, parameters: Parameters, inputs: Tensor) -> Tensor:
         radius = torch.exp(-torch.exp(parameters["nu"]))
+        # On the weights, not on their products: the gradient of a scale then is a sum over features, in an
+        # order that does not depend on how many models there are.
         scale = torch.sqrt(1.0 - radius * radius).repeat(1, 2)[:, None, :]
-        return scale * super().project({"inputs": parameters["inputs"]}, inputs)
+        return super().project({"inputs": scale * parameters["inputs"]}, inputs)
 
     def step(self, parameters: Parameters, projected: Tensor, state: State) -> State:
         real, imaginary = state

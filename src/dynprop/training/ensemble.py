@@ -100,6 +100,7 @@ class Ensemble:
     Args:
         setting: what all of them share.
         seeds: one for each model.
+        dtype: of the computation, in the place of the setting's; the same numbers are drawn.
 
     Attributes:
         seeds: of the models that are still there.
@@ -107,12 +108,13 @@ class Ensemble:
         diverged: which of them met a number that is none.
     """
 
-    def __init__(self, setting: Setting, seeds: Sequence[int]) -> None:
+    def __init__(self, setting: Setting, seeds: Sequence[int], dtype: str | None = None) -> None:
         self.setting = setting
+        self._format = dtype or setting.dtype
         self.task = task_named(setting.task)
         self.cell: Cell = cell_named(setting.cell)
         self.seeds = list(seeds)
-        self.dtype = torch.float32 if setting.dtype == "float32" else torch.float64
+        self.dtype = torch.float32 if self._format == "float32" else torch.float64
         self._shapes: dict[str, tuple[int, ...]] = {}
         self.flat = self._drawn().requires_grad_(True)
         self.optimiser = self._optimiser()
@@ -204,9 +206,8 @@ class Ensemble:
         """Scale gradients that are too long, and silence models whose gradient is no number."""
         assert self.flat.grad is not None
         gradient: NumericArray = self.flat.grad.numpy()
-        with np.errstate(all="ignore"):
-            norms = np.sqrt(np.matmul(gradient[:, None, :], gradient[:, :, None])[:, 0, 0])
-        broken = ~np.isfinite(norms)
+        norms = _norms(gradient)
+        broken = ~np.isfinite(gradient).all(axis=1)
         if broken.any():
             self.diverged |= broken
             gradient[broken] = 0.0
@@ -240,10 +241,10 @@ class Ensemble:
 
     def stacked(self, batches: Sequence[Batch]) -> tuple[Tensor, Tensor, Tensor]:
         """Return one batch for each model as inputs (time, model, count, feature), targets, ends."""
-        inputs = np.stack([batch.inputs.astype(self.setting.dtype) for batch in batches], axis=1)
+        inputs = np.stack([batch.inputs.astype(self._format) for batch in batches], axis=1)
         axis = 1 if self.task.every else 0
         targets: Any = np.stack([batch.targets for batch in batches], axis=axis)
-        targets = targets if self.task.loss == "cross-entropy" else targets.astype(self.setting.dtype)
+        targets = targets if self.task.loss == "cross-entropy" else targets.astype(self._format)
         ends: IntArray = np.stack([batch.ends for batch in batches])
         return torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(ends)
 
@@ -291,13 +292,17 @@ class Ensemble:
         said = self.predictions(parameters, seen)
         upstream = self._upstream(said, targets)
         grads = torch.autograd.grad([said], [seen, *held], [upstream], materialize_grads=True)
-        direct = _norms(grads[0].transpose(0, 1) if self.task.every else grads[0])
-        back = np.sqrt(sum(_norms(part) ** 2 for part in grads[1:]))
+        direct = _norms((grads[0].transpose(0, 1) if self.task.every else grads[0]).numpy())
+        back = _norms(np.stack([_norms(part.numpy()) for part in grads[1:]], axis=1))
         with np.errstate(all="ignore"):
             return np.where(direct > 0.0, back / direct, np.nan)
 
 
-def _norms(values: Tensor) -> FloatArray:
-    rows: FloatArray = values.double().numpy().reshape(len(values), -1)
-    norms: FloatArray = np.sqrt((rows * rows).sum(axis=1))
+@np.errstate(all="ignore")
+def _norms(values: NumericArray) -> FloatArray:
+    """Return the norm of each model's numbers, whose squares may be beyond the format."""
+    rows = np.array(values, dtype=np.float64).reshape(len(values), -1)
+    largest: FloatArray = np.abs(rows).max(axis=1)
+    rows /= np.where(largest > 0.0, largest, 1.0)[:, None]
+    norms: FloatArray = largest * np.sqrt(np.matmul(rows[:, None, :], rows[:, :, None])[:, 0, 0])
     return norms

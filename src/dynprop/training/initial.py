@@ -5,7 +5,8 @@ that have a name in the field come from `dynprop.products`.
 
 =================  =====================================================================================
 small[=0.1]        every weight N(0, sd²), no bias: contracts wherever sd √hidden < 1
-default            every weight and bias U[-1/√hidden, 1/√hidden], as torch.nn.RNN, GRU and LSTM
+default            every weight and bias U[-1/√hidden, 1/√hidden], as torch.nn.RNN, GRU and LSTM, where torch
+                   adds two such biases
 orthogonal[=1]     recurrent weights gain · Q per gate, Q uniform on its group (Mezzadri 2007)
 identity[=1]       recurrent weights scale · I, per gate (Le, Jaitly and Hinton 2015)
 variance[=1]       recurrent weights N(0, gain²/hidden), per gate
@@ -15,7 +16,8 @@ w[=1.25]           the one recurrent weight; trained inputs N(0, 0.1²); unit on
 +chrono[=T]        besides, b_f = ln U[1, T - 1], b_i = -b_f (Tallec and Ollivier 2018, eq. 16)
 =================  =====================================================================================
 
-Where a rule speaks of recurrent weights only, inputs and read-out are as in default, without bias.
+Where a rule speaks of recurrent weights only, inputs and read-out are as in default, without bias. A read-out
+of an lru sees real and imaginary parts: 2 · hidden numbers, which its bound counts, as torch.nn.Linear does.
 """
 
 from __future__ import annotations
@@ -126,7 +128,8 @@ def initial_weights(
             ring = lru_ring(hidden, rng, RING_LOW, init.value)
             weights |= {"nu": ring.nu_log, "theta": np.exp(ring.theta_log)}
         elif name not in weights:
-            weights[name] = rng.uniform(-bound, bound, shape)
+            reach = bound / math.sqrt(found.width) if name == "out" else bound
+            weights[name] = rng.uniform(-reach, reach, shape)
     if init.base == "w":
         weights["recurrent"] = np.full((1, 1), init.value)
     _gates(weights, init, hidden, length, rng)

@@ -19,6 +19,7 @@ import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -88,13 +89,17 @@ def confidence_sequence(successes: int, trials: int, level: float = LEVEL) -> tu
     mixture = float(betaln(1.0 + s, 1.0 + n - s))
     limit = math.log(1.0 / (1.0 - level))
 
-    def excess(p: float) -> float:
-        return mixture - float(xlogy(s, p) + xlog1py(n - s, -p)) - limit
+    def excess(successes: int, p: float) -> float:
+        return mixture - float(xlogy(successes, p) + xlog1py(n - successes, -p)) - limit
 
-    best = s / n
-    low = 0.0 if s == 0 else float(brentq(excess, 1e-300, best))
-    high = 1.0 if s == n else float(brentq(excess, best, 1.0 - 2.0**-53))
-    return low, high
+    def least(successes: int) -> float:
+        if successes == 0:
+            return 0.0
+        # Relative digits alone: the end may be far below the absolute tolerance that is the default.
+        return float(brentq(partial(excess, successes), 1e-300, successes / n, xtol=1e-300))
+
+    # Failures are successes of the opposite, whose probability may be far below a unit of 1.
+    return least(s), 1.0 - least(n - s)
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,7 @@ class Threshold:
     """The length at which half of the trials succeed.
 
     Attributes:
-        length: where the monotone fit crosses one half; None where it does not.
+        length: where the monotone fit crosses one half; None where it does not, or where low is above high.
         low: the largest length whose confidence sequence lies above one half, or None.
         high: the smallest length whose confidence sequence lies below, or None.
     """
@@ -156,13 +161,21 @@ class Threshold:
 
     def __str__(self) -> str:
         """Say it in a few words."""
+        if self.low is not None and self.high is not None and self.low > self.high:
+            return f"no threshold: less than half succeed at length {self.high}, more at {self.low}"
         if self.length is not None:
-            return (
-                f"half succeed at length {self.length:.3g} (between {self.low or '?'} and {self.high or '?'})"
-            )
+            return f"half succeed at length {self.length:.3g} ({self._brackets()})"
         if self.low is not None:
             return f"more than half succeed up to length {self.low}"
         return f"less than half succeed at length {self.high}" if self.high is not None else "not clear yet"
+
+    def _brackets(self) -> str:
+        """Say between which lengths it lies, as far as they are clear."""
+        if self.low is not None and self.high is not None:
+            return f"between {self.low} and {self.high}"
+        if self.low is not None:
+            return f"clearly above {self.low}"
+        return f"clearly below {self.high}" if self.high is not None else "no length is clear yet"
 
 
 @dataclass(frozen=True)
@@ -195,14 +208,14 @@ class SuccessCurve:
         clear = [rate for rate in known if rate.clear]
         low = max((rate.length for rate in clear if rate.rate > 0.5), default=None)
         high = min((rate.length for rate in clear if rate.rate < 0.5), default=None)
-        if len(known) < 2:
+        if len(known) < 2 or (low is not None and high is not None and low > high):
             return Threshold(None, low, high)
         from scipy.optimize import isotonic_regression
 
         weights = [rate.trials for rate in known]
         fit = isotonic_regression([rate.rate for rate in known], weights=weights, increasing=False).x
         for i in range(len(known) - 1):
-            if fit[i] > 0.5 >= fit[i + 1]:
+            if fit[i] >= 0.5 >= fit[i + 1] and fit[i] > fit[i + 1]:
                 share = (fit[i] - 0.5) / (fit[i] - fit[i + 1])
                 first, second = known[i].length, known[i + 1].length
                 return Threshold(float(first + share * (second - first)), low, high)
@@ -252,7 +265,8 @@ def learning_time(trials: Iterable[Trial]) -> LearningTime:
     A run without success is censored at the updates that it had made; one that diverged at the whole budget
     of its setting, since it would not have succeeded in what was left: censored where it broke off, it would
     be counted as if it could still learn like the others. The interval of the median is where the pointwise
-    interval of the curve (log-log, Greenwood's variance) holds one half.
+    interval of the curve (log-log, Greenwood's variance) holds one half; with fewer than five successes it
+    misses more often than it says.
 
     Raises:
         ArgumentError: there is no trial.
@@ -270,7 +284,7 @@ def learning_time(trials: Iterable[Trial]) -> LearningTime:
 
     curve: Any = ecdf(CensoredData(uncensored=solved, right=censored)).sf
     with warnings.catch_warnings():
-        # Where all or none are unsolved the formula has no interval: NaN, which no crossing is taken from.
+        # Where none is unsolved the formula has no interval but NaN.
         warnings.simplefilter("ignore", RuntimeWarning)
         band = curve.confidence_interval(LEVEL, method="log-log")
     times = np.unique(solved)
@@ -279,11 +293,13 @@ def learning_time(trials: Iterable[Trial]) -> LearningTime:
     # A product of as many factors that is one half in fractions errs by two units for each.
     half = 0.5 + 2.0 * len(times) * 2.0**-53
 
-    def crossing(values: Any) -> float | None:
-        below = np.flatnonzero(np.nan_to_num(np.asarray(values, dtype=np.float64), nan=0.0) <= half)
+    def crossing(values: Any, unknown: float = 0.0) -> float | None:
+        filled = np.nan_to_num(np.asarray(values, dtype=np.float64), nan=unknown)
+        below = np.flatnonzero(filled <= half)
         return float(times[below[0]]) if len(below) else None
 
-    low, high = (crossing(side.evaluate(times)) for side in (band.low, band.high))
+    # An interval that is not known holds one half: the lower end of the median may lie there, the upper not.
+    low, high = crossing(band.low.evaluate(times)), crossing(band.high.evaluate(times), unknown=1.0)
     kept = tuple(float(x) for x in share)
     return LearningTime(len(found), len(solved), crossing(share), low, high, tuple(times.tolist()), kept)
 

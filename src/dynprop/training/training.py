@@ -130,37 +130,40 @@ class _Run:
             late = time.monotonic() > self.deadline
             if self.made % every == 0 or self.made == updates:
                 self._judge(self.made, final=self.made == updates)
-            if late and self.ensemble.seeds:
-                self._leave(np.arange(len(self.ensemble.seeds)), "timed out", self.made)
+            if late:
+                self._leave(self.ensemble.diverged, "diverged", self.made)
+                self._leave(np.ones(len(self.ensemble.seeds), dtype=np.bool_), "timed out", self.made)
                 break
 
     def _judge(self, made: int, final: bool) -> None:
         """Take out the models that are through."""
-        broken = np.flatnonzero(self.ensemble.diverged)
-        if len(broken):
-            self._leave(broken, "diverged", made)
+        self._leave(self.ensemble.diverged, "diverged", made)
         if not self.ensemble.seeds:
             return
-        block = made // self.setting.every
+        # The last judgement may come early: its sequences are fresh, too.
+        block = -(-made // self.setting.every)
         solved, losses, wrong = _judged(self.ensemble, block, final=final)
         if final:
+            broken = ~np.isfinite(losses)
+            self._leave(broken, "diverged", made)
+            solved, losses, wrong = solved[~broken], losses[~broken], wrong[~broken]
+            if not self.ensemble.seeds:
+                return
             reach = self.ensemble.reach()
             for status, which in (("success", solved), ("failure", ~solved)):
                 chosen = np.flatnonzero(which)
                 self._note(chosen, status, made, losses, wrong, None if status == "success" else reach)
-            self.ensemble.seeds.clear()
+            self.ensemble.keep(np.zeros(0, dtype=np.int64))
         elif solved.any():
             self._note(np.flatnonzero(solved), "success", made, losses, wrong, None)
             self.ensemble.keep(np.flatnonzero(~solved))
 
-    def _leave(self, which: IntArray, status: str, made: int) -> None:
+    def _leave(self, which: BoolArray, status: str, made: int) -> None:
         """Take models out that cannot be judged."""
-        self._note(which, status, made, None, None, None)
-        kept = np.setdiff1d(np.arange(len(self.ensemble.seeds)), which)
-        if len(kept):
-            self.ensemble.keep(kept)
-        else:
-            self.ensemble.seeds.clear()
+        if not which.any():
+            return
+        self._note(np.flatnonzero(which), status, made, None, None, None)
+        self.ensemble.keep(np.flatnonzero(~which))
 
     def _note(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from dynprop.errors import ArgumentError
 from dynprop.gradients import CELLS
 from dynprop.training import TASKS
+from dynprop.training import ensemble as ensemble_module
 from dynprop.training.ensemble import ROUNDING, Ensemble, bytes_per_model, output_gradient
 from dynprop.training.initial import CELL_NAMES, initial_weights, parse_init
 from dynprop.training.setting import Setting
@@ -100,11 +102,13 @@ def test_threads_are_used_where_models_are_large_enough() -> None:
 
 
 def test_an_interrupt_in_one_thread_does_not_wait_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    advance, met = _Run.advance, []
+    advance, met, begun = _Run.advance, [], threading.Event()
 
     def interrupted(run: _Run) -> None:
         if run.ensemble.seeds[0] == 0:
+            assert begun.wait(60)
             raise KeyboardInterrupt
+        begun.set()
         advance(run)
         met.append(run.made)
 
@@ -114,6 +118,21 @@ def test_an_interrupt_in_one_thread_does_not_wait_for_the_others(monkeypatch: py
         train(setting, range(2), threads=2)
     # A million updates are not waited for.
     assert met[0] < 10**4
+
+
+@pytest.mark.parametrize("hidden", [1, 3, 8, 16])
+@pytest.mark.parametrize("cell", [name for name in CELL_NAMES if name != "unit"])
+@pytest.mark.parametrize("task", ["two-sequence", "adding-urnn", "copy"])
+def test_the_gradient_of_a_model_has_the_same_bits_alone_and_beside_others(
+    task: str, cell: str, hidden: int
+) -> None:
+    init = "ring" if cell == "lru" else "default"
+    setting = Setting(task, 11, cell=cell, init=init, hidden=hidden, batch=7)
+    whole = Ensemble(setting, range(5))
+    together = whole.gradients(*whole._sequences(0))
+    for seed in (0, 3):
+        alone = Ensemble(setting, [seed])
+        assert torch.equal(alone.gradients(*alone._sequences(0))[0], together[seed])
 
 
 def test_a_budget_splits_an_ensemble_and_changes_nothing() -> None:
@@ -201,6 +220,54 @@ def test_a_model_that_explodes_is_named_and_its_neighbours_do_not_notice(
     assert (found[0], found[2]) == (right[0], right[2])
     assert (found[1].status, found[1].cause, found[1].loss) == ("diverged", "explosion", None)
     assert found[1].remark() == "diverged; cause: explosion"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_gradient_whose_squares_overflow_is_clipped_and_not_called_diverged(dtype: str) -> None:
+    # Some 1e25: its square is no float32, and of norm 1 after clipping.
+    setting = Setting("adding-urnn", 100, cell="relu", init="identity=1.3", hidden=20, dtype=dtype, **FAST)
+    found = train(replace(setting, updates=4), range(3))
+    assert [trial.status for trial in found] == ["failure"] * 3
+    assert all(trial.peak is not None and 1e19 < trial.peak < 1e38 for trial in found)
+    assert {trial.cause for trial in found} == {"explosion"}
+
+
+@pytest.mark.parametrize("values", [[3.0, -4.0], [3e25, -4e25], [3e-30, 4e-30], [3e200, 4e200], [0.0, 0.0]])
+def test_norms_neither_overflow_nor_vanish(values: list[float]) -> None:
+    expected = 1.25 * max(map(abs, values))
+    assert ensemble_module._norms(np.array([values, [1.0, 0.0]])).tolist() == pytest.approx([expected, 1.0])
+
+
+@pytest.mark.parametrize("updates", [1, 2, 10, 11])
+def test_a_model_that_breaks_at_its_last_update_has_diverged(updates: int) -> None:
+    setting = Setting("adding-urnn", 40, cell="relu", rate=1e4, clip=None, every=10, updates=updates)
+    found = train(setting, range(6))
+    # All units of some are dead after one step: their loss is a number.
+    assert sum(trial.status == "diverged" for trial in found) >= 3
+    assert all((trial.status == "diverged") == (trial.loss is None) for trial in found)
+    assert {trial.cause for trial in found if trial.loss is None} == {"explosion"}
+
+
+def test_a_model_that_has_diverged_is_no_run_that_took_too_long() -> None:
+    setting = Setting(
+        "adding-urnn", 40, cell="relu", init="identity=3", hidden=20, clip=None, updates=10**6, every=10**6
+    )
+    found = train(replace(setting, rate=1e30), range(2), timeout=0.5)
+    assert {trial.status for trial in found} == {"diverged"}
+
+
+def test_every_judgement_has_sequences_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = []
+    generator = Setting.generator
+
+    def seen(self: Setting, seed: int, stream: str, block: int = 0) -> np.random.Generator:
+        if stream == "judging":
+            blocks.append(block)
+        return generator(self, seed, stream, block)
+
+    monkeypatch.setattr(Setting, "generator", seen)
+    train(Setting("latch", 20, init="small", updates=25, every=10), [0])
+    assert blocks == [1, 2, 3]
 
 
 def test_an_irnn_without_clipping_explodes_and_with_it_does_not() -> None:

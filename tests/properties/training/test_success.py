@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import betaln
 
 from dynprop.errors import ArgumentError
 from dynprop.training import prediction
+from dynprop.training.ensemble import Ensemble
 from dynprop.training.prediction import initial_gradient_by_lag, signal_to_noise
 from dynprop.training.setting import Setting
 from dynprop.training.success import (
@@ -57,6 +59,15 @@ def test_the_ends_of_a_confidence_sequence_are_where_the_mixture_reaches_its_lim
     fixed = proportion_interval(successes, trials)
     assert low <= fixed[0]
     assert fixed[1] <= high
+
+
+def test_a_confidence_sequence_has_ends_however_many_trials_there_are() -> None:
+    for trials, level in ((10**6, 0.999999), (10**8, 0.95)):
+        low, high = confidence_sequence(trials - 1, trials, level)
+        # The upper end may be closer to 1 than a float can say.
+        assert low < 1.0 - 1.0 / trials < high <= 1.0
+        mirrored = confidence_sequence(1, trials, level)
+        assert (1.0 - high, 1.0 - low) == pytest.approx(mirrored, rel=1e-6)
 
 
 def test_the_mixture_is_a_martingale() -> None:
@@ -119,6 +130,22 @@ def test_the_threshold_is_where_the_curve_crosses_one_half() -> None:
     assert str(curve((4, 99, 100), (6, 98, 100)).threshold) == "more than half succeed up to length 6"
     assert str(curve((4, 1, 100), (6, 0, 100)).threshold) == "less than half succeed at length 4"
     assert str(curve((4, 1, 2)).threshold) == "not clear yet"
+    assert str(curve((4, 3, 4), (6, 1, 4)).threshold) == "half succeed at length 5 (no length is clear yet)"
+    assert str(curve((4, 99, 100), (6, 1, 4)).threshold).endswith("(clearly above 4)")
+    # From one half on it falls.
+    assert curve((4, 50, 100), (6, 0, 100)).threshold.length == 4.0
+
+
+@pytest.mark.parametrize("counts", [(0, 100), (0, 90, 0), (100, 0, 100)])
+def test_a_curve_that_rises_has_no_threshold(counts: tuple[int, ...]) -> None:
+    found = curve(*((4 + 2 * i, n, 100) for i, n in enumerate(counts))).threshold
+    assert found.length is None
+    assert found.low is not None
+    assert found.high is not None
+    assert str(found) == f"no threshold: less than half succeed at length {found.high}, more at {found.low}"
+
+
+def test_brackets_are_those_that_hold_whenever_one_stops() -> None:
     # 61 of 100 are clear for a number of seeds that was fixed, and not where one stops when one likes.
     assert proportion_interval(61, 100)[0] > 0.5
     assert curve((4, 61, 100), (6, 0, 100)).threshold.low is None
@@ -174,6 +201,15 @@ def test_runs_without_success_are_censored() -> None:
     assert learning_time(early).unsolved[:2] == pytest.approx((4 / 5, 4 / 5 * 2 / 3))
 
 
+def test_the_upper_end_of_a_median_is_open_where_nothing_bounds_it() -> None:
+    assert learning_time([trial(0)]).median == 100
+    assert learning_time([trial(0)]).high is None
+    found = learning_time([trial(i, updates=100 * (i + 1)) for i in range(3)])
+    assert (found.median, found.high) == (200, None)
+    many = learning_time([trial(i, updates=100 * (i + 1)) for i in range(40)])
+    assert many.high is not None
+
+
 def test_a_run_that_diverged_never_learns() -> None:
     # Half break off early: half are unsolved whatever the others do, and no median of all is seen before.
     trials = [trial(i, updates=1000 + i) for i in range(10)]
@@ -207,13 +243,13 @@ def test_gradients_at_initialisation_fall_as_weights_contract() -> None:
 
 
 def test_the_signal_hides_longer_the_longer_the_lag() -> None:
-    found = [signal_to_noise(Setting("latch", length), models=5).updates for length in (2, 4, 6, 8)]
+    found = [signal_to_noise(Setting("latch", length), models=5).updates for length in (2, 4, 6, 7)]
     assert math.isfinite(found[3])
     assert found == sorted(found)
-    # Small weights hardly learn length 8 in 1,500 updates: with 4,096 batches a few hundred are seen to be
-    # too few (1,224 seen). Orthogonal ones show the signal at once (0.15 seen), in the first batches.
+    # Small weights hardly learn length 8 in 1,500 updates: with 4,096 batches a hundred are seen to be too
+    # few. Orthogonal ones show the signal at once (0.12 seen), in the first batches.
     small = signal_to_noise(Setting("latch", 8, init="small"), models=5)
-    assert (small.updates, small.least > 100.0) == (math.inf, True)
+    assert (small.updates, small.least > 50.0) == (math.inf, True)
     orthogonal = signal_to_noise(Setting("latch", 8, init="orthogonal"), models=5)
     assert orthogonal.least < orthogonal.updates < 1.0
 
@@ -238,6 +274,31 @@ def test_the_signal_is_the_mean_over_pairs_and_its_error_the_jackknife() -> None
     estimate, error = prediction._squared_mean(rows)
     assert estimate == pytest.approx(over_pairs(everyone), rel=1e-12)
     assert error**2 == pytest.approx(8 / 9 * ((without - without.mean()) ** 2).sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("strength", [0.1, 0.4])
+def test_the_least_number_of_updates_is_seldom_above_the_truth(strength: float) -> None:
+    rng = np.random.default_rng(5)
+    scale = np.array([3.0, 1.0, 0.3, 0.1])
+    truth = 3.0 * strength * np.eye(4)[0]
+    missed = {"limit": 0, "jackknife": 0}
+    for _ in range(500):
+        rows = truth + scale * rng.standard_normal((256, 4))
+        signal, error = prediction._squared_mean(rows)
+        missed["limit"] += prediction._largest_squared_mean(rows, signal) < truth @ truth
+        missed["jackknife"] += max(signal, 0.0) + prediction.ERRORS * error < truth @ truth
+    # One in 100 gives 15 or more with probability 2e-4; seen: 0 and 5, by three jackknife errors 50 and 6.
+    assert missed["limit"] < 15
+    assert missed["jackknife"] > missed["limit"]
+
+
+def test_initial_gradients_are_those_of_the_nets_that_are_trained() -> None:
+    one, other = (initial_gradient_by_lag(Setting("latch", 9, dtype=d), [3]) for d in ("float32", "float32"))
+    assert np.array_equal(one, other)
+    setting = Setting("latch", 9)
+    double, single = Ensemble(setting, [3], dtype="float64"), Ensemble(setting, [3])
+    for name, value in single.parameters().items():
+        assert torch.equal(double.parameters()[name].float(), value)
 
 
 @pytest.mark.parametrize("rank", [1, 3, 50])

@@ -181,7 +181,8 @@ def signal_of_the_whole_gradient(setting: Setting, models: int, batches: int) ->
         drawn = (ensemble.drawn("looking", 1 + block, setting.batch) for block in range(batches))
         rows = np.array([ensemble.gradients(*each).numpy()[0] for each in drawn])
         mean, noise = rows.mean(axis=0), float(rows.var(axis=0, ddof=1).sum())
-        found.append((float(mean @ mean) - noise / batches, noise / batches, noise))
+        signal = float(mean @ mean) - noise / batches
+        found.append((signal, noise / batches, noise, signal + noise / batches))
     return GradientSignal(*np.array(found).T)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dynprop.lazy import loaded_when_used
 
 if TYPE_CHECKING:
+    from dynprop import check, gradients, laws, linear, products, training
     from dynprop.errors import ArgumentError, DynpropError, LedgerError, PrecisionError, TargetError
     from dynprop.linear import scan
 
@@ -22,7 +23,13 @@ __all__ = [
     "PrecisionError",
     "TargetError",
     "__version__",
+    "check",
+    "gradients",
+    "laws",
+    "linear",
+    "products",
     "scan",
+    "training",
 ]
 
 _HOMES = {
@@ -34,4 +41,6 @@ _HOMES = {
     "scan": "dynprop.linear",
 }
 
-__getattr__, __dir__ = loaded_when_used(__name__, _HOMES, __all__)
+_ROOMS = ("check", "gradients", "laws", "linear", "products", "training")
+
+__getattr__, __dir__ = loaded_when_used(__name__, _HOMES, __all__, _ROOMS)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dynprop.lazy import loaded_when_used
 
 if TYPE_CHECKING:
+    from dynprop.training import tasks
     from dynprop.training.engine import run_sweep
     from dynprop.training.prediction import GradientSignal, initial_gradient_by_lag, signal_to_noise
     from dynprop.training.setting import Setting
@@ -49,6 +50,7 @@ __all__ = [
     "signal_to_noise",
     "success_curve",
     "task_named",
+    "tasks",
     "train",
 ]
 
@@ -76,4 +78,4 @@ _HOMES = {
     "train": "dynprop.training.training",
 }
 
-__getattr__, __dir__ = loaded_when_used(__name__, _HOMES, __all__)
+__getattr__, __dir__ = loaded_when_used(__name__, _HOMES, __all__, ("tasks",))

@@ -298,8 +298,10 @@ def learning_time(trials: Iterable[Trial]) -> LearningTime:
         below = np.flatnonzero(filled <= half)
         return float(times[below[0]]) if len(below) else None
 
-    # An interval that is not known holds one half: the lower end of the median may lie there, the upper not.
-    low, high = crossing(band.low.evaluate(times)), crossing(band.high.evaluate(times), unknown=1.0)
+    # Where the last runs at risk succeed together the formula says nothing; that all of so many succeed says
+    # by itself how many more might be left (Clopper and Pearson, one side).
+    left = 1.0 - (0.5 * (1.0 - LEVEL)) ** (1.0 / solved.count(times[-1]))
+    low, high = crossing(band.low.evaluate(times)), crossing(band.high.evaluate(times), unknown=left)
     kept = tuple(float(x) for x in share)
     return LearningTime(len(found), len(solved), crossing(share), low, high, tuple(times.tolist()), kept)
 

@@ -208,6 +208,8 @@ def test_the_upper_end_of_a_median_is_open_where_nothing_bounds_it() -> None:
     assert (found.median, found.high) == (200, None)
     many = learning_time([trial(i, updates=100 * (i + 1)) for i in range(40)])
     assert many.high is not None
+    # All at once: five might all the same be the quicker half, six not: 1 - 0.025^(1/6) is 0.46.
+    assert [learning_time([trial(i) for i in range(n)]).high for n in (5, 6)] == [None, 100]
 
 
 def test_a_run_that_diverged_never_learns() -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -318,12 +318,18 @@ def success_curve(
         **options: fields of Setting: cell, init, optimiser, rate, clip, hidden, batch, updates, every, dtype.
 
     Raises:
-        ArgumentError: an option is wrong, or a length impossible.
+        ArgumentError: an option is unknown or wrong, a length impossible, or there is no length or seed.
     """
     from dynprop.training.setting import Setting
     from dynprop.training.training import train
 
+    known = [field.name for field in fields(Setting) if field.name not in ("task", "length")]
+    for option in options:
+        if option not in known:
+            raise ArgumentError("option", repr(option), f"one of {', '.join(known)}")
+    if isinstance(lengths, int | str) or not len(lengths):
+        raise ArgumentError("lengths", repr(lengths), "one or more whole numbers, such as [4, 6, 8]")
     chosen = range(seeds) if isinstance(seeds, int) else seeds
     settings = [Setting(task, length, **options) for length in lengths]
-    name = f"{task}, {settings[0].cell}, {settings[0].init}" if settings else task
+    name = f"{task}, {settings[0].cell}, {settings[0].init}"
     return SuccessCurve.of(name, [trial for setting in settings for trial in train(setting, list(chosen))])

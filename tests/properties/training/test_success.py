@@ -185,6 +185,23 @@ def test_contractive_weights_fail_where_orthogonal_ones_succeed() -> None:
     assert small.rates[1].vanishings == small.rates[1].at_chance == 8
 
 
+@pytest.mark.parametrize(
+    ("lengths", "options", "message"),
+    [
+        ([4], {"seed": 3}, "option: got 'seed', expected one of cell, init"),
+        ([], {}, "lengths: got []"),
+        (4, {}, "lengths: got 4, expected one or more whole numbers"),
+        ([1], {}, "length: got 1, expected at least 2"),
+        ([4], {"seeds": 0}, "seeds: got []"),
+        ([4], {"rate": -1.0}, "rate: got -1.0"),
+    ],
+)
+def test_a_curve_that_cannot_be_had_is_refused(lengths: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        success_curve("latch", lengths, **options)
+    assert message in str(caught.value)
+
+
 # Time to learn
 
 

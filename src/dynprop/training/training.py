@@ -67,10 +67,12 @@ def train(
     Raises:
         ArgumentError: no seed, a negative one, or one twice; no thread.
     """
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+    whole = [isinstance(seed, int | np.integer) and not isinstance(seed, bool) for seed in seeds]
+    if not (len(seeds) and all(whole) and min(seeds) >= 0 and len(set(seeds)) == len(seeds)):
         raise ArgumentError(
             "seeds", f"{list(seeds)[:5]}", "different whole numbers of at least 0, one or more"
         )
+    seeds = [int(seed) for seed in seeds]
     if threads is not None and threads < 1:
         raise ArgumentError("threads", str(threads), "a whole number of at least 1")
     size = group_size(setting, budget)

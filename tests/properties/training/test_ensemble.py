@@ -395,10 +395,15 @@ def test_a_wrong_setting_is_refused(change: dict[str, Any], message: str) -> Non
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("seeds", [[], [0, 0], [-1]])
-def test_impossible_seeds_are_refused(seeds: list[int]) -> None:
+@pytest.mark.parametrize("seeds", [[], [0, 0], [-1], [1.5], [True], ["0"]])
+def test_impossible_seeds_are_refused(seeds: list[Any]) -> None:
     with pytest.raises(ArgumentError, match="seeds: got"):
         train(VARIED[0], seeds)
+
+
+def test_seeds_may_be_numbers_of_numpy() -> None:
+    (trial,) = train(VARIED[0], np.array([3])[:1].tolist())
+    assert train(VARIED[0], list(np.array([3]))) == [trial]
 
 
 def test_no_thread_is_refused() -> None:

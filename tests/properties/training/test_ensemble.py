@@ -30,7 +30,7 @@ VARIED = (
     Setting("latch", 7, hidden=50, optimiser="adam", rate=0.01, **FAST),
     Setting("adding-tcn", 9, cell="gru", hidden=7, optimiser="adam", rate=0.01, **FAST),
     Setting(
-        "temporal-order-6a", 11, cell="lstm", init="default+chrono", hidden=5, optimiser="momentum", **FAST
+        "temporal-order-6a", 21, cell="lstm", init="default+chrono", hidden=5, optimiser="momentum", **FAST
     ),
     Setting("adding-urnn", 9, cell="lru", init="ring", hidden=7, **FAST),
     Setting("copy", 3, cell="relu", init="identity", hidden=7, clip=None, rate=1.0, **FAST),

@@ -275,7 +275,7 @@ def test_the_signal_hides_longer_the_longer_the_lag() -> None:
 
 @pytest.mark.parametrize("task", ["copy", "two-sequence", "temporal-order-6a"])
 def test_the_signal_is_measured_for_every_form_of_targets(task: str) -> None:
-    setting = Setting(task, 10, batch=1, init="orthogonal", hidden=6)
+    setting = Setting(task, 20, batch=1, init="orthogonal", hidden=6)
     found = signal_to_noise(setting, models=2, batches=300)
     assert found.noise.min() > 0.0
     assert found.error.min() > 0.0

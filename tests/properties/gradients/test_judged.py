@@ -69,7 +69,7 @@ def test_a_cell_obeys_every_law_of_layers(cell: Cell) -> None:
         )
     )
     layer.preflight()
-    results = [run_law(law, layer, Options(examples=8, patience=0.0)) for law in laws_for("layer")]
+    results = [run_law(law, layer, Options(examples=4, patience=0.0)) for law in laws_for("layer")]
     judged = [r for r in results if not r.not_applicable]
     assert {r.law: r.verdict for r in judged} == {r.law: "pass" for r in judged}, judged
     laws = {r.law for r in judged}

@@ -20,18 +20,18 @@ agreements = Catalogue("agreement", "numpy")
 CATALOGUES = (agreements,)
 
 
-def beta_interval(successes: int, trials: int, level: float) -> tuple[float, float]:
-    """Clopper and Pearson's ends as quantiles of beta distributions."""
-    from scipy.special import betaincinv
+def searched_interval(successes: int, trials: int, level: float) -> tuple[float, float]:
+    """Clopper and Pearson's ends by scipy, which searches them in the tails."""
+    from scipy.stats import binomtest
 
-    half, s, n = 0.5 * (1.0 - level), successes, trials
-    low = 0.0 if s == 0 else float(betaincinv(s, n - s + 1, half))
-    return low, 1.0 if s == n else float(betaincinv(s + 1, n - s, 1.0 - half))
+    found = binomtest(successes, trials).proportion_ci(level, method="exact")
+    return float(found.low), float(found.high)
 
 
 def spent_interval(successes: int, trials: int, level: float) -> tuple[float, float]:
-    """Fixed intervals whose errors add up to the one that is allowed: wider than need be, and valid."""
-    return beta_interval(successes, trials, 1.0 - (1.0 - level) / (trials * (trials + 1)))
+    """Hoeffding's intervals whose errors add up to the one that is allowed: wide, and valid."""
+    wide = math.sqrt(math.log(2.0 * trials * (trials + 1) / (1.0 - level)) / (2.0 * trials))
+    return max(0.0, successes / trials - wide), min(1.0, successes / trials + wide)
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ def forward_differences_of_the_chain(cell: Any, parameters: Any, inputs: torch.T
 
 agreements.add_control(
     "control/agreement-success",
-    "Beta quantiles, a sum of errors over all numbers of trials, a loop over runs, torch.func.jacrev.",
+    "A search of tails, Hoeffding summed over all numbers of trials, a loop over runs, torch.func.jacrev.",
     SimpleNamespace(
-        proportion_interval=beta_interval,
+        proportion_interval=searched_interval,
         confidence_sequence=spent_interval,
         learning_time=times_in_a_loop,
         cell_gradient_by_lag=forward_differences_of_the_chain,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import copy
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from dynprop.errors import TargetError
 from dynprop.laws.domain import Domain
 from dynprop.laws.task.cases import TaskCase
 from dynprop.laws.task.subject import Sequences
+from dynprop.laws.task.variants import VARIANTS
 
 __all__ = ["TaskAdapter"]
 
@@ -27,7 +29,9 @@ class TaskAdapter:
     Args:
         target: an object with the attributes of `dynprop.training.Task` that the laws use: name (variant),
             loss, shortest, sample(length, count, rng), chance_loss(length),
-            mean_loss(predictions, targets), succeeds(predictions, targets, length), solve(batch).
+            mean_loss(predictions, targets), succeeds(predictions, targets, length), solve(batch). Used where
+            they are there: examine(length, count, rng), which draws what success is judged on, and
+            criterion.count, on how many sequences.
         framework: always "numpy".
         device: always "cpu".
         max_length: the longest sequence.
@@ -90,6 +94,17 @@ class TaskAdapter:
         only = getattr(self.target, "only", None)
         return self.max_length if only is None else int(only)
 
+    @property
+    def examined(self) -> bool:
+        """Whether the sequences that success is judged on are drawn in a way of their own."""
+        return getattr(self.target, "examine", None) is not None
+
+    @property
+    def judged(self) -> int | None:
+        """On how many fresh sequences success is judged; None if the task does not say."""
+        count = getattr(getattr(self.target, "criterion", None), "count", None)
+        return None if count is None else int(count)
+
     def preflight(self) -> None:
         """Ask for everything that the laws use.
 
@@ -109,17 +124,50 @@ class TaskAdapter:
         """Build a case of this kind from its JSON form."""
         return TaskCase.from_json(data)
 
-    def sample(self, length: int, count: int, seed: int) -> Sequences:
-        """Draw sequences from a fresh Generator with this seed."""
+    def sample(self, length: int, count: int, seed: int, *, judging: bool = False) -> Sequences:
+        """Draw sequences from a fresh Generator with this seed, for training or for judging."""
+        draw = self.target.examine if judging and self.examined else self.target.sample
         with attributed():
-            batch = self.target.sample(length, count, np.random.default_rng(seed))
+            batch = draw(length, count, np.random.default_rng(seed))
         inputs = np.asarray(batch.inputs, dtype=np.float64)
         if inputs.ndim != 3 or inputs.shape[1] != count:
             raise TargetMismatchError(f"inputs of shape {inputs.shape}, expected (time, {count}, feature)")
+        variant = VARIANTS.get(self.variant)
+        if variant is not None and inputs.shape[2] != variant.features:
+            raise TargetMismatchError(f"{inputs.shape[2]} features a step, expected {variant.features}")
         ends = np.asarray(batch.ends, dtype=np.int64)
         if ends.shape != (count,) or ends.min() < 0 or ends.max() >= len(inputs):
             raise TargetMismatchError("ends are no steps of the sequences")
-        return Sequences(inputs, np.asarray(batch.targets), ends, batch)
+        return Sequences(inputs, self._targets(batch, inputs), ends, batch)
+
+    def _targets(self, batch: Any, inputs: FloatArray) -> NumericArray:
+        """Return numbers of each sequence, or classes: one of each sequence or one of each step."""
+        targets, (steps, count) = np.asarray(batch.targets), inputs.shape[:2]
+        if self.loss == "cross-entropy":
+            right, wanted = targets.shape in ((count,), (steps, count)), f"({count},) or ({steps}, {count})"
+        else:
+            right, wanted = targets.ndim == 2 and len(targets) == count, f"({count}, output)"
+        if not right:
+            raise TargetMismatchError(f"targets of shape {targets.shape}, expected {wanted}")
+        return targets
+
+    def retargeted(self, sequences: Sequences, targets: NumericArray) -> Sequences | None:
+        """Return the sequences with other targets in the batch that the solver is handed.
+
+        None if the batch is of a kind in which they cannot be set.
+        """
+        batch = sequences.batch
+        try:
+            if is_dataclass(batch) and not isinstance(batch, type):
+                other: Any = replace(batch, targets=targets)
+            elif hasattr(batch, "_replace"):
+                other = batch._replace(targets=targets)
+            else:
+                other = copy.copy(batch)
+                other.targets = targets
+        except Exception:  # a class of the target's own may refuse in any way
+            return None
+        return replace(sequences, targets=targets, batch=other)
 
     def chance_loss(self, length: int) -> float:
         """Return the stated chance level."""

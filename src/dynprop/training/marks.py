@@ -1,17 +1,23 @@
 r"""Arithmetic on two marked values: the adding problem in three variants, and its product.
 
 ==================  ==========  ==========================================  ====================  ============
-variant             values      marks, positions from 0                     target                chance
+variant             values      marks                                       target                chance
 ==================  ==========  ==========================================  ====================  ============
-adding-hochreiter   U[-1, 1]    one of the first ten, one before T/2 - 1    0.5 + (X₁ + X₂)/4     (2 - p)/48
+adding-hochreiter   U[-1, 1]    one of the first ten, one of the first      0.5 + (X₁ + X₂)/4     (2 - p)/48
+                                T/2 - 1 that are still unmarked
 adding-urnn         U[0, 1]     one in each half                            X₁ + X₂               1/6
 adding-tcn          U[0, 1]     two different ones anywhere                 X₁ + X₂               1/6
 multiplication      U[0, 1]     as adding-hochreiter                        X₁ · X₂               see below
 ==================  ==========  ==========================================  ====================  ============
 
-In Hochreiter's variants the marker is -1 at the first and at the last pair. Where the first pair is chosen,
-its marker stays -1 and its value counts as 0 (1 in a product). That has probability p = 1/10 + (9/10)/(T//2 -
-2). Chance of a product: E[Y²] - E[Y]² with E[Y²] = (1-p)/9 + p/3 and E[Y] = (1-p)/4 + p/2.
+Among the first T/2 - 1 unmarked pairs beside a marked one is the T/2-th of all: the last mark lies there at
+most, index T//2 - 1 counted from 0, and T/2 steps remain to the end of the shortest sequence (the minimal lag
+of table 10). In Hochreiter's variants the marker is -1 at the first and at the last pair. Where the first
+pair is chosen, its marker stays -1 and its value counts as 0 (1 in a product). That has probability p = 1/10
++ (9/10)/(T//2 - 1). Chance of a product: E[Y²] - E[Y]² with E[Y²] = (1-p)/9 + p/3 and E[Y] = (1-p)/4 + p/2.
+
+Training ended there when 2,000 sequences in a row met the tolerance and the average error was below 0.01. The
+second follows here: errors below 0.04 have squares below 0.0016, and twelve in 2,000 that err by 1 add 0.006.
 """
 
 from __future__ import annotations
@@ -41,7 +47,8 @@ def _hochreiter(low: float, neutral: float) -> Pairs:
         ends = rng.integers(length, steps + 1, count) - 1
         values = rng.uniform(low, 1.0, (steps, count))
         first = rng.integers(0, FIRST, count)
-        second = rng.integers(0, length // 2 - 2, count)
+        # The k-th pair that is still unmarked is pair k before the first mark, and k + 1 from there on.
+        second = rng.integers(0, length // 2 - 1, count)
         second += second >= first
         marks = np.zeros((steps, count))
         rows = np.arange(count)
@@ -57,7 +64,7 @@ def _hochreiter(low: float, neutral: float) -> Pairs:
 
 def _first_pair(length: int) -> float:
     """Return the probability that the first pair is one of the two."""
-    return 1.0 / FIRST + (1.0 - 1.0 / FIRST) / (length // 2 - 2)
+    return 1.0 / FIRST + (1.0 - 1.0 / FIRST) / (length // 2 - 1)
 
 
 def _draw_adding(length: int, count: int, rng: np.random.Generator) -> Batch:
@@ -140,13 +147,18 @@ ADDING_URNN = _adding(
 TASKS = (
     Task(
         "adding-hochreiter",
-        "values from U[-1, 1]; marks among the first ten and before T/2; say 0.5 + (X1 + X2)/4",
+        "values from U[-1, 1]; marks among the first ten and the first T/2; say 0.5 + (X1 + X2)/4",
         "Hochreiter and Schmidhuber 1997, section 5.4, task 4; lengths T to T + T/10",
         2,
         1,
         "squared",
-        2 * (FIRST + 1),
-        Criterion(2000, "beyond", tolerance=0.04, text="none of 2,000 fresh sequences errs by 0.04"),
+        2 * FIRST,
+        Criterion(
+            2000,
+            "beyond",
+            tolerance=0.04,
+            text="none of 2,000 fresh sequences errs by 0.04 (so that the mean square is below 0.01)",
+        ),
         _draw_adding,
         lambda length: (2.0 - _first_pair(length)) / 48.0,
         "predicting the mean",
@@ -162,18 +174,19 @@ TASKS = (
     ),
     Task(
         "multiplication",
-        "values from U[0, 1]; marks among the first ten and before T/2; say X1 · X2",
+        "values from U[0, 1]; marks among the first ten and the first T/2; say X1 · X2",
         "Hochreiter and Schmidhuber 1997, section 5.5, task 5; lengths T to T + T/10",
         2,
         1,
         "squared",
-        2 * (FIRST + 1),
+        2 * FIRST,
         Criterion(
             2000,
             "beyond",
             tolerance=0.04,
-            allowed=13 / 2000,
-            text="at most 13 of 2,000 fresh sequences err by 0.04",
+            allowed=12 / 2000,
+            text="fewer than 13 of 2,000 fresh sequences err by 0.04 (so that the mean square is below 0.01, "
+            "unless one errs by more than 1)",
         ),
         _draw_product,
         _chance_product,

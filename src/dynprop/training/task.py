@@ -54,7 +54,7 @@ class Criterion:
         count: how many fresh sequences are judged.
         wrong: what makes an answer wrong: "side" (the sign of the output), "class" (the largest output),
             "beyond" (some output errs by the tolerance), "probability" (some softmax probability errs
-            by more than the tolerance from 0 or 1), "nothing".
+            by more than the tolerance from 0 or 1), "nothing". An answer that is not a number is wrong.
         tolerance: of "beyond" and "probability".
         allowed: the largest share of wrong answers.
         loss_below: besides, the mean loss must be below this share of the chance level.
@@ -79,16 +79,20 @@ class Criterion:
         """
         if self.wrong == "nothing":
             return np.zeros(len(targets), dtype=np.bool_)
-        if self.wrong == "class":
-            return np.asarray(predictions.argmax(axis=-1) != targets)
-        if self.wrong == "side":
-            # A NaN is on no side: it is wrong.
-            return np.asarray(~(predictions[:, 0] * targets[:, 0] > 0.0))
-        if self.wrong == "probability":
-            shifted = np.exp(predictions - predictions.max(axis=-1, keepdims=True))
-            predictions = shifted / shifted.sum(axis=-1, keepdims=True)
-            targets = np.eye(predictions.shape[-1])[targets]
-        return np.asarray(~(np.abs(predictions - targets).max(axis=-1) < self.tolerance))
+        # A diverged learner says infinities and NaNs: they are wrong answers, not warnings.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.wrong == "class":
+                # argmax takes a NaN for the largest: it would answer whatever class stands there.
+                undefined = np.isnan(predictions).any(axis=-1)
+                return np.asarray(undefined | (predictions.argmax(axis=-1) != targets))
+            if self.wrong == "side":
+                # A NaN is on no side.
+                return np.asarray(~(predictions[:, 0] * targets[:, 0] > 0.0))
+            if self.wrong == "probability":
+                shifted = np.exp(predictions - predictions.max(axis=-1, keepdims=True))
+                predictions = shifted / shifted.sum(axis=-1, keepdims=True)
+                targets = np.eye(predictions.shape[-1])[targets]
+            return np.asarray(~(np.abs(predictions - targets).max(axis=-1) < self.tolerance))
 
     def allows(self, wrong: int, answers: int) -> bool:
         """Say whether so many mistakes among so many answers are few enough."""
@@ -98,20 +102,24 @@ class Criterion:
 def sequence_losses(loss: str, predictions: NumericArray, targets: NumericArray) -> FloatArray:
     """Return the loss of each sequence, (count,): the mean over its outputs and over the steps that are read.
 
+    Predictions that overflow or are not numbers have the loss inf or NaN, without a warning: that a learner
+    has diverged is a result.
+
     Args:
         loss: "squared", "logistic" or "cross-entropy".
         predictions: (count, output), or (time, count, class) where every step is read.
         targets: as in Batch.
     """
-    if loss == "squared":
-        return np.asarray(((predictions - targets) ** 2).mean(axis=-1), dtype=np.float64)
-    if loss == "logistic":
-        return np.asarray(np.logaddexp(0.0, -targets * predictions).mean(axis=-1), dtype=np.float64)
-    top = predictions.max(axis=-1, keepdims=True)
-    normal = np.log(np.exp(predictions - top).sum(axis=-1)) + top[..., 0]
-    chosen = np.take_along_axis(predictions, np.asarray(targets)[..., None], axis=-1)[..., 0]
-    each = normal - chosen
-    return np.asarray(each.mean(axis=0) if each.ndim == 2 else each, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if loss == "squared":
+            return np.asarray(((predictions - targets) ** 2).mean(axis=-1), dtype=np.float64)
+        if loss == "logistic":
+            return np.asarray(np.logaddexp(0.0, -targets * predictions).mean(axis=-1), dtype=np.float64)
+        top = predictions.max(axis=-1, keepdims=True)
+        normal = np.log(np.exp(predictions - top).sum(axis=-1)) + top[..., 0]
+        chosen = np.take_along_axis(predictions, np.asarray(targets)[..., None], axis=-1)[..., 0]
+        each = normal - chosen
+        return np.asarray(each.mean(axis=0) if each.ndim == 2 else each, dtype=np.float64)
 
 
 Draw = Callable[[int, int, np.random.Generator], Batch]
@@ -203,7 +211,8 @@ class Task:
 
     def mean_loss(self, predictions: NumericArray, targets: NumericArray) -> float:
         """Return the loss of a batch: the mean over all outputs, steps and sequences."""
-        return float(sequence_losses(self.loss, predictions, targets).mean())
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(sequence_losses(self.loss, predictions, targets).mean())
 
     def succeeds(self, predictions: NumericArray, targets: NumericArray, length: int) -> bool:
         """Say whether answers to fresh sequences meet the success criterion.

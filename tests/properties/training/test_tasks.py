@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +28,54 @@ def test_a_task_says_what_it_is_and_where_it_comes_from(task: Task) -> None:
     assert any(year in task.source for year in ("199", "200", "201"))
     assert task.criterion.text
     assert task.criterion.published == ("(ours)" not in task.criterion.text)
+
+
+# Hochreiter and Schmidhuber 1997, table 10: minimal lag between the last relevant input and the teacher.
+@pytest.mark.parametrize(
+    ("name", "lag"),
+    [("adding-hochreiter", 50), ("multiplication", 50), ("temporal-order-6a", 40), ("temporal-order-6b", 24)],
+)
+def test_the_minimal_lag_at_length_100_is_that_of_table_10(name: str, lag: int) -> None:
+    # The last position and the shortest length meet in one of 539 sequences or more often.
+    batch = TASKS[name].sample(100, 20_000, np.random.default_rng(0))
+    seen = batch.inputs[:, :, 1:] if batch.inputs.shape[2] == 2 else batch.inputs[:, :, 6:]
+    marks = np.asarray((seen == 1.0).any(axis=-1))
+    last = len(marks) - 1 - marks[::-1].argmax(axis=0)
+    assert (batch.ends - last)[marks.any(axis=0)].min() == lag
+
+
+@pytest.mark.parametrize(
+    ("name", "first"), [("temporal-order-6a", (1, 9)), ("temporal-order-6b", (1, 5, 12))]
+)
+def test_at_the_shortest_length_relevant_symbols_meet_nothing(name: str, first: tuple[int, ...]) -> None:
+    task = TASKS[name]
+    inputs = task.sample(task.shortest, 4000, np.random.default_rng(0)).inputs
+    relevant = np.asarray(inputs[:, :, 6:].any(axis=-1))
+    assert (relevant.sum(axis=0) == len(first)).all()
+    assert not relevant[0].any()
+    places = np.nonzero(relevant.T)[1].reshape(-1, len(first))
+    # A tenth, a half and so on of 20 steps, counted from one.
+    assert tuple(places.min(axis=0)) == first
+    assert (np.diff(places, axis=1) > 0).all()
+
+
+@pytest.mark.parametrize("name", ["adding-hochreiter", "multiplication"])
+def test_at_the_shortest_length_marks_fill_the_first_half(name: str) -> None:
+    task = TASKS[name]
+    assert task.shortest == 20
+    marks = task.sample(task.shortest, 4000, np.random.default_rng(0)).inputs[:, :, 1] == 1.0
+    assert np.flatnonzero(marks.any(axis=1)).tolist() == list(range(1, 10))
+    # Two marks are two: none falls on another one, the first pair alone hides one.
+    assert set(marks.sum(axis=0).tolist()) == {1, 2}
+
+
+def test_fewer_than_thirteen_products_of_two_thousand_may_err() -> None:
+    task = TASKS["multiplication"]
+    batch = task.sample(30, 2000, np.random.default_rng(0))
+    for wrong, success in ((12, True), (13, False)):
+        predictions = batch.targets.copy()
+        predictions[:wrong] += 0.05
+        assert task.succeeds(predictions, batch.targets, 30) == success
 
 
 def test_there_are_the_tasks_that_were_promised() -> None:
@@ -59,8 +109,8 @@ def test_a_length_that_does_not_fit_is_refused(task: Task) -> None:
     [
         ("adding-urnn", 100, 1 / 6),
         ("adding-tcn", 600, 1 / 6),
-        # Var(X) = 1/3 each, one of them zero with probability 1/10 + 9/10/48.
-        ("adding-hochreiter", 100, (2 - 0.1 - 0.9 / 48) / 48),
+        # Var(X) = 1/3 each, one of them zero with probability 1/10 + 9/10/49.
+        ("adding-hochreiter", 100, (2 - 0.1 - 0.9 / 49) / 48),
         ("latch", 10, math.log(2)),
         ("latch-unit", 10, 0.64),
         ("two-sequence", 50, 0.25),
@@ -115,8 +165,40 @@ def test_probabilities_are_judged_at_their_tolerance() -> None:
         assert criterion.mistakes(logits, np.array([0])).tolist() == [wrong]
 
 
-def test_a_prediction_that_is_not_a_number_is_wrong() -> None:
-    assert Criterion(1, "side").mistakes(np.array([[math.nan]]), np.array([[1.0]])).all()
+@pytest.mark.parametrize("wrong", ["side", "class", "beyond", "probability"])
+@pytest.mark.parametrize("said", [math.nan, math.inf, -math.inf])
+def test_a_prediction_that_is_not_a_number_is_wrong(wrong: Any, said: float) -> None:
+    criterion = Criterion(1, wrong, tolerance=0.3)
+    if wrong in ("side", "beyond"):
+        answers, targets = np.array([[said]]), np.array([[1.0]])
+        right = wrong == "side" and said == math.inf
+    else:
+        # Class 0 is where argmax finds a NaN; an infinite logit says its class, but is no probability.
+        answers, targets = np.array([[said, 0.0, 0.0]]), np.array([0])
+        right = wrong == "class" and said == math.inf
+    assert criterion.mistakes(answers, targets).tolist() == [not right]
+
+
+def test_a_step_whose_logits_are_not_numbers_is_wrong_and_the_others_are_not() -> None:
+    logits = np.tile(np.array([0.0, 1.0]), (3, 2, 1))
+    logits[1, 0, 1] = math.nan
+    mistakes = Criterion(1, "class").mistakes(logits, np.ones((3, 2), dtype=np.int64))
+    assert np.argwhere(mistakes).tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize("task", ALL, ids=named)
+@pytest.mark.parametrize("said", [math.nan, math.inf, -math.inf, 1e200, 1.7e308])
+def test_a_diverged_learner_fails_without_a_warning(task: Task, said: float) -> None:
+    batch = task.sample(task.shortest, 8, np.random.default_rng(0))
+    predictions = task.solve(batch)
+    predictions[..., 0] = said
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        losses = sequence_losses(task.loss, predictions, batch.targets)
+        assert losses.shape == (8,)
+        assert not (losses < 0.0).any()
+        assert not math.isnan(said) or np.isnan(losses).all()
+        assert not task.succeeds(predictions, batch.targets, task.shortest)
 
 
 @pytest.mark.parametrize("task", ALL, ids=named)

@@ -36,6 +36,7 @@ FAULT_MODULES = (
     "agreement_products",
     "agreement_training",
     "tasks",
+    "tasks_chance",
 )
 CONTROL_MODULES = (
     "controls",

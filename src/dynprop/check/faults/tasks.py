@@ -1,6 +1,7 @@
 """Faults and controls of kind task: generators that put marks elsewhere, betray or lose the answer.
 
-The controls are the tasks of `dynprop.training` as they are, and the adding problem once more as plain loops.
+The controls are the tasks of `dynprop.training` as they are, and two of them once more as plain loops. Faults
+of chance (a wrong distribution, things that depend on one another) stand in `tasks_chance`.
 """
 
 from __future__ import annotations
@@ -208,6 +209,38 @@ def criterion_met_by_a_constant() -> Task:
     return replace(TASKS["adding-tcn"], criterion=Criterion(400, "nothing", loss_below=1.05))
 
 
+@task.fault("task/criterion-forgives", fresh=True)
+def criterion_forgives() -> Task:
+    """Allows two sequences in five on the wrong side where the variant allows one in twenty."""
+    return replace(TASKS["latch"], criterion=Criterion(400, "side", allowed=0.4))
+
+
+@task.fault("task/criterion-five-times-looser", source="pascanur/trainingRNNs", fresh=True)
+def criterion_five_times_looser() -> Task:
+    """Takes an error for right up to 0.2 where the paper has 0.04: the squared error was compared."""
+    return replace(TASKS["adding-hochreiter"], criterion=Criterion(2000, "beyond", tolerance=0.2))
+
+
+class _Largest(Criterion):
+    """A criterion that takes the largest logit as numpy finds it."""
+
+    def mistakes(self, predictions: NumericArray, targets: NumericArray) -> NumericArray:
+        """Compare classes: argmax of NaN is 0."""
+        return np.asarray(predictions.argmax(axis=-1) != targets)
+
+
+@task.fault("task/criterion-takes-nan-for-class-zero", fresh=True)
+def criterion_takes_nan_for_class_zero() -> Task:
+    """Counts answers that are not numbers as class 0, and so as right where that is the class."""
+    return replace(TASKS["temporal-order-pascanu"], criterion=_Largest(10_000, "class", allowed=0.01))
+
+
+@task.fault("task/oracle-looks-up-the-answer", fresh=True)
+def oracle_looks_up_the_answer() -> Task:
+    """Has an oracle that returns the targets that it is handed, so that anything seems solvable."""
+    return replace(TASKS["adding-urnn"], solve=lambda batch: np.array(batch.targets, dtype=np.float64))
+
+
 @task.fault("task/oracle-forgets", fresh=True)
 def oracle_forgets() -> Task:
     """Has an oracle that reads the last step where the first one matters."""
@@ -221,9 +254,9 @@ def _plain_adding(length: int, count: int, rng: Rng) -> Batch:
     inputs, targets = np.zeros((length, count, 2)), np.zeros((count, 1))
     half = length // 2
     for i in range(count):
-        marked = (int(rng.integers(half)), half + int(rng.integers(length - half)))
-        for t in range(length):
-            inputs[t, i] = rng.random(), t in marked
+        marked = [int(rng.integers(half)), half + int(rng.integers(length - half))]
+        inputs[:, i, 0] = rng.random(length)
+        inputs[marked, i, 1] = 1.0
         targets[i, 0] = inputs[marked[0], i, 0] + inputs[marked[1], i, 0]
     return Batch(inputs, targets, np.full(count, length - 1))
 
@@ -233,11 +266,44 @@ def _plain_oracle(batch: Batch) -> FloatArray:
 
 
 def plain_adding() -> Task:
-    """Adds as the uRNN variant does, drawn number by number in plain loops."""
+    """Adds as the uRNN variant does, drawn sequence by sequence."""
     return replace(TASKS["adding-urnn"], draw=_plain_adding, solve=_plain_oracle)
 
 
-task.add_control("control/task-plain-adding", "Adds by plain loops.", plain_adding())
+def _literal_product(length: int, count: int, rng: Rng) -> Batch:
+    inputs = np.zeros((length + length // 10, count, 2))
+    targets, ends = np.zeros((count, 1)), np.zeros(count, dtype=np.int64)
+    for i in range(count):
+        steps = length + int(rng.integers(length // 10 + 1))
+        # In single precision; the target is that of the rounded values.
+        inputs[:steps, i, 0] = rng.random(steps, dtype=np.float32)
+        unmarked = list(range(steps))
+        first = unmarked.pop(int(rng.integers(10)))
+        second = unmarked[int(rng.integers(length // 2 - 1))]
+        inputs[[first, second], i, 1] = 1.0
+        inputs[[0, steps - 1], i, 1] = -1.0
+        x = [1.0 if at == 0 else inputs[at, i, 0] for at in (first, second)]
+        targets[i, 0], ends[i] = x[0] * x[1], steps - 1
+    return Batch(inputs[: ends.max() + 1], targets, ends)
+
+
+def literal_product() -> Task:
+    """Multiplies as the paper tells it, sequence by sequence, in a batch as long as its longest sequence."""
+    return replace(TASKS["multiplication"], draw=_literal_product)
+
+
+def judged_alike() -> Task:
+    """Draws what success is judged on by a function of its own, which does the same."""
+    return replace(TASKS["two-sequence"], examine=TASKS["two-sequence"].draw)
+
+
+task.add_control("control/task-plain-adding", "Adds sequence by sequence.", plain_adding())
+task.add_control(
+    "control/task-literal-product",
+    "Multiplies step by step as the paper has it, in single precision, batches as long as they must be.",
+    literal_product(),
+)
+task.add_control("control/task-judged-alike", "Draws for judging as it does for training.", judged_alike())
 
 for _name, _task in TASKS.items():
     if _name != "digits":

@@ -1,5 +1,5 @@
-"""Laws of kind ``task``: sequences, marks, classes, targets, losses and solvers of a named variant."""
+"""Laws of kind ``task``: sequences, chance, targets, losses, criteria and solvers of a named variant."""
 
-from dynprop.laws.task import contract, sequences
+from dynprop.laws.task import contract, frequencies, independence, sequences, success
 
-__all__ = ["contract", "sequences"]
+__all__ = ["contract", "frequencies", "independence", "sequences", "success"]

@@ -1,43 +1,75 @@
-r"""What a task says about itself: its loss, the level of chance, its criterion and its solver."""
+r"""What a task says about its loss and about the level of chance."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from dynprop.arrays import FloatArray, NumericArray
+from dynprop.laws.domain import Domain
+from dynprop.laws.draw import Source
 from dynprop.laws.evidence import Evidence, compare
 from dynprop.laws.registry import law
+from dynprop.laws.task.bounds import bernstein, judged
 from dynprop.laws.task.cases import TaskCase, task_case, usual_case
-from dynprop.laws.task.sequences import published
+from dynprop.laws.task.sequences import CLAIM, published
 from dynprop.laws.task.subject import TaskSubject
 from dynprop.laws.task.variants import VARIANTS
 
 __all__: list[str] = []
 
-CLAIM = "C7"
 UNIT = 2.0**-53
+NUMBERS = 2**21
+
+
+def _levels(source: Source, domain: Domain, subject: TaskSubject) -> TaskCase:
+    """Draw a length; with one case in twenty-five, sequences enough to see the level in."""
+    many = source.choice((False,) * 24 + (True,))
+    return task_case(source, domain, subject, count=2048 if many else 1, numbers=NUMBERS if many else 0)
+
+
+def _usual_levels(domain: Domain, subject: TaskSubject) -> Iterator[TaskCase]:
+    for case in usual_case(domain, subject, count=2048, numbers=NUMBERS, long=True):
+        yield replace(case, count=1)
+        yield case
 
 
 @law(
     "task/chance-loss",
     claim=CLAIM,
-    statement="the stated chance level is the loss of the best prediction that looks at no input",
-    source="the exact variance or entropy; Le, Jaitly and Hinton 2015 quote 0.1767 where it is 1/6",
-    draw=partial(task_case, count=1),
-    fixed=partial(usual_case, count=1),
+    statement="the stated chance level is the loss of the best prediction that looks at no input: exactly, "
+    "and on the numbers that are drawn",
+    source="the exact variance or entropy; Le, Jaitly and Hinton 2015 quote 0.1767 where it is 1/6; Maurer "
+    "and Pontil 2009, theorem 4",
+    draw=_levels,
+    fixed=_usual_levels,
     applies=published,
-    script="print(f.chance_loss({length}))",
+    script="print(f.chance_loss({length}), batch.targets.var())",
 )
 def chance_loss(subject: TaskSubject, case: TaskCase) -> Evidence:
-    """Compare with the exact value, from rationals where there are any."""
-    exact = np.array([VARIANTS[subject.variant].chance(case.length)])
+    """Compare with the exact value, from rationals where there are any, and with that of many targets.
+
+    Where the answer is one of several even classes, frequencies are judged by the laws about them.
+    """
+    variant, detail = VARIANTS[subject.variant], {"length": case.length}
+    exact = np.array([variant.chance(case.length)])
     stated = np.array([subject.chance_loss(case.length)])
     # A closed form of a handful of operations, whose only difference halves its terms at most.
     comparison = compare("chance", stated, exact, 64.0 * UNIT * exact, dtype="float64", axes=("case",))
-    return Evidence((comparison,), detail={"length": case.length})
+    numbers = variant.numbers
+    if numbers is None or case.count < 2 or comparison.ratio > 1.0:
+        return Evidence((comparison,), detail=detail)
+    targets = np.concatenate([np.ravel(found.targets) for found in case.chunks(subject)]).astype(np.float64)
+    if not ((targets >= numbers.low) & (targets <= numbers.high)).all():
+        return Evidence(failure=f"targets are not from {numbers.low} to {numbers.high}", detail=detail)
+    mean = numbers.mean(case.length)
+    most = max(numbers.high - mean, mean - numbers.low) ** 2
+    label = f"mean loss on {case.count} targets of predicting their mean {mean:.6g}"
+    return judged([comparison, bernstein(label, (targets - mean) ** 2, float(exact[0]), most)], detail)
 
 
 def _plain_loss(loss: str, predictions: NumericArray, targets: NumericArray) -> float:
@@ -71,8 +103,8 @@ def _guesses(shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
 )
 def loss_average(subject: TaskSubject, case: TaskCase) -> Evidence:
     """Compare the loss of random predictions, for a batch and for one of its sequences."""
-    found = subject.sample(case.length, case.count, case.seed)
-    guesses = _guesses(subject.solve(found).shape, case.generator())
+    found = case.drawn(subject)
+    guesses = _guesses(subject.solve(found).shape, np.random.default_rng(case.seed))
     pairs = [(guesses, found.targets)]
     if case.count > 1:
         alone = (slice(None), slice(1)) if guesses.ndim == 3 else (slice(1),)
@@ -83,39 +115,3 @@ def loss_average(subject: TaskSubject, case: TaskCase) -> Evidence:
     # below 6, so that differences of them lose no more than four bits.
     bound = (found.targets.size + 256.0) * UNIT * np.maximum(exact, 1.0)
     return Evidence((compare("losses", value, exact, bound, dtype="float64", axes=("batch",)),))
-
-
-@law(
-    "task/solvable",
-    claim=CLAIM,
-    statement="an oracle that reads the inputs meets the success criterion, and the best prediction that "
-    "looks at none does not",
-    source="google-research/long-range-arena#20: a task that nothing can solve",
-    draw=partial(task_case, count=2048),
-    fixed=partial(usual_case, count=2048),
-    script="print(f.succeeds(f.solve(batch), batch.targets, {length}))",
-    share=0.08,
-)
-def solvable(subject: TaskSubject, case: TaskCase) -> Evidence:
-    """Judge the oracle, and a constant."""
-    detail = {"length": case.length}
-    found = subject.sample(case.length, case.count, case.seed)
-    solved = subject.solve(found)
-    if not subject.succeeds(solved, found.targets, case.length):
-        return Evidence(failure="the oracle does not meet the success criterion", detail=detail)
-    if subject.succeeds(_constant(subject.loss, solved, found.targets), found.targets, case.length):
-        return Evidence(failure="a constant prediction meets the success criterion", detail=detail)
-    whole = np.ones(1)
-    return Evidence((compare("solved", whole, whole, 0.0 * whole, dtype="float64", axes=("case",)),))
-
-
-def _constant(loss: str, like: FloatArray, targets: NumericArray) -> FloatArray:
-    """Return the best constant prediction for these targets."""
-    if loss == "squared":
-        return np.broadcast_to(np.asarray(targets).mean(axis=0), like.shape).copy()
-    if loss == "logistic":
-        return np.full(like.shape, 1e-3)
-    steps = np.atleast_2d(targets)
-    counts = np.stack([(steps == k).mean(axis=1) for k in range(like.shape[-1])], axis=-1)
-    logits = np.log(np.maximum(counts, 1e-9))
-    return np.broadcast_to(logits[:, None] if like.ndim == 3 else logits, like.shape).copy()

@@ -56,8 +56,22 @@ class TaskSubject(Protocol):
         """The largest length at which it exists."""
         ...
 
-    def sample(self, length: int, count: int, seed: int) -> Sequences:
-        """Draw sequences from a fresh Generator with this seed."""
+    @property
+    def examined(self) -> bool:
+        """Whether it draws the sequences that success is judged on in a way of their own."""
+        ...
+
+    @property
+    def judged(self) -> int | None:
+        """On how many fresh sequences success is judged; None if it does not say."""
+        ...
+
+    def sample(self, length: int, count: int, seed: int, *, judging: bool = False) -> Sequences:
+        """Draw sequences from a fresh Generator with this seed, for training or for judging."""
+        ...
+
+    def retargeted(self, sequences: Sequences, targets: NumericArray) -> Sequences | None:
+        """Return the sequences with other targets in what the solver is handed; None if none can be set."""
         ...
 
     def chance_loss(self, length: int) -> float:

@@ -1,0 +1,154 @@
+r"""What chance explains: every statement about random sequences, with its rate of false alarms.
+
+Each case of each law may accuse a right task with probability 1e-12, so that one is accused once in some 1e9
+checks; where a case makes many statements, each gets its share of that (Boole). The theorems:
+
+* **Counts of known probability**: the binomial law itself, by its extreme quantiles.
+* **Sums against the target**: Hoeffding (1963, theorem 2). If the x_i are independent of one another and of
+  the weights a_i, have mean c and sub-Gaussian parameter s, E exp(λ(x-c)) ≤ exp(λ²s²/2), then
+  P(|Σ a_i (x_i - c)| ≥ r) ≤ 2 exp(-r²/(2 s² Σ a_i²)). For a Gaussian s is its deviation; for an indicator 1/2
+  (Hoeffding's lemma); for a uniform number its deviation too, h/√3 with h half the width: there E exp(λ(x-c))
+  = sinh(λh)/(λh) = Σ (λh)^{2k}/(2k+1)! ≤ Σ (λh)^{2k}/(6^k k!) = exp(λ²h²/6), as (2k+1)(2k) ≥ 6k.
+* **Distribution functions**: Dvoretzky, Kiefer and Wolfowitz with Massart's constant, `laws.statistics`.
+* **Means of bounded numbers**: the empirical Bernstein bound (Maurer and Pontil 2009, theorem 4): for n
+  independent numbers in [0, R] with sample variance V and L = ln(4/δ), the mean is off by more than
+  √(2VL/n) + 7LR/(3(n-1)) with probability δ at most.
+* **Coincidences**: Markov's inequality, P(any) ≤ E[number of them].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dynprop.arrays import FloatArray, NumericArray
+from dynprop.laws.evidence import Comparison, Evidence, compare
+from dynprop.laws.statistics import dkw_distance, empirical_distance
+
+__all__ = ["MISS", "SINGLE", "bernstein", "binomial", "distances", "interval", "judged", "sums", "whole"]
+
+MISS = 1e-12
+# Numbers may have been drawn in single precision. Rounding then moves one by less than this share of the
+# width of its law, and no value comes up with a larger probability: the coarsest are those of 1 + U[-0.2,
+# 0.2], which are 2^-23 apart, 2^-21.7 of their width.
+SINGLE = 2.0**-20
+
+
+def whole(name: str, detail: Mapping[str, Any]) -> Evidence:
+    """Return evidence that everything asked for holds."""
+    one = np.ones(1)
+    return Evidence((compare(name, one, one, 0.0 * one, dtype="float64", axes=("case",)),), detail=detail)
+
+
+def judged(comparisons: Iterable[Comparison], detail: Mapping[str, Any]) -> Evidence:
+    """Return evidence that fails as a whole: a wrong frequency is no matter of digits."""
+    found = tuple(comparisons)
+    worst = max(found, key=lambda c: c.ratio)
+    if worst.ratio <= 1.0:
+        return Evidence(found, detail=detail)
+    at = worst.worst
+    place = ", ".join(f"{axis} {i}" for axis, i in zip(worst.axes, at, strict=True))
+    value, wanted, bound = (float(x[at]) for x in (worst.value, worst.reference, worst.bound))
+    message = f"{worst.label} at {place}: got {value:.6g}, expected {wanted:.6g} within {bound:.3g}"
+    return Evidence(found, failure=message, detail=detail)
+
+
+def _compared(
+    label: str, value: FloatArray, reference: FloatArray, bound: FloatArray, axes: tuple[str, ...]
+) -> Comparison:
+    found = compare(label, value, reference, bound, dtype="float64", axes=axes)
+    # A bound above the expected count decides nothing about digits, but a count above it is too many.
+    return replace(found, decided=np.isfinite(bound))
+
+
+def binomial(
+    label: str,
+    counts: FloatArray,
+    trials: NumericArray | int,
+    chances: FloatArray | float,
+    *,
+    axes: tuple[str, ...],
+    miss: float = MISS,
+) -> Comparison:
+    """Compare counts with the binomial law, each between its extreme quantiles.
+
+    Args:
+        label: what is counted.
+        counts: how often, any shape.
+        trials: out of how many, broadcast.
+        chances: of each, broadcast; where it is 0 or 1, no other count is right.
+        axes: names of the axes.
+        miss: probability with which any of them fails a right task.
+    """
+    from scipy.stats import binom
+
+    n, p = np.broadcast_to(trials, counts.shape), np.broadcast_to(chances, counts.shape)
+    # Many counts share a few laws, whose quantiles are dear; one complex number holds n and p.
+    laws, which = np.unique(np.ravel(n + 1j * p), return_inverse=True)
+    tail = miss / (2.0 * max(1, counts.size))
+    random = (laws.real > 0.0) & (laws.imag > 0.0) & (laws.imag < 1.0)
+    low, high = laws.real * laws.imag, laws.real * laws.imag
+    low[random] = binom.ppf(tail, laws.real[random], laws.imag[random])
+    # By the failures: scipy's upper quantile is that of 1 - tail, which is 1 where the tail is below 1e-16.
+    high[random] = laws.real[random] - binom.ppf(tail, laws.real[random], 1.0 - laws.imag[random])
+    which = which.reshape(counts.shape)
+    mean = n * p
+    # Where even 0 is likely enough, a count below its mean says nothing.
+    below = np.where(low[which] > 0.0, mean - low[which], np.inf)
+    bound = np.where(counts < mean, below, high[which] - mean)
+    return _compared(label, counts, mean, bound, axes)
+
+
+def sums(
+    label: str, found: FloatArray, squares: FloatArray, *, axes: tuple[str, ...], miss: float = MISS
+) -> Comparison:
+    """Compare weighted sums of mean 0 with Hoeffding's bound.
+
+    Args:
+        label: what is summed.
+        found: Σ a_i (x_i - c), any shape.
+        squares: s² Σ a_i² of each.
+        axes: names of the axes.
+        miss: probability with which any of them fails a right task.
+    """
+    bound = np.sqrt(2.0 * math.log(2.0 * max(1, found.size) / miss) * squares)
+    return _compared(label, found, np.zeros_like(found), bound, axes)
+
+
+def distances(label: str, groups: Iterable[FloatArray], *, axis: str, miss: float = MISS) -> Comparison:
+    """Compare numbers, brought to [0, 1] by their distribution function, with the uniform law, by groups.
+
+    Args:
+        label: what they are.
+        groups: numbers of each group; an empty one says nothing.
+        axis: name of the groups.
+        miss: probability with which any of them fails a right task.
+    """
+    listed = list(groups)
+    found, bound = np.zeros(len(listed)), np.full(len(listed), np.inf)
+    for i, levels in enumerate(listed):
+        if levels.size:
+            # What is no number has no place in any law.
+            found[i] = empirical_distance(levels, lambda x: x) if np.isfinite(levels).all() else np.inf
+            bound[i] = dkw_distance(levels.size, miss / len(listed)) + SINGLE
+    return _compared(label, found, np.zeros_like(found), bound, (axis,))
+
+
+def bernstein(label: str, values: FloatArray, mean: float, most: float, *, miss: float = MISS) -> Comparison:
+    """Compare the mean of numbers from 0 to ``most`` with what it should be."""
+    size = values.size
+    log = math.log(4.0 / miss)
+    reach = math.sqrt(2.0 * float(values.var(ddof=1)) * log / size) + 7.0 * log * most / (3.0 * (size - 1))
+    one = np.ones(1)
+    return _compared(label, float(values.mean()) * one, mean * one, reach * one, ("case",))
+
+
+def interval(label: str, value: float, wanted: float, low: float, high: float) -> Comparison:
+    """Compare a number with what it should be, times factors low < 1 < high at most."""
+    one = np.ones(1)
+    bound = (1.0 - low if value < wanted else high - 1.0) * wanted
+    return _compared(label, value * one, wanted * one, bound * one, ("case",))

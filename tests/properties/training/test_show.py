@@ -16,9 +16,13 @@ from dynprop.training import engine
 from dynprop.training.experiments import EXPERIMENTS
 from dynprop.training.experiments import main as experiments
 from dynprop.training.live import LiveView
+from dynprop.training.outcomes import Effort
 from dynprop.training.plots import plot_sweep
-from dynprop.training.show import remarks, shown
+from dynprop.training.setting import Setting
+from dynprop.training.show import HEAD, _cells, print_sweep, remarks, shown, write_pages
+from dynprop.training.success import LearningTime, SuccessRate, Threshold
 from dynprop.training.sweep import Folder, Sweep, finished
+from dynprop.training.tasks import task_named
 from dynprop.training.trial import Trial
 
 TRAIN = ["train", "--task", "latch", "--init", "small,orthogonal", "--lengths", "3,12", "--hidden", "4"]
@@ -45,7 +49,9 @@ def test_a_sweep_is_trained_and_printed(folder: Path, capsys: pytest.CaptureFixt
     assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
     page = (folder / "report.html").read_text()
     assert page.startswith("<!doctype html>")
-    assert "<svg" in page
+    assert page.count("<svg") == 1
+    assert page.count("<h2>") == 2
+    assert "Trained with: tanh, sgd, 4 units, rate 0.1, clip 1, batch 16, at most 100 updates" in page
     # Self-contained: nothing is loaded from elsewhere.
     assert "src=" not in page
     assert "<script" not in page
@@ -179,20 +185,112 @@ def test_on_a_terminal_the_view_is_redrawn(tmp_path: Path) -> None:
 def test_a_curve_has_what_was_counted(folder: Path) -> None:
     sweep, trials = finished(folder)
     entries = shown(sweep, trials)
-    figure = plot_sweep(sweep, [e.curve for e in entries], [e.times for e in entries], models=3)
-    upper, middle, lower = figure.axes
-    legend = upper.get_legend()
-    assert legend is not None
+    figure = plot_sweep(sweep, entries, models=3)
+    success, time, gradient, _ = figure.axes
+    (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["small", "orthogonal"]
-    assert len(lower.get_lines()) == 2
-    small, orthogonal = (float(np.asarray(line.get_ydata())[-1]) for line in lower.get_lines())
+    assert len(gradient.get_lines()) == 2
+    small, orthogonal = (float(np.asarray(line.get_ydata())[-1]) for line in gradient.get_lines())
     assert small < orthogonal - 2.0
+    counted = [[rate.rate for rate in entry.curve.rates] for entry in entries]
+    lines = [np.asarray(line.get_ydata()).tolist() for line in success.get_lines()]
+    assert all(rates in lines for rates in counted)
     # Both configurations learn length 3, or both have an arrow at the budget where half never do.
-    drawn = [np.asarray(line.get_ydata(), dtype=np.float64) for line in middle.get_lines()]
+    drawn = [np.asarray(line.get_ydata(), dtype=np.float64) for line in time.get_lines()]
     medians = [found.median for entry in entries for found in entry.times]
     budget = sweep.settings[0].updates
     for median in medians:
         assert any((budget if median is None else median) in values for values in drawn)
+
+
+# Tables
+
+
+@pytest.mark.parametrize(
+    ("median", "low", "high", "used", "broke", "text"),
+    [
+        (150.0, 100.0, 250.0, None, None, "150 (100-250)"),
+        (150.0, 150.0, None, 700, None, "150 (150 or more)"),
+        (150.0, None, 250.0, None, None, "150 (up to 250)"),
+        (150.0, None, None, None, None, "150"),
+        (None, None, None, 700, 50.0, "over 700"),
+        (None, None, None, None, 50.0, "diverged"),
+        # Nothing is known where no run came to an end.
+        (None, None, None, None, None, ""),
+    ],
+)
+def test_an_open_end_is_said_in_words(
+    median: float | None,
+    low: float | None,
+    high: float | None,
+    used: int | None,
+    broke: float | None,
+    text: str,
+) -> None:
+    spent = LearningTime(9, 5, median, low, high, (), ())
+    row = _cells(SuccessRate(4, 9, 5), spent, Effort(used, broke, (("exploded", 3), ("lost", 1))))
+    assert row[HEAD.index("updates to learn")] == text
+    assert row[HEAD.index("failures")] == "3 exploded, 1 lost"
+    assert len(row) == len(HEAD)
+
+
+def test_every_failure_is_in_the_table() -> None:
+    setting = Setting("latch", 4)
+    ways: list[dict[str, Any]] = [
+        {"status": "failure", "peak": 1e3},
+        {"status": "diverged"},
+        {"status": "failure", "peak": 1.0, "reach": 1e-5},
+        {"status": "failure", "peak": 1.0, "reach": 0.5},
+        {"status": "timed out"},
+        {"status": "worker lost"},
+    ]
+    trials = [Trial(setting, seed, updates=10 * (seed + 1), **way) for seed, way in enumerate(ways)]
+    (entry,) = shown(Sweep("latch", (4,)), trials)
+    (effort,) = entry.efforts
+    assert effort.causes == (("exploded", 2), ("vanished", 1), ("otherwise", 1), ("lost", 2))
+    assert (effort.used, effort.broke) == (40, 20)
+
+
+def test_lost_runs_are_counted_and_the_way_to_train_them_again_is_named() -> None:
+    sweep = Sweep("latch", (4,), seeds=5)
+    (setting,) = sweep.settings
+    trials = [Trial(setting, 0, "success", 50), Trial(setting, 1, "failure", 1500, 0.6931)]
+    assert not any("lost" in line for line in remarks(sweep, trials))
+    trials += [Trial(setting, 2, "timed out", 700, 0.6931), Trial(setting, 3, "worker lost", 0)]
+    trials += [Trial(setting, 4, "worker lost", 0)]
+    lines = remarks(sweep, trials)
+    assert lines[:2] == [
+        # Of what was lost nobody knows what it learnt.
+        "1 of 1 failures learnt nothing: loss 0.6931 is the level of guessing one of two classes",
+        "3 of 5 runs were lost (1 timed out, 2 with their worker) and count as failures; "
+        "train them again: dynprop train --resume DIR --retry",
+    ]
+    assert "--resume runs/latch --retry" in remarks(sweep, trials, Path("runs/latch"))[1]
+
+
+def test_what_is_missing_comes_with_the_command_that_trains_it() -> None:
+    sweep = Sweep("latch", (4,), seeds=5)
+    lines = remarks(sweep, [Trial(sweep.settings[0], 0, "success", 50)], Path("here"))
+    assert lines[0] == "4 of 5 runs are not done yet: dynprop train --resume here"
+
+
+def test_many_levels_of_chance_are_said_as_a_span() -> None:
+    sweep = Sweep("copy", (10, 20, 30, 40), seeds=1)
+    task = task_named("copy")
+    trials = [Trial(s, 0, "failure", 1500, task.chance_loss(s.length)) for s in sweep.settings]
+    low, high = (f"{task.chance_loss(length):.4g}" for length in (40, 10))
+    assert f"loss {low} to {high} is the level of" in remarks(sweep, trials)[0]
+
+
+def test_table_and_page_show_the_threshold(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Threshold, "__str__", lambda self: "what is said of <half>")
+    sweep, trials = finished(folder)
+    print_sweep(sweep, trials)
+    assert capsys.readouterr().out.count("threshold: what is said of <half>\n") == 2
+    *_, page = write_pages(tmp_path, sweep, trials)
+    assert page.read_text().count("Threshold: what is said of &lt;half&gt;.") == 2
 
 
 # Experiments

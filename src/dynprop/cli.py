@@ -271,8 +271,8 @@ def faults(
 def train(
     task: Annotated[str | None, typer.Option(metavar="TASK", help="Name of the task, such as latch.")] = None,
     cell: Annotated[
-        str, typer.Option(metavar="LIST", help="tanh, relu, gru, lstm, lru or unit; default tanh.")
-    ] = "tanh",
+        str | None, typer.Option(metavar="LIST", help="tanh, relu, gru, lstm, lru or unit; default tanh.")
+    ] = None,
     init: Annotated[
         str | None,
         typer.Option(
@@ -280,8 +280,8 @@ def train(
         ),
     ] = None,
     optimiser: Annotated[
-        str, typer.Option(metavar="LIST", help="sgd, momentum or adam; default sgd.")
-    ] = "sgd",
+        str | None, typer.Option(metavar="LIST", help="sgd, momentum or adam; default sgd.")
+    ] = None,
     lengths: Annotated[str | None, typer.Option(metavar="LIST", help="Lengths, such as 4,6,8,10.")] = None,
     seeds: Annotated[int | None, typer.Option(metavar="N", help="Runs of each; default 100.")] = None,
     rate: Annotated[float | None, typer.Option(metavar="X", help="Learning rate; default 0.1.")] = None,
@@ -291,6 +291,9 @@ def train(
     hidden: Annotated[int | None, typer.Option(metavar="N", help="Hidden units; default 8.")] = None,
     batch: Annotated[int | None, typer.Option(metavar="N", help="Sequences per update; default 16.")] = None,
     updates: Annotated[int | None, typer.Option(metavar="N", help="Most updates; default 1500.")] = None,
+    every: Annotated[
+        int | None, typer.Option(metavar="N", help="Updates between two judgements; default 50.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of a new sweep, or of the same.")
     ] = None,
@@ -300,12 +303,10 @@ def train(
     show: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Print the table; write curve and report.html.")
     ] = None,
-    csv_file: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="With --show: every run, one per line.")
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --show: every run, one per line.")
     ] = None,
-    workers: Annotated[
-        int, typer.Option(metavar="N", show_default=False, help="Processes here; default 1.")
-    ] = 1,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Processes here; default 1.")] = None,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="A dask scheduler: tcp://host:8786.")
     ] = None,
@@ -315,38 +316,24 @@ def train(
     until_clear: Annotated[
         bool, typer.Option("--until-clear", help="Stop adding seeds once it is clear on which side of 1/2.")
     ] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="With --resume: train lost and timed out runs again.")
+    ] = False,
 ) -> int:
     """Train a task at several lengths and seeds: the probability of success, in a folder."""
-    _require_one(out=out, resume=resume, show=show)
-    if show is not None:
-        from dynprop.training.show import show_folder
+    options = locals()
+    folders = {name: options.pop(name) for name in ("out", "resume", "show")}
+    from dynprop.training.interrupts import held
 
-        show_folder(show, csv_file)
-        return 0
-    chosen = {"task": task, "init": init, "lengths": lengths}
-    options = {"rate": rate, "clip": clip, "hidden": hidden, "batch": batch, "updates": updates}
-    from dynprop.training.commands import resumed, started, work
-
-    if resume is not None:
-        given = [f"--{k}" for k, v in {**chosen, **options}.items() if v is not None]
-        if given:
-            raise ArgumentError(
-                "resume", ", ".join(given), "only --seeds beside it: the folder says the rest"
-            )
-        folder = resumed(resume, seeds)
-    else:
-        assert out is not None
-        folder = started(out, cell=cell, optimiser=optimiser, seeds=seeds, options=options, **chosen)
-    return work(folder, workers, scheduler, timeout, until_clear)
+    try:
+        with held():
+            from dynprop.training.commands import run_command
+        return run_command(folders, options)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
 
 
 COMMANDS = ("check", "replay", "laws", "faults", "train")
-
-
-def _require_one(**folders: Path | None) -> None:
-    given = [f"--{name}" for name, folder in folders.items() if folder is not None]
-    if len(given) != 1:
-        raise ArgumentError("folder", " and ".join(given) or "none", "one of --out, --resume and --show")
 
 
 def _require_writable(option: str, name: str | None) -> None:

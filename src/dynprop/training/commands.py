@@ -2,21 +2,95 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from dynprop.errors import ArgumentError
-from dynprop.training.sweep import Folder, Sweep, belonging
+from dynprop.training.books import read_stated
+from dynprop.training.disk import DamageError
+from dynprop.training.initial import parse_init
+from dynprop.training.interrupts import held
+from dynprop.training.ledger import NAME
+from dynprop.training.setting import OPTIMISERS
+from dynprop.training.spelling import spelled
+from dynprop.training.sweep import FILE, Folder, Sweep, belonging, planned, say
+from dynprop.training.workers import require_workers
 
-__all__ = ["resumed", "started", "work"]
+__all__ = ["described", "run_command", "work"]
 
 T = TypeVar("T")
 
 SEEDS = 100
 # Where the unit of a latch differs from a net.
 UNIT = {"hidden": 1, "dtype": "float64"}
+LISTS = ("task", "cell", "init", "optimiser", "lengths")
+TRAINING = ("seeds", "workers", "scheduler", "timeout", "until_clear")
+# What may stand beside --resume and --show, and what may not beside --out.
+BESIDE_RESUME, BESIDE_SHOW, NOT_BESIDE_OUT = {*TRAINING, "retry"}, {"csv"}, {"csv", "retry"}
+
+
+def run_command(folders: Mapping[str, Path | None], options: Mapping[str, Any]) -> int:
+    """Do what a command line of `dynprop train` says; return the exit status.
+
+    After Ctrl-C what is recorded stays, and a line says how to go on; the status then is 130.
+
+    Args:
+        folders: those of --out, --resume and --show, of which one is given.
+        options: the others, None or False where they are not given: LISTS, TRAINING, retry, csv, and fields
+            of Setting.
+
+    Raises:
+        ArgumentError: an option is missing, does not belong beside another, or is impossible.
+        TargetError: the scheduler does not answer, or fails.
+        LedgerError: the folder cannot be used.
+    """
+    chosen = {name: path for name, path in folders.items() if path is not None}
+    if len(chosen) != 1:
+        got = " and ".join(f"--{name}" for name in chosen) or "none"
+        raise ArgumentError("folder", got, "one of --out, --resume and --show")
+    ((mode, path),) = chosen.items()
+    given = {name for name, value in options.items() if value is not None and value is not False}
+    if mode == "show":
+        _refuse(mode, given - BESIDE_SHOW, "only --csv beside it")
+        from dynprop.training.show import show_folder
+
+        show_folder(path, options["csv"])
+        return 0
+    if mode == "resume":
+        beside = "only --seeds, --retry and how to train beside it: the folder says the rest"
+        _refuse(mode, given - BESIDE_RESUME, beside)
+    else:
+        _refuse(mode, given & NOT_BESIDE_OUT, "--csv beside --show, --retry beside --resume")
+    how = {name: options[name] for name in (*TRAINING, "retry")}
+    try:
+        return work(path, described(options) if mode == "out" else None, **how)
+    except KeyboardInterrupt:
+        with held(forget=True):
+            say(_interrupted(path))
+        return 130
+
+
+def _refuse(mode: str, wrong: set[str], expected: str) -> None:
+    if wrong:
+        got = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(wrong))
+        raise ArgumentError(mode, got, expected)
+
+
+def _interrupted(path: Path) -> str:
+    """Say how far a sweep is that was interrupted."""
+    runs = None
+    with suppress(DamageError):
+        runs = read_stated(path / NAME)
+    if runs is None:
+        return (
+            "interrupted before anything was recorded"
+            if not (path / FILE).exists()
+            else (f"interrupted; go on with dynprop train --resume {path}")
+        )
+    return f"interrupted; {runs} runs are recorded, go on with dynprop train --resume {path}"
 
 
 def _listed(name: str, text: str, convert: Callable[[str], T]) -> tuple[T, ...]:
@@ -27,101 +101,101 @@ def _listed(name: str, text: str, convert: Callable[[str], T]) -> tuple[T, ...]:
         raise ArgumentError(name, repr(text), "numbers such as 4,6,8,10") from error
 
 
-def started(
-    path: Path,
-    *,
-    task: str | None,
-    cell: str,
-    init: str | None,
-    optimiser: str,
-    lengths: str | None,
-    seeds: int | None,
-    options: Mapping[str, Any],
-) -> Folder:
-    """Open the folder of a sweep that a command line describes.
+def _different(name: str, texts: tuple[str, ...], parse: Callable[[str], object]) -> None:
+    """Refuse two spellings of the same."""
+    first: dict[object, str] = {}
+    for text in texts:
+        other = first.setdefault(parse(text), text)
+        if other != text:
+            raise ArgumentError(name, f"{other} and {text}, which are the same", "each once")
+
+
+def described(options: Mapping[str, Any]) -> Sweep:
+    """Return the sweep that a command line describes.
 
     Args:
-        path: of the folder; new, empty, or that of the same sweep.
-        task: its name.
-        cell, init, optimiser, lengths: lists, separated by commas.
-        seeds: how many; None is 100.
-        options: further fields of Setting, None where they are not given; clip 0 is no clipping.
+        options: as for `run_command`; lists are separated by commas, and clip 0 is no clipping.
 
     Raises:
-        ArgumentError: something is missing, unknown or impossible, or the folder holds something else.
+        ArgumentError: something is missing, unknown or impossible, or stands there twice.
     """
-    if task is None or lengths is None:
-        raise ArgumentError("train", "no --task or no --lengths", "both, beside --out")
+    if lacking := [f"--{name}" for name in ("task", "lengths") if options[name] is None]:
+        raise ArgumentError(
+            "train", f"no {' and no '.join(lacking)}", "both --task and --lengths beside --out"
+        )
+    cell = options["cell"] or "tanh"
     cells = _listed("cell", cell, str)
-    given = {**(UNIT if cells == ("unit",) else {})}
-    given |= {name: value for name, value in options.items() if value is not None}
-    if given.get("clip") == 0.0:
-        given["clip"] = None
-    inits = init or {"unit": "w", "lru": "ring"}.get(cell, "default")
-    sweep = Sweep(
-        task,
-        _listed("lengths", lengths, int),
-        cells,
-        _listed("init", inits, str),
-        _listed("optimiser", optimiser, str),
-        SEEDS if seeds is None else seeds,
-        tuple(sorted(given.items())),
-    )
-    return Folder(path, sweep)
-
-
-def resumed(path: Path, seeds: int | None) -> Folder:
-    """Open the folder of a sweep to go on with it, with more seeds where they are named.
-
-    Raises:
-        ArgumentError: the folder holds no sweep, or the number of seeds is impossible.
-        LedgerError: the ledger cannot be used.
-    """
-    if seeds is not None and seeds < 1:
-        raise ArgumentError("seeds", str(seeds), "a whole number of at least 1")
-    return Folder(path, seeds=seeds)
+    inits = _listed("init", options["init"] or {"unit": "w", "lru": "ring"}.get(cell, "default"), str)
+    optimisers = _listed("optimiser", options["optimiser"] or "sgd", str)
+    fields = {**(UNIT if cells == ("unit",) else {})}
+    outside = {*LISTS, *TRAINING, *NOT_BESIDE_OUT}
+    fields |= {name: value for name, value in options.items() if value is not None and name not in outside}
+    if fields.get("clip") == 0.0:
+        fields["clip"] = None
+    seeds = SEEDS if options["seeds"] is None else options["seeds"]
+    lengths = _listed("lengths", options["lengths"], int)
+    sweep = Sweep(options["task"], lengths, cells, inits, optimisers, seeds, tuple(sorted(fields.items())))
+    for each in cells:
+        _different("init", inits, partial(parse_init, cell=each))
+    _different("optimiser", optimisers, partial(spelled, "optimiser", known=OPTIMISERS))
+    return sweep
 
 
 def work(
-    folder: Folder, workers: int, scheduler: str | None, timeout: float | None, until_clear: bool
+    path: Path,
+    sweep: Sweep | None,
+    *,
+    seeds: int | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    timeout: float | None = None,
+    until_clear: bool = False,
+    retry: bool = False,
 ) -> int:
     """Train what is missing, show how far it is, and print the table; return the exit status.
 
-    After Ctrl-C what is recorded stays, and a line says how to go on; the status then is 130.
+    Args:
+        path: of the folder, which is made when nothing stands in the way any more.
+        sweep: to be begun or gone on with; None for that of the folder.
+        seeds: how many were asked for, if any.
+        workers, scheduler, timeout, until_clear, retry: as for `run_sweep`.
 
     Raises:
-        ArgumentError: an impossible number of workers or seconds.
-        TargetError: the scheduler does not answer.
-        LedgerError: the ledger cannot be written.
+        ArgumentError: an impossible number, or a folder with something else.
+        TargetError: the scheduler does not answer, or fails.
+        LedgerError: the folder cannot be used.
     """
-    from dynprop.training.engine import run_sweep
-    from dynprop.training.live import LiveView
-    from dynprop.training.show import print_sweep
-
-    with folder:
-        if workers < 1:
-            raise ArgumentError("workers", str(workers), "a whole number of at least 1")
-        if timeout is not None and not timeout > 0.0:
-            raise ArgumentError("timeout", str(timeout), "a number of seconds above 0")
+    require_workers(1 if workers is None else workers)
+    if timeout is not None and not timeout > 0.0:
+        raise ArgumentError("timeout", str(timeout), "a number of seconds above 0")
+    if scheduler is not None and workers is not None:
+        raise ArgumentError(
+            "workers", f"{workers} beside --scheduler", "one of them: a scheduler has its own"
+        )
+    settings = planned(path, sweep, seeds).settings
+    with held():
+        from dynprop.training.engine import connected, require_room, run_sweep
+        from dynprop.training.live import LiveView
+        from dynprop.training.show import print_sweep
+        from dynprop.training.workers import memory_of
+    with ExitStack() as stack:
+        client = None if scheduler is None else stack.enter_context(connected(scheduler))
+        require_room(settings, None if client is None else memory_of(client))
+        folder = stack.enter_context(Folder(path, sweep, seeds))
         if folder.ledger.recovered:
-            print(f"dynprop: {folder.ledger.recovered}", file=sys.stderr)
-        try:
-            with LiveView(folder).shown() as view:
-                run_sweep(
-                    folder,
-                    workers=workers,
-                    scheduler=scheduler,
-                    timeout=timeout,
-                    until_clear=until_clear,
-                    listen=view,
-                )
-        except KeyboardInterrupt:
-            done = sum(total for total, _ in folder.ledger.counts().values())
-            print(
-                f"dynprop: interrupted; {done} runs are recorded, go on with "
-                f"dynprop train --resume {folder.path}",
-                file=sys.stderr,
+            say(folder.ledger.recovered)
+            folder.ledger.settle()
+        if seeds is not None and seeds < folder.sweep.seeds:
+            say(f"{path} keeps its {folder.sweep.seeds} seeds: {seeds} is less")
+        with LiveView(folder, retry=retry).shown() as view:
+            run_sweep(
+                folder,
+                workers=workers or 1,
+                client=client,
+                timeout=timeout,
+                until_clear=until_clear,
+                retry=retry,
+                listen=view,
             )
-            return 130
-        print_sweep(folder.sweep, belonging(folder.sweep, folder.ledger))
+        print_sweep(folder.sweep, belonging(folder.sweep, folder.ledger), folder=path)
     return 0

@@ -2,49 +2,66 @@ r"""The ledger of a sweep: which runs are finished and how they came out, in one
 
 Written by the coordinator alone, one transaction per group of runs, before the group is acknowledged (WAL,
 synchronous=FULL: 0.1 ms a row). A run is there once: its setting's hash and its seed are the primary key.
-Every row carries a checksum of its content, so that a row that a disk has changed is found out and trained
-again.
+
+Every row carries a checksum, and whoever opens the file reads them all: what a disk has changed is found
+out, and what is whole goes into a new file (`dynprop.training.salvage`). Beside the file stands how many runs
+were recorded (`dynprop.training.books`): where it holds fewer, the difference is lost, and said to be.
 
 A ledger must lie on a disk of this machine: WAL does not work over a network file system.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
 import sqlite3
-import tempfile
-import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 from dynprop.errors import LedgerError
+from dynprop.training.books import Books, Counts, read_stated, state
+from dynprop.training.disk import SPOILED, DamageError, explained, is_damage
+from dynprop.training.salvage import Whole, copied, finish, left_in_log, log_of, rebuild
+from dynprop.training.schema import (
+    COLUMNS,
+    PAGE,
+    SCHEMA,
+    Row,
+    checksum,
+    content_of,
+    insert,
+    old_settings,
+    prepare,
+    row_of,
+    setting_of,
+)
 from dynprop.training.setting import Setting
 from dynprop.training.trial import Trial
 
-__all__ = ["NAME", "SCHEMA", "Counts", "Ledger", "count"]
-
-# How many runs each setting has, by its key, and how many of them succeeded.
-Counts = dict[str, tuple[int, int]]
+__all__ = ["NAME", "SCHEMA", "Ledger"]
 
 NAME = "ledger.sqlite"
-SCHEMA = 1
-COLUMNS = ("setting", "seed", "status", "updates", "loss", "wrong", "peak", "reach", "note")
-TABLES = """
-CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, content TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS runs (
-    setting TEXT NOT NULL, seed INTEGER NOT NULL, status TEXT NOT NULL, updates INTEGER NOT NULL,
-    loss REAL, wrong REAL, peak REAL, reach REAL, note TEXT NOT NULL, checksum INTEGER NOT NULL,
-    UNIQUE (setting, seed));
-"""
-# Rows that are read at a time when a damaged file is searched.
-SPAN = 256
+# A format as far beyond this one is no newer version but a changed byte.
+FAR = 1000
+# The file's two numbers of how it is journalled: by a rollback journal while it is made, by a log after that.
+JOURNALS = (b"\1\1", b"\2\2")
+HEAD = 100
+MAGIC = b"SQLite format 3\0"
 
 
-def _checksum(values: tuple[Any, ...]) -> int:
-    return zlib.crc32(repr(values).encode())
+def _beginning(path: Path) -> bytes:
+    """Return the head of a file; b"" where it is empty or not there."""
+    if not path.exists():
+        return b""
+    with path.open("rb") as file:
+        return file.read(HEAD)
+
+
+@contextmanager
+def _explaining(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, sqlite3.Error, *SPOILED) as error:
+        raise explained(error, path) from error
 
 
 class Ledger:
@@ -52,23 +69,37 @@ class Ledger:
 
     Args:
         path: the file; made if it is not there.
+        known: settings of the sweep. They restore what is damaged of the file's own, and lost runs are
+            counted among theirs; without any, among all.
+        private: a folder in which to work on a copy; nothing beside `path` is changed then.
 
     Attributes:
-        recovered: what had to be done to a damaged file when it was opened, or "".
+        recovered: what had to be done to a damaged file when it was opened, and what is lost, or "".
 
     Raises:
-        LedgerError: the file was written by a newer version, or is damaged beyond reading.
+        LedgerError: the file was written by a newer version, is damaged beyond reading, or the disk is full.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, known: Iterable[Setting] = (), *, private: Path | None = None) -> None:
         self.path = path
-        self.recovered = ""
-        try:
-            self._db = self._opened()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and not _is_damage(error):
-                raise _explained(error, path) from error
-            self._recover(error)
+        self._known = {setting.key: setting for setting in known}
+        self._private = private is not None
+        self._settings: dict[str, Setting | None] = {}
+        self._books = Books()
+        notes: list[str] = []
+        with ExitStack() as undo, _explaining(path):
+            # Before the file, which only grows.
+            stated = self._stated(notes)
+            self._file = path if private is None else copied(path, private)
+            if aside := finish(self._file):
+                notes.append(f"{path} was damaged and has been recovered; the damaged file is {aside}")
+            notes += self._open(left_in_log(self._file), stated)
+            undo.callback(self._db.close)
+            notes += self._lacking(stated)
+            if not notes and not self._private and stated != self._own():
+                self.settle()
+            undo.pop_all()
+        self.recovered = "; ".join(notes)
 
     def __enter__(self) -> Ledger:
         return self
@@ -80,59 +111,159 @@ class Ledger:
         """Close the file; what was recorded is on the disk already."""
         self._db.close()
 
+    # Opening
+
+    def _open(self, left: Whole, stated: int | None) -> list[str]:
+        """Open the file, recover it if it is damaged, and add what is left in a log; return what to say."""
+        try:
+            self._db = self._opened()
+        except (sqlite3.Error, *SPOILED) as error:
+            if not is_damage(error):
+                raise
+            reason = " ".join(str(error).split()).removeprefix("*** in database main *** ")
+            return [self._recover(left, stated, reason)]
+        if stated is not None and stated <= self._own():
+            # What is left was never told to be there.
+            return []
+        new = [row for (key, seed), row in left.rows.items() if not self._books.holds(key, seed)]
+        settings, rows = self._named(left.settings, new)
+        if not rows:
+            return []
+        with self._transaction():
+            insert(self._db, settings, rows)
+        self._load(self._db)
+        return [f"{len(rows)} runs were recovered from {log_of(self.path)}, which was cut off or damaged"]
+
     def _opened(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, timeout=30.0, isolation_level=None)
+        head = _beginning(self._file)
+        if len(head) < HEAD and _beginning(log_of(self._file)):
+            # SQLite would begin anew and throw the log away.
+            raise DamageError("its beginning is missing")
+        if head and not head.startswith(MAGIC):
+            raise DamageError("it is no database")
+        if head and head[18:20] not in JOURNALS:
+            # With another number SQLite would read, and never write.
+            raise DamageError(f"there is no journal of kind {head[18:20].hex()}")
+        db = sqlite3.connect(self._file, timeout=30.0, isolation_level=None)
         try:
             (version,) = db.execute("PRAGMA user_version").fetchone()
+            if version >= SCHEMA + FAR:
+                raise DamageError(f"there is no format {version}")
             if version > SCHEMA:
                 raise LedgerError(
                     f"{self.path} was written by a newer dynprop (format {version}; this one reads "
                     f"{SCHEMA}): use that version, or another folder"
                 )
+            db.execute(f"PRAGMA page_size={PAGE}")
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
-            (state,) = db.execute("PRAGMA quick_check(1)").fetchone()
+            # Compares the index with the table, too.
+            (state,) = db.execute("PRAGMA integrity_check(1)").fetchone()
             if state != "ok":
-                raise sqlite3.DatabaseError(state)
+                raise DamageError(state)
             if version < SCHEMA:
-                db.executescript(TABLES)
-                db.execute(f"PRAGMA user_version={SCHEMA}")
-            self._drop_changed(db)
+                found = old_settings(db, self._known)
+                self._require_epoch(found)
+                prepare(db, found)
+            self._load(db)
         except BaseException:
             db.close()
             raise
         return db
 
-    def _drop_changed(self, db: sqlite3.Connection) -> None:
-        """Take out rows whose checksum does not fit, so that they are trained again."""
-        rows = db.execute(f"SELECT rowid, checksum, {', '.join(COLUMNS)} FROM runs")
-        changed = [row[0] for row in rows if _checksum(row[2:]) != row[1]]
+    def _load(self, db: sqlite3.Connection) -> None:
+        """Read every row, in the table and not in an index, and keep which runs there are."""
+        self._settings.clear()
+        for key, text, stated in db.execute("SELECT key, content, checksum FROM settings NOT INDEXED"):
+            if checksum((key, text)) != stated:
+                raise DamageError("a setting is not as it was written")
+            self._settings[key] = setting_of(text)
+        self._books = Books()
+        total = changed = 0
+        for row in db.execute(f"SELECT {', '.join(COLUMNS)}, checksum FROM runs NOT INDEXED"):
+            total += 1
+            if checksum(row[:-1]) != row[-1]:
+                changed += 1
+            elif not self._books.enter(row):
+                raise DamageError("a run is there twice")
         if changed:
-            db.executemany("DELETE FROM runs WHERE rowid = ?", [(rowid,) for rowid in changed])
-            self.recovered = f"{len(changed)} rows of {self.path} were damaged and will be trained again"
+            raise DamageError(f"{changed} of {total} runs are not as they were written")
+        if self.counts().keys() - self._settings.keys():
+            raise DamageError("a setting is missing")
 
-    def _recover(self, error: sqlite3.DatabaseError) -> None:
-        """Keep the damaged file aside and begin a new one with every row that is still whole."""
-        settings, rows = _salvaged(self.path)
-        if not settings:
+    def _recover(self, left: Whole, stated: int | None, reason: str) -> str:
+        """Set the damaged file aside for a new one with every run that is still whole; say so."""
+        left.read(self._file)
+        settings, rows = self._named(left.settings, left.rows.values())
+        if not rows and stated != 0:
             raise LedgerError(
-                f"{self.path} is damaged beyond reading ({error}): put back a copy of it, or move it away to "
-                "begin the sweep anew"
-            ) from error
-        aside = next(
-            name for i in range(1, 1000) if not (name := self.path.with_suffix(f".damaged-{i}")).exists()
-        )
-        self.path.rename(aside)
-        for ending in ("-wal", "-shm"):
-            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+                f"{self.path} is damaged beyond reading ({reason}): put back a copy of it, or move it away "
+                "to train its runs again"
+            )
+        self._require_epoch(settings)
+        rebuild(self._file, settings, rows)
+        aside = finish(self._file)
         self._db = self._opened()
-        with self._transaction():
-            self._db.executemany("INSERT OR IGNORE INTO settings VALUES (?, ?)", settings)
-            self._insert(rows)
-        self.recovered = (
-            f"{self.path} was damaged ({error}): {len(rows)} whole runs were recovered, the others will be "
-            f"trained again; the damaged file is {aside.name}"
+        if self._private:
+            return f"{self.path} is damaged ({reason}): {len(rows)} runs in it are whole, --resume keeps them"
+        return (
+            f"{self.path} was damaged ({reason}): {len(rows)} whole runs were recovered; the damaged file is "
+            f"{aside}"
         )
+
+    def _require_epoch(self, texts: Mapping[str, str]) -> None:
+        """Leave a file of another version as it is: that one could not read it any more."""
+        if not self._private:
+            self._settings = {key: setting_of(text) for key, text in texts.items()}
+            self.require_same_epoch()
+
+    def _named(self, texts: Mapping[str, str], rows: Iterable[Row]) -> tuple[dict[str, str], list[Row]]:
+        """Return the runs whose setting is known, here or to the sweep, and the texts of those settings."""
+        own = {key: content_of(setting) for key, setting in self._known.items()}
+        there = {key: content_of(setting) for key, setting in self._settings.items() if setting is not None}
+        known = {**texts, **there, **own}
+        chosen = [row for row in rows if row[0] in known]
+        return {key: known[key] for key in sorted({row[0] for row in chosen})}, chosen
+
+    # The number of runs
+
+    def _stated(self, notes: list[str]) -> int | None:
+        """Return how many runs are said to be there, if anything says it."""
+        try:
+            return read_stated(self.path)
+        except DamageError as error:
+            notes.append(
+                f"the number of runs recorded in {self.path} is damaged ({error}): whether some are lost "
+                "cannot be told"
+            )
+            return None
+
+    def _own(self) -> int:
+        """Return how many runs of the sweep are there."""
+        return sum(total for key, (total, _) in self.counts().items() if self._is_own(key))
+
+    def _is_own(self, key: str) -> bool:
+        setting = self._settings[key]
+        return not self._known or (setting is not None and setting.key in self._known)
+
+    def _lacking(self, stated: int | None) -> list[str]:
+        """Say what should be there and is not."""
+        total, own = self._books.total, self._own()
+        found = []
+        if total and not own:
+            found.append(
+                f"{self.path} holds {total} runs of other settings and none of this sweep: see whose it is"
+            )
+        if stated is not None and stated > own:
+            what = "; --resume trains them again" if self._private else " and will be trained again"
+            found.append(f"{stated - own} runs that were recorded in {self.path} are lost{what}")
+        return found
+
+    def settle(self) -> None:
+        """State how many runs there are, after those that are lost have been named."""
+        state(self.path, self._own())
+
+    # Writing
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -140,48 +271,48 @@ class Ledger:
             self._db.execute("BEGIN IMMEDIATE")
             yield
             self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise _explained(error, self.path) from error
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
 
-    def _insert(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        marks = ", ".join("?" * (len(COLUMNS) + 1))
-        values = [(*row, _checksum(row)) for row in rows]
-        self._db.executemany(f"INSERT OR IGNORE INTO runs VALUES ({marks})", values)
-
     def record(self, trials: Iterable[Trial]) -> None:
-        """Write runs to the disk, all or none; a run that is there already is left as it is.
+        """Write runs to the disk, all or none.
+
+        A run that is there already is left as it is, unless it timed out or lost its worker: then the new
+        outcome takes its place.
 
         Raises:
-            LedgerError: the disk is full or cannot be written; nothing of this call is there then.
+            LedgerError: the disk is full or cannot be written; nothing of this call is there then, unless
+                only the number of runs could not be written.
         """
         found = list(trials)
         settings = {trial.setting.key: trial.setting for trial in found}
-        with self._transaction():
-            content = [(key, json.dumps(s.to_json(), sort_keys=True)) for key, s in settings.items()]
-            self._db.executemany("INSERT OR IGNORE INTO settings VALUES (?, ?)", content)
-            self._insert((t.setting.key, *(t.to_row()[name] for name in COLUMNS[1:])) for t in found)
+        rows = [row_of(trial) for trial in found]
+        with _explaining(self.path), self._transaction():
+            insert(self._db, {key: content_of(setting) for key, setting in settings.items()}, rows)
+        self._settings |= settings
+        for row in rows:
+            self._books.enter(row)
+        self.settle()
 
-    def done(self) -> dict[str, set[int]]:
-        """Return the seeds that are finished, by the key of their setting."""
-        found: dict[str, set[int]] = {}
-        for key, seed in self._db.execute("SELECT setting, seed FROM runs"):
-            found.setdefault(key, set()).add(seed)
-        return found
+    # Reading
 
-    def counts(self) -> Counts:
-        """Return how many runs each setting has, and how many of them succeeded."""
-        query = "SELECT setting, count(*), sum(status = 'success') FROM runs GROUP BY setting"
-        return {key: (total, successes) for key, total, successes in self._db.execute(query)}
+    def done(self, *, lost: bool = True) -> dict[str, set[int]]:
+        """Return the seeds that are finished, by the key of their setting.
 
-    def _settings(self) -> dict[str, Setting]:
-        content = self._db.execute("SELECT key, content FROM settings")
-        return {key: Setting.from_json(json.loads(text)) for key, text in content}
+        Args:
+            lost: whether runs that timed out or lost their worker are among them.
+        """
+        return self._books.done(lost=lost)
+
+    def counts(self, *, lost: bool = True) -> Counts:
+        """Return how many runs each setting has, and how many of them succeeded.
+
+        Args:
+            lost: as for `done`.
+        """
+        return self._books.counts(lost=lost)
 
     def require_same_epoch(self) -> None:
         """Refuse to add to runs of a version that trained the same settings otherwise.
@@ -189,95 +320,23 @@ class Ledger:
         Raises:
             LedgerError: the key of a setting is not the one that this version gives it.
         """
-        if any(setting.key != key for key, setting in self._settings().items()):
+        if any(setting is None or setting.key != key for key, setting in self._settings.items()):
             raise LedgerError(
                 f"{self.path} holds runs of another dynprop, which trained the same settings otherwise: "
                 "go on with the version that sweep.json names, or begin another folder; --show shows this one"
             )
 
     def trials(self) -> list[Trial]:
-        """Return every run, by setting and seed."""
-        settings = self._settings()
-        query = f"SELECT {', '.join(COLUMNS)} FROM runs ORDER BY setting, seed"
+        """Return every run, by setting and seed; none of a setting that this version does not know.
+
+        Raises:
+            LedgerError: the file can no longer be read.
+        """
+        query = f"SELECT {', '.join(COLUMNS)} FROM runs NOT INDEXED ORDER BY setting, seed"
+        with _explaining(self.path):
+            rows = self._db.execute(query).fetchall()
         return [
-            Trial(settings[row[0]], **dict(zip(COLUMNS[1:], row[1:], strict=True)))
-            for row in self._db.execute(query)
+            Trial(setting, **dict(zip(COLUMNS[1:], row[1:], strict=True)))
+            for row in rows
+            if (setting := self._settings[row[0]]) is not None
         ]
-
-
-def count(counts: Counts, trials: Iterable[Trial]) -> None:
-    """Add runs to what `Ledger.counts` returned."""
-    for trial in trials:
-        total, successes = counts.get(trial.setting.key, (0, 0))
-        counts[trial.setting.key] = (total + 1, successes + trial.succeeded)
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    text = str(error)
-    return any(word in text for word in ("malformed", "not a database", "no such table", "corrupt"))
-
-
-def _explained(error: sqlite3.Error, path: Path) -> LedgerError:
-    """Return an error that says what to do."""
-    text = str(error)
-    if "full" in text:
-        advice = "make room on the disk"
-    elif "locked" in text or "busy" in text:
-        advice = "another process writes to it; wait for it, or end it"
-    elif "readonly" in text or "unable to open" in text:
-        advice = "make it a folder of a local disk that can be written"
-    else:
-        advice = "see whether the disk is sound"
-    return LedgerError(
-        f"{path}: {text}: {advice}; what was recorded before is safe, go on with "
-        f"dynprop train --resume {path.parent}"
-    )
-
-
-def _salvaged(path: Path) -> tuple[list[tuple[str, str]], list[tuple[Any, ...]]]:
-    """Return settings and whole rows of a damaged file, as far as they can be read."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        copy = Path(folder) / path.name
-        shutil.copyfile(path, copy)
-        wal = path.with_name(path.name + "-wal")
-        if wal.exists():
-            shutil.copyfile(wal, copy.with_name(wal.name))
-        # SQLite reads nothing of a file that is shorter than its first page says.
-        with copy.open("r+b") as file:
-            header = file.read(100)
-            size = int.from_bytes(header[16:18]) * int.from_bytes(header[28:32])
-            if copy.stat().st_size < size < 2**40:
-                file.truncate(size)
-        return _read_whole(copy)
-
-
-def _read_whole(path: Path) -> tuple[list[tuple[str, str]], list[tuple[Any, ...]]]:
-    """Return settings and rows with the right checksum, searching around pages that cannot be read."""
-    db = sqlite3.connect(path)
-    columns = ", ".join(COLUMNS)
-
-    def read(query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]] | None:
-        try:
-            return db.execute(query, values).fetchall()
-        except (sqlite3.DatabaseError, OverflowError):
-            return None
-
-    def rows(low: int, high: int) -> Iterator[tuple[Any, ...]]:
-        query = f"SELECT {columns}, checksum FROM runs NOT INDEXED WHERE rowid BETWEEN ? AND ?"
-        found = read(query, (low, high))
-        if found is not None:
-            yield from (row[:-1] for row in found if _checksum(row[:-1]) == row[-1])
-        elif low < high:
-            middle = (low + high) // 2
-            yield from rows(low, middle)
-            yield from rows(middle + 1, high)
-
-    try:
-        settings = read("SELECT key, content FROM settings NOT INDEXED") or []
-        last = read("SELECT max(rowid) FROM runs NOT INDEXED")
-        # Where even that cannot be read, as many as the pages of the file can hold.
-        most = int(last[0][0] or 0) if last else max(1, path.stat().st_size // 48)
-        found = [row for low in range(1, most + 1, SPAN) for row in rows(low, min(low + SPAN - 1, most))]
-    finally:
-        db.close()
-    return [(str(key), str(text)) for key, text in settings], found

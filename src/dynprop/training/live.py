@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.table import Table
 
-from dynprop.training.ledger import count
+from dynprop.training.books import count
 from dynprop.training.setting import Setting
 from dynprop.training.sweep import Folder
 from dynprop.training.trial import Trial
@@ -36,13 +36,18 @@ class LiveView:
         folder: of the sweep, open.
         file: where to write; default stderr.
         every: seconds between plain lines.
+        retry: whether runs that were lost are trained again.
     """
 
-    def __init__(self, folder: Folder, *, file: TextIO | None = None, every: float = 5.0) -> None:
+    def __init__(
+        self, folder: Folder, *, file: TextIO | None = None, every: float = 5.0, retry: bool = False
+    ) -> None:
         self._console = Console(file=file or sys.stderr, markup=False, emoji=False, highlight=False)
         self._settings = folder.sweep.settings
         self._wanted = folder.sweep.seeds
-        self._counts = folder.ledger.counts()
+        own = {setting.key for setting in self._settings}
+        counts = folder.ledger.counts(lost=not retry)
+        self._counts = {key: pair for key, pair in counts.items() if key in own}
         self._total = len(self._settings) * self._wanted
         self._already = sum(min(self._wanted, total) for total, _ in self._counts.values())
         self._added = 0

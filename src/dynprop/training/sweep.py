@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import csv
 import itertools
-import json
+import math
 import os
 import platform
-from collections.abc import Sequence
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from importlib import metadata
@@ -20,14 +22,20 @@ from pathlib import Path
 from typing import Any
 
 from dynprop.errors import ArgumentError, LedgerError
+from dynprop.training.disk import DamageError, explained
 from dynprop.training.ledger import NAME, Ledger
+from dynprop.training.sealed import UNFINISHED, read_sealed, write_sealed
 from dynprop.training.setting import Setting
 from dynprop.training.trial import Trial
 
-__all__ = ["Folder", "Sweep", "belonging", "export_csv", "finished", "read_sweep"]
+__all__ = ["Folder", "Sweep", "belonging", "export_csv", "finished", "planned", "read_sweep", "say"]
 
 FILE = "sweep.json"
+LOCK = "lock"
 FORMAT = 1
+# In all: whoever trains a sweep keeps in memory which runs are done and which are missing, some hundred bytes
+# for each.
+MOST_RUNS = 10_000_000
 ROW = ("seed", "status", "cause", "updates", "loss", "wrong", "peak", "reach", "at_chance", "note")
 
 
@@ -61,6 +69,13 @@ class Sweep:
                 raise ArgumentError(name, repr(values), "one or more, all different")
         if isinstance(self.seeds, bool) or not isinstance(self.seeds, int) or self.seeds < 1:
             raise ArgumentError("seeds", repr(self.seeds), "a whole number of at least 1")
+        each = math.prod(map(len, (self.lengths, self.cells, self.inits, self.optimisers)))
+        if self.seeds * each > MOST_RUNS:
+            raise ArgumentError(
+                "seeds",
+                f"{self.seeds} for each of {each} configurations and lengths",
+                f"at most {MOST_RUNS // each}: no more than {MOST_RUNS:,} runs, of which memory holds each",
+            )
         # Each setting refuses what is impossible.
         self.settings  # noqa: B018
 
@@ -106,27 +121,68 @@ def _shown(value: Any) -> str:
     return ",".join(str(v) for v in value) if isinstance(value, tuple) else str(value)
 
 
+def say(text: str) -> None:
+    """Print a line for the user on stderr."""
+    print("dynprop:", " ".join(text.split()), file=sys.stderr, flush=True)
+
+
 def read_sweep(folder: Path) -> Sweep:
     """Return the sweep of a folder.
 
     Raises:
         ArgumentError: the folder holds none.
-        LedgerError: its description was written by a newer version, or cannot be read.
+        LedgerError: its description was written by a newer version, is damaged, or cannot be read.
     """
     path = folder / FILE
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:
+        raise explained(error, path) from error
+    if not there:
         raise ArgumentError(
             "folder", str(folder), f"a folder that dynprop train --out made; it has no {FILE}"
         )
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_sealed(path, ("format", "sweep", "versions"))
         if data["format"] > FORMAT:
             raise LedgerError(
                 f"{path} was written by a newer dynprop (format {data['format']}): use that version"
             )
         return Sweep.from_json(data["sweep"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise LedgerError(f"{path} is damaged ({error}): put back a copy, or use another folder") from error
+    except (DamageError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise LedgerError(
+            f"{path} is damaged or was changed ({error}): put back a copy, or use another folder"
+        ) from error
+
+
+def planned(path: Path, sweep: Sweep | None = None, seeds: int | None = None) -> Sweep:
+    """Return what is to be trained in a folder, without changing anything.
+
+    Args:
+        path: of the folder, which need not be there.
+        sweep: what is wanted; None takes what the folder says.
+        seeds: a number of seeds that replaces that of the folder, where it is larger.
+
+    Raises:
+        ArgumentError: the number is impossible, or the folder holds another sweep, the difference is named,
+            or other files.
+        LedgerError: its description cannot be read.
+    """
+    if seeds is not None and seeds < 1:
+        raise ArgumentError("seeds", str(seeds), "a whole number of at least 1")
+    try:
+        inside = {file.name for file in path.iterdir()} if path.is_dir() else set()
+    except OSError as error:
+        raise explained(error, path) from error
+    known = read_sweep(path) if sweep is None or FILE in inside else None
+    if known is not None and sweep is not None and (other := known.difference(sweep)):
+        raise ArgumentError("out", f"{path}, which holds another sweep ({other})", "another folder")
+    # Whoever was killed before there was a sweep left these.
+    if known is None and inside - {LOCK, FILE + UNFINISHED}:
+        raise ArgumentError("out", f"{path}, which holds other files", "a folder that is new or empty")
+    wanted = sweep if known is None else known
+    assert wanted is not None
+    return replace(wanted, seeds=max([seeds or 0, *(each.seeds for each in (sweep, known) if each)]))
 
 
 class Folder:
@@ -134,8 +190,7 @@ class Folder:
 
     Args:
         path: made if it is not there.
-        sweep: what is wanted; None takes what the folder says.
-        seeds: a number of seeds that replaces that of the folder, where it is larger.
+        sweep, seeds: as for `planned`.
 
     Attributes:
         sweep: what is to be done.
@@ -149,25 +204,22 @@ class Folder:
 
     def __init__(self, path: Path, sweep: Sweep | None = None, seeds: int | None = None) -> None:
         self.path = path
-        known = read_sweep(path) if sweep is None or (path / FILE).is_file() else None
-        if known is not None and sweep is not None and (other := known.difference(sweep)):
-            raise ArgumentError("out", f"{path}, which holds another sweep ({other})", "another folder")
-        if known is None and path.is_dir() and any(path.iterdir()):
-            raise ArgumentError("out", f"{path}, which holds other files", "a folder that is new or empty")
-        wanted = sweep if known is None else known
-        assert wanted is not None
-        largest = max(seeds or 0, sweep.seeds if sweep else 0, known.seeds if known else 0)
-        self.sweep = replace(wanted, seeds=largest)
+        planned(path, sweep, seeds)
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = self._locked()
-            if known != self.sweep:
-                self._describe()
         except OSError as error:
             raise LedgerError(f"{path}: {error.strerror}: choose a folder that can be written") from error
         with ExitStack() as undo:
             undo.callback(os.close, self._lock)
-            self.ledger = undo.enter_context(Ledger(path / NAME))
+            # Again, now that nobody else can change it.
+            self.sweep = planned(path, sweep, seeds)
+            if not (path / FILE).exists() or read_sweep(path) != self.sweep:
+                write_sealed(
+                    path / FILE,
+                    {"format": FORMAT, "sweep": self.sweep.to_json(), "versions": _versions()},
+                )
+            self.ledger = undo.enter_context(Ledger(path / NAME, self.sweep.settings))
             self.ledger.require_same_epoch()
             undo.pop_all()
 
@@ -180,7 +232,7 @@ class Folder:
 
     def _locked(self) -> int:
         """Hold the folder for this process; the lock ends with it, however it ends."""
-        handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             import fcntl
 
@@ -192,23 +244,18 @@ class Folder:
             raise LedgerError(f"{self.path}: another dynprop train is at work here; wait for it") from error
         return handle
 
-    def _describe(self) -> None:
-        """Write sweep.json whole or not at all."""
-        record = {"format": FORMAT, "sweep": self.sweep.to_json(), "versions": _versions()}
-        new = self.path / f"{FILE}.new"
-        with new.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(record, indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self.path / FILE)
+    def missing(self, *, retry: bool = False) -> list[tuple[Setting, Sequence[int]]]:
+        """Return the seeds that are still to be trained, setting by setting.
 
-    def missing(self) -> list[tuple[Setting, list[int]]]:
-        """Return the seeds that are still to be trained, setting by setting."""
-        done = self.ledger.done()
-        found = []
+        Args:
+            retry: whether runs that timed out or lost their worker are among them.
+        """
+        done = self.ledger.done(lost=not retry)
+        found: list[tuple[Setting, Sequence[int]]] = []
         for setting in self.sweep.settings:
             there = done.get(setting.key, set())
-            seeds = [seed for seed in range(self.sweep.seeds) if seed not in there]
+            wanted = range(self.sweep.seeds)
+            seeds = [seed for seed in wanted if seed not in there] if there else wanted
             if seeds:
                 found.append((setting, seeds))
         return found
@@ -225,15 +272,26 @@ def belonging(sweep: Sweep, ledger: Ledger) -> list[Trial]:
     return [trial for trial in ledger.trials() if trial.setting.key in keys]
 
 
-def finished(folder: Path) -> tuple[Sweep, list[Trial]]:
+def finished(folder: Path, tell: Callable[[str], None] = say) -> tuple[Sweep, list[Trial]]:
     """Return the sweep of a folder and its finished runs, as far as they belong to it.
+
+    The folder is only read, also while another process trains in it.
+
+    Args:
+        folder: of the sweep.
+        tell: is called with what is damaged or lost, if anything is.
 
     Raises:
         ArgumentError: the folder holds no sweep.
         LedgerError: its description or its ledger cannot be read.
     """
     sweep = read_sweep(folder)
-    with Ledger(folder / NAME) as ledger:
+    with (
+        tempfile.TemporaryDirectory() as private,
+        Ledger(folder / NAME, sweep.settings, private=Path(private)) as ledger,
+    ):
+        if ledger.recovered:
+            tell(ledger.recovered)
         return sweep, belonging(sweep, ledger)
 
 

@@ -1,4 +1,4 @@
-"""A sweep loses nothing and does nothing twice: kills, damage, full disks, other sweeps, other workers."""
+"""A sweep does nothing twice: resuming, extending, retrying; other sweeps and versions; kills."""
 
 from __future__ import annotations
 
@@ -11,41 +11,20 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dynprop.errors import ArgumentError, LedgerError, TargetError
+from dynprop.errors import ArgumentError, LedgerError
 from dynprop.training import engine
-from dynprop.training.engine import run_sweep, trained_rows
-from dynprop.training.ledger import NAME, SCHEMA, Ledger
-from dynprop.training.setting import Setting
-from dynprop.training.sweep import Folder, Sweep, export_csv, finished, read_sweep
+from dynprop.training.ledger import NAME, SCHEMA
+from dynprop.training.live import LiveView
+from dynprop.training.sealed import write_sealed
+from dynprop.training.sweep import MOST_RUNS, Folder, Sweep, export_csv, finished, planned, read_sweep
 from dynprop.training.trial import Trial
-
-QUICK = (("batch", 16), ("every", 10), ("hidden", 4), ("updates", 20))
-SWEEP = Sweep("latch", (3, 6), inits=("small", "orthogonal"), seeds=6, options=QUICK)
-
-
-def run(path: Path, sweep: Sweep | None = SWEEP, seeds: int | None = None, **options: Any) -> int:
-    with Folder(path, sweep, seeds) as folder:
-        return run_sweep(folder, **options)
-
-
-def table(path: Path) -> list[Trial]:
-    _, trials = finished(path)
-    return trials
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[Trial]:
-    path = tmp_path_factory.mktemp("sweep") / "whole"
-    assert run(path) == 24
-    return table(path)
-
+from tests.properties.training.sweeps import QUICK, SWEEP, run, table
 
 # Resuming
 
@@ -90,24 +69,42 @@ def test_seeds_are_added_until_the_answer_is_clear(tmp_path: Path) -> None:
     assert run(tmp_path / "b", replace(sweep, seeds=5), until_clear=True) == 5
 
 
-def test_failures_of_every_kind_are_rows(tmp_path: Path) -> None:
-    setting = SWEEP.settings[0]
-    rows = [
-        Trial(setting, seed, status, 5, None, None, None, None, note)
-        for seed, (status, note) in enumerate(
-            [("diverged", ""), ("timed out", ""), ("worker lost", "KilledWorker: x"), ("success", "")]
-        )
-    ]
-    with Ledger(tmp_path / NAME) as ledger:
-        ledger.record(rows)
-        ledger.record(rows)
-        assert ledger.trials() == rows
-        assert ledger.counts() == {setting.key: (4, 1)}
-
-
 def test_a_group_that_takes_too_long_is_recorded_as_such(tmp_path: Path) -> None:
     assert run(tmp_path / "a", timeout=0.0) == 24
     assert {trial.status for trial in table(tmp_path / "a")} == {"timed out"}
+
+
+def test_lost_runs_are_trained_again_where_that_is_asked_for(
+    tmp_path: Path, undisturbed: list[Trial]
+) -> None:
+    path = tmp_path / "a"
+    run(path, timeout=0.0)
+    assert run(path) == 0
+    with Folder(path) as folder:
+        assert LiveView(folder, retry=True).line().startswith("0/24 runs, 0 successes")
+    assert run(path, retry=True) == 24
+    assert table(path) == undisturbed
+    assert run(path, retry=True) == 0
+
+
+def test_a_lost_run_stays_until_its_new_outcome_is_there(
+    tmp_path: Path, undisturbed: list[Trial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(event: str, value: Any) -> None:
+        if event == "recorded":
+            raise KeyboardInterrupt
+
+    path = tmp_path / "a"
+    monkeypatch.setattr(engine, "GROUP", 2)
+    run(path, timeout=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        run(path, retry=True, listen=stop)
+    found = table(path)
+    assert [trial.key for trial in found] == [trial.key for trial in undisturbed]
+    assert sum(trial.status == "timed out" for trial in found) == 22
+    assert {trial for trial in found if trial.status != "timed out"} < set(undisturbed)
+    assert run(path, retry=True) == 22
+    assert table(path) == undisturbed
 
 
 def test_an_interrupt_leaves_what_is_recorded(
@@ -171,7 +168,7 @@ def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / "a" / NAME)
     db.execute(f"PRAGMA user_version={SCHEMA + 1}")
     db.close()
-    with pytest.raises(LedgerError, match=r"newer dynprop \(format 2; this one reads 1\)"):
+    with pytest.raises(LedgerError, match=r"newer dynprop \(format 3; this one reads 2\)"):
         Folder(tmp_path / "a")
 
 
@@ -188,16 +185,42 @@ def test_runs_of_a_version_that_trained_otherwise_are_shown_and_not_added_to(
     assert sorted(map(repr, found)) == sorted(repr(trial.to_row()) for trial in table(tmp_path))
 
 
-def test_a_description_of_a_newer_version_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
-    run(tmp_path / "a", replace(SWEEP, seeds=1))
-    path = tmp_path / "a" / "sweep.json"
-    record = json.loads(path.read_text())
-    path.write_text(json.dumps({**record, "format": 2}))
-    with pytest.raises(LedgerError, match="newer dynprop"):
-        read_sweep(tmp_path / "a")
-    path.write_text(path.read_text()[:-9])
-    with pytest.raises(LedgerError, match="is damaged"):
-        read_sweep(tmp_path / "a")
+def test_a_description_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    with Folder(tmp_path, SWEEP):
+        pass
+    record = json.loads((tmp_path / "sweep.json").read_text())
+    del record["checksum"]
+    write_sealed(tmp_path / "sweep.json", {**record, "format": 2})
+    with pytest.raises(LedgerError, match=r"newer dynprop \(format 2\)"):
+        read_sweep(tmp_path)
+
+
+def test_a_description_that_was_changed_is_named(tmp_path: Path) -> None:
+    with Folder(tmp_path, SWEEP):
+        pass
+    path = tmp_path / "sweep.json"
+    data = path.read_bytes()
+    outcomes = set()
+    for at in range(len(data)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        try:
+            outcomes.add(read_sweep(tmp_path).to_json() == SWEEP.to_json())
+        except LedgerError as error:
+            outcomes.add("is damaged or was changed" in str(error))
+    assert outcomes == {True}
+    for text in ("", "[]", "[" * 100_000, "7", '{"format": 1}', '{"format": 1, "sweep": [], "versions": {}}'):
+        path.write_text(text)
+        with pytest.raises(LedgerError, match="is damaged or was changed"):
+            read_sweep(tmp_path)
+
+
+def test_a_description_of_before_there_were_checksums_is_read(tmp_path: Path) -> None:
+    record = {"format": 1, "sweep": SWEEP.to_json(), "versions": {}}
+    (tmp_path / "sweep.json").write_text(json.dumps(record))
+    assert read_sweep(tmp_path) == SWEEP
+    with Folder(tmp_path, seeds=7):
+        pass
+    assert "checksum" in json.loads((tmp_path / "sweep.json").read_text())
 
 
 @pytest.mark.parametrize(
@@ -209,12 +232,40 @@ def test_a_description_of_a_newer_version_or_a_damaged_one_is_refused(tmp_path: 
         ({"lengths": (1,)}, "length: got 1, expected at least 2"),
         ({"inits": ("smal",)}, "init: got 'smal'"),
         ({"options": (("rate", -1.0),)}, "rate: got -1.0"),
+        (
+            {"seeds": 2_500_001},
+            "seeds: got 2500001 for each of 4 configurations and lengths, expected at most",
+        ),
+        ({"seeds": 10**30}, "at most 2500000: no more than 10,000,000 runs"),
     ],
 )
 def test_a_sweep_that_is_impossible_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError) as caught:
         replace(SWEEP, **change)
     assert message in str(caught.value)
+
+
+def test_a_folder_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    assert planned(tmp_path / "new", SWEEP) == SWEEP
+    assert planned(tmp_path / "new", SWEEP, 9).seeds == 9
+    for seeds in (0, MOST_RUNS):
+        with pytest.raises(ArgumentError, match="seeds: got"):
+            Folder(tmp_path / "new", SWEEP, seeds)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_was_begun_and_not_described_is_taken(tmp_path: Path) -> None:
+    for name in ("lock", "sweep.json.new"):
+        (tmp_path / name).write_text("")
+    with Folder(tmp_path, SWEEP) as folder:
+        assert len(folder.missing()) == 4
+
+
+def test_a_model_that_does_not_fit_into_memory_is_refused_before_it_is_trained(tmp_path: Path) -> None:
+    sweep = replace(SWEEP, lengths=(3, 10**12))
+    with pytest.raises(ArgumentError, match=r"length: got 1000000000000, .* GiB .* of memory where it is"):
+        run(tmp_path / "a", sweep)
+    assert table(tmp_path / "a") == []
 
 
 def test_a_sweep_comes_back_from_json() -> None:
@@ -231,88 +282,6 @@ def test_every_run_is_a_line_of_the_csv(tmp_path: Path, undisturbed: list[Trial]
         assert (row["init"], int(row["length"])) == (trial.setting.init, trial.setting.length)
         assert (row["status"], row["cause"]) == (trial.status, trial.cause)
         assert float(row["loss"]) == trial.loss
-
-
-# A damaged ledger, a full disk
-
-
-def filled(path: Path, count: int = 3000) -> list[Trial]:
-    setting = Setting("latch", 9)
-    trials = [Trial(setting, seed, "failure", 1500, 0.69, 0.5, 1.25, 1e-9) for seed in range(count)]
-    with Ledger(path) as ledger:
-        ledger.record(trials)
-    return trials
-
-
-def test_rows_that_a_disk_has_changed_are_found_and_dropped(tmp_path: Path) -> None:
-    path = tmp_path / NAME
-    trials = filled(path, 50)
-    db = sqlite3.connect(path)
-    db.execute("UPDATE runs SET status = 'success' WHERE seed = 7")
-    db.commit()
-    db.close()
-    with Ledger(path) as ledger:
-        assert "1 rows" in ledger.recovered
-        assert ledger.trials() == [trial for trial in trials if trial.seed != 7]
-
-
-def test_whole_runs_are_recovered_from_a_damaged_ledger(tmp_path: Path) -> None:
-    path = tmp_path / NAME
-    trials = filled(path)
-    data = bytearray(path.read_bytes())
-    assert len(data) > 60 * 4096
-    pages = random.Random(0).sample(range(10, len(data) // 4096), 3)
-    for page in pages:
-        data[page * 4096 : (page + 1) * 4096] = bytes(4096)
-    path.write_bytes(data)
-    with Ledger(path) as ledger:
-        assert "whole runs were recovered" in ledger.recovered
-        found = ledger.trials()
-        # A page holds some forty rows; nothing that is there is wrong.
-        assert len(trials) - 3 * 64 <= len(found) < len(trials)
-        assert set(found) <= set(trials)
-    assert (tmp_path / "ledger.damaged-1").exists()
-    with Ledger(path) as again:
-        assert again.recovered == ""
-        assert again.trials() == found
-
-
-@pytest.mark.parametrize("keep", [0.2, 0.6, 0.95])
-def test_a_ledger_that_was_cut_off_keeps_what_is_left(tmp_path: Path, keep: float) -> None:
-    path = tmp_path / NAME
-    trials = filled(path)
-    data = path.read_bytes()
-    path.write_bytes(data[: int(keep * len(data))])
-    with Ledger(path) as ledger:
-        found = ledger.trials()
-    assert set(found) <= set(trials)
-    assert 0.2 * keep * len(trials) < len(found) <= len(trials)
-
-
-def test_a_ledger_that_cannot_be_read_at_all_is_named(tmp_path: Path) -> None:
-    path = tmp_path / NAME
-    path.write_bytes(b"not a ledger" * 1000)
-    with pytest.raises(
-        LedgerError, match=r"is damaged beyond reading .*put back a copy of it, or move it away"
-    ):
-        Ledger(path)
-    assert path.read_bytes().startswith(b"not a ledger")
-
-
-def test_a_full_disk_is_a_clear_error_and_resumable(tmp_path: Path) -> None:
-    path = tmp_path / NAME
-    kept = filled(path, 200)
-    setting = Setting("parity", 9)
-    more = [Trial(setting, seed, "failure", 1, note="x" * 200) for seed in range(2000)]
-    with Ledger(path) as ledger:
-        (pages,) = ledger._db.execute("PRAGMA page_count").fetchone()
-        ledger._db.execute(f"PRAGMA max_page_count={pages + 1}")
-        with pytest.raises(LedgerError, match="make room on the disk; what was recorded before is safe"):
-            ledger.record(more)
-        assert ledger.trials() == kept
-    with Ledger(path) as ledger:
-        ledger.record(more)
-        assert len(ledger.trials()) == 2200
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
@@ -363,61 +332,3 @@ def test_a_coordinator_that_is_killed_loses_nothing_that_it_told(tmp_path: Path)
     whole = tmp_path / "b"
     run(whole, SLOW)
     assert table(path) == table(whole)
-
-
-# Workers
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    from distributed import LocalCluster
-
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
-    ) as found:
-        yield found
-
-
-def test_workers_train_the_same_table_and_survive_the_death_of_one(
-    tmp_path: Path, undisturbed: list[Trial], cluster: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "GROUP", 2)
-    killed: list[int] = []
-
-    def kill_one(event: str, value: Any) -> None:
-        if event == "recorded" and not killed:
-            pids = [worker.pid for worker in cluster.workers.values()]
-            killed.append(pids[0])
-            os.kill(pids[0], signal.SIGKILL)
-
-    assert run(tmp_path / "a", scheduler=cluster.scheduler_address, listen=kill_one) == 24
-    assert killed
-    assert table(tmp_path / "a") == undisturbed
-
-
-def test_a_group_that_kills_its_workers_is_recorded_as_lost() -> None:
-    from distributed import KilledWorker
-
-    class Lost:
-        def result(self) -> Any:
-            raise KilledWorker("group", None, 3)
-
-    group = engine.Group(SWEEP.settings[0], (4, 5))
-    found = engine._outcome(Lost(), group)
-    assert [(t.seed, t.status, t.cause) for t in found] == [(4, "worker lost", ""), (5, "worker lost", "")]
-    assert "KilledWorker" in found[0].note
-
-
-def test_what_a_worker_returns_is_plain_data(undisturbed: list[Trial]) -> None:
-    setting = SWEEP.settings[0]
-    rows = trained_rows(json.loads(json.dumps(setting.to_json())), [1, 2], 2**30, None)
-    assert json.loads(json.dumps(rows)) == rows
-    assert [Trial(setting, **row) for row in rows] == [
-        t for t in undisturbed if t.setting == setting and t.seed in (1, 2)
-    ]
-
-
-def test_a_scheduler_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "CONNECT_SECONDS", 0.5)
-    with pytest.raises(TargetError, match=r"no dask scheduler answered at tcp://127.0.0.1:9 within \d+ s"):
-        run(tmp_path / "a", scheduler="tcp://127.0.0.1:9")

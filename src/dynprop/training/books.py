@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dynprop.training.disk import DamageError
-from dynprop.training.schema import LOST, Row
+from dynprop.training.schema import Row
 from dynprop.training.sealed import read_sealed, write_sealed
-from dynprop.training.trial import Trial
+from dynprop.training.trial import LOST, Trial
 
 __all__ = ["RECORDED", "Books", "Counts", "count", "read_stated", "state"]
 

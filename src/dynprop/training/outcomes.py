@@ -10,12 +10,9 @@ from dynprop.training.live import configuration
 from dynprop.training.setting import Setting
 from dynprop.training.success import LearningTime, SuccessCurve, learning_time
 from dynprop.training.sweep import Sweep
-from dynprop.training.trial import Trial
+from dynprop.training.trial import LOST, Trial
 
-__all__ = ["LOST", "Effort", "Shown", "shown"]
-
-# How a run ends of which nothing is known.
-LOST = ("timed out", "worker lost")
+__all__ = ["Effort", "Shown", "shown"]
 
 
 @dataclass(frozen=True)

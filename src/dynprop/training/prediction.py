@@ -25,10 +25,9 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.errors import ArgumentError
-from dynprop.gradients import cell_gradient_by_lag, cell_named
+from dynprop.gradients import cell_gradient_by_lag
 from dynprop.training.ensemble import Ensemble
 from dynprop.training.setting import Setting
-from dynprop.training.tasks import task_named
 from dynprop.training.training import group_size
 
 __all__ = ["GradientSignal", "initial_gradient_by_lag", "signal_to_noise"]
@@ -121,15 +120,6 @@ def signal_to_noise(setting: Setting, models: int = 8, batches: int = 4096) -> G
                 break
             look *= 4
     return found
-
-
-def affordable_batches(setting: Setting) -> int:
-    """Return of how many batches, at most 4096, the gradient of one model takes about half a second."""
-    cell = cell_named(setting.cell)
-    width = setting.hidden * cell.gates
-    # Products, and what is done to each unit, which costs as much as 64 products.
-    work = task_named(setting.task).steps(setting.length) * setting.batch * width * (setting.hidden + 64)
-    return max(16, min(4096, int(2e9 / work)))
 
 
 def _signal(parts: list[tuple[FloatArray, FloatArray]]) -> tuple[float, float, float, float]:

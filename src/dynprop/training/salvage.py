@@ -21,7 +21,6 @@ from dynprop.training.disk import sync_folder
 from dynprop.training.pages import records, stored_pages
 from dynprop.training.schema import (
     COLUMNS,
-    LOST,
     PAGE,
     Row,
     checksum,
@@ -30,6 +29,7 @@ from dynprop.training.schema import (
     setting_of,
     whole_reals,
 )
+from dynprop.training.trial import LOST
 
 __all__ = ["Whole", "copied", "finish", "left_in_log", "log_of", "rebuild"]
 

@@ -16,11 +16,10 @@ from typing import Any
 from dynprop.errors import ArgumentError
 from dynprop.training.disk import DamageError
 from dynprop.training.setting import Setting
-from dynprop.training.trial import Trial
+from dynprop.training.trial import LOST, Trial
 
 __all__ = [
     "COLUMNS",
-    "LOST",
     "PAGE",
     "SCHEMA",
     "Row",
@@ -40,8 +39,6 @@ Row = tuple[Any, ...]
 SCHEMA = 2
 # Stated, so that pages can be found in a file whose beginning is lost.
 PAGE = 4096
-# Of runs that say nothing about the learner: they may be trained again.
-LOST = ("timed out", "worker lost")
 COLUMNS = ("setting", "seed", "status", "updates", "loss", "wrong", "peak", "reach", "note")
 REALS = slice(4, 8)
 # Format 1 had no checksum in settings.

@@ -21,11 +21,11 @@ from rich.table import Table
 
 from dynprop.errors import ArgumentError, DynpropError, LedgerError, TargetError
 from dynprop.training.looks import common
-from dynprop.training.outcomes import LOST, Effort, Shown, shown
+from dynprop.training.outcomes import Effort, Shown, shown
 from dynprop.training.success import LearningTime, SuccessRate
 from dynprop.training.sweep import Sweep, export_csv, finished
 from dynprop.training.tasks import task_named
-from dynprop.training.trial import Trial
+from dynprop.training.trial import LOST, Trial
 
 __all__ = ["Shown", "print_sweep", "remarks", "show_folder", "shown", "write_pages"]
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from dynprop.errors import ArgumentError
-from dynprop.training.trial import Trial
+from dynprop.training.trial import LOST, Trial
 
 __all__ = [
     "LearningTime",
@@ -236,7 +236,7 @@ def _rate(length: int, trials: Sequence[Trial]) -> SuccessRate:
         count(lambda t: t.cause == "explosion"),
         count(lambda t: t.cause == "vanishing"),
         count(lambda t: t.at_chance),
-        count(lambda t: t.status in ("timed out", "worker lost")),
+        count(lambda t: t.status in LOST),
     )
 
 

@@ -20,13 +20,15 @@ from typing import Any
 from dynprop.training.setting import Setting
 from dynprop.training.tasks import task_named
 
-__all__ = ["EXPLODED", "STATUSES", "VANISHED", "Trial", "cause_of"]
+__all__ = ["EXPLODED", "LOST", "STATUSES", "VANISHED", "Trial", "cause_of"]
 
 EXPLODED = 100.0
 VANISHED = 0.01
 # Relative distance from the level of chance within which a learner has learnt nothing.
 NEAR_CHANCE = 0.1
 STATUSES = ("success", "failure", "diverged", "timed out", "worker lost")
+# Of runs that say nothing about the learner: they may be trained again.
+LOST = ("timed out", "worker lost")
 
 
 def cause_of(status: str, peak: float | None, reach: float | None) -> str:

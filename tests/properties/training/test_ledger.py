@@ -160,6 +160,31 @@ def test_values_are_never_taken_from_where_nobody_has_checked_them(
         shutil.rmtree(work)
 
 
+def test_an_index_that_does_not_fit_its_table_is_found(finished_folder: Path) -> None:
+    data = (finished_folder / NAME).read_bytes()
+    # A key stands in the index of settings, in that of runs, and in the tables.
+    key = SWEEP.settings[0].key.encode()
+    db = sqlite3.connect(finished_folder / NAME)
+    (root,) = db.execute(
+        "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_runs_1'"
+    ).fetchone()
+    db.close()
+    at = data.index(key, (root - 1) * schema.PAGE)
+    (finished_folder / NAME).write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    with Folder(finished_folder) as opened:
+        assert "missing from index" in opened.ledger.recovered
+
+
+def test_names_that_are_no_text_are_damage(finished_folder: Path, undisturbed: list[Trial]) -> None:
+    data = (finished_folder / NAME).read_bytes()
+    for name in (b"status TEXT", b"CREATE TABLE runs", b"UNIQUE (setting"):
+        changed = name[:3] + bytes([name[3] ^ 128]) + name[4:]
+        (finished_folder / NAME).write_bytes(data.replace(name, changed))
+        with Folder(finished_folder) as opened:
+            assert "24 whole runs were recovered" in opened.ledger.recovered
+            assert belonging(opened.sweep, opened.ledger) == undisturbed
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -291,6 +316,18 @@ def test_a_file_that_lost_its_beginning_gets_its_runs_from_the_log(
     with Folder(killed) as opened:
         assert "its beginning is missing" in opened.ledger.recovered
         assert belonging(opened.sweep, opened.ledger) == undisturbed
+
+
+def test_runs_behind_a_damaged_place_of_the_log_are_kept(killed: Path, undisturbed: list[Trial]) -> None:
+    log = killed / f"{NAME}-wal"
+    data = bytearray(log.read_bytes())
+    # In a frame of the first commit: SQLite takes nothing that comes after it.
+    data[5_000] ^= 1
+    log.write_bytes(data)
+    with Folder(killed) as opened:
+        assert f"24 runs were recovered from {log}, which was cut off or damaged" in opened.ledger.recovered
+        assert belonging(opened.sweep, opened.ledger) == undisturbed
+    assert table(killed) == undisturbed
 
 
 def test_the_ledger_of_another_sweep_is_named(finished_folder: Path) -> None:

@@ -55,15 +55,16 @@ def _silent(subject: TaskSubject) -> str | None:
     draw=partial(task_case, count=2048, numbers=NUMBERS),
     fixed=partial(usual_case, count=2048, numbers=NUMBERS),
     applies=_continuous,
-    script="print(np.quantile(batch.inputs[3:, :, 0], [0.01, 0.1, 0.5, 0.9, 0.99]))",
+    script="print(np.quantile(batch.inputs[{first}:, :, 0], [0.01, 0.1, 0.5, 0.9, 0.99]))",
     share=0.04,
 )
 def input_distribution(subject: TaskSubject, case: TaskCase) -> Evidence:
     """Compare distribution functions, and the mean square of Gaussian noise with its chi-square law."""
-    variant, detail = VARIANTS[subject.variant], {"length": case.length}
+    variant, detail = VARIANTS[subject.variant], {"first": 0}
     parts = list(case.chunks(subject))
     comparisons: list[Comparison] = []
     for filler, known in _laws(variant):
+        detail["first"] = int(filler.there(parts[0]).any(axis=1).argmax())
         numbers = np.concatenate([filler.read(found.inputs)[filler.there(found)] for found in parts])
         groups = [numbers, *_by_step(filler, parts), *_by_mark(filler, parts)]
         label = (

@@ -80,7 +80,10 @@ def bytes_per_model(setting: Setting) -> int:
     block = steps * setting.batch * task.features * updates_per_block(setting)
     judged = min(task.criterion.count, CHUNK)
     judging = steps * judged * (setting.hidden * (cell.gates + 2) + 4 * task.features)
-    return size * (training + block + judging)
+    weights = sum(math.prod(shape) for shape in cell.shapes(task.features, setting.hidden).values())
+    weights += cell.width * setting.hidden * task.outputs
+    # Parameters, their gradient, twice that in float64 for its norm, and what an optimiser keeps.
+    return size * (training + block + judging) + 8 * 4 * weights
 
 
 # Sequences that are judged at a time.

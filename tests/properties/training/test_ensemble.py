@@ -143,6 +143,11 @@ def test_a_budget_splits_an_ensemble_and_changes_nothing() -> None:
     assert train(setting, range(5), budget=2 * one) == train(setting, range(5))
 
 
+def test_a_model_that_is_large_by_its_weights_alone_is_counted() -> None:
+    # 10,000² recurrent weights and a few numbers of state.
+    assert bytes_per_model(Setting("latch", 2, hidden=10_000, batch=1)) > 4 * 10_000**2
+
+
 def test_seeds_are_different_models_and_settings_different_streams() -> None:
     losses = {trial.loss for trial in train(VARIED[0], range(5))}
     assert len(losses) == 5

@@ -88,7 +88,8 @@ def reproduction(law: Law, subject: Any, case: Case, detail: dict[str, Any]) -> 
         values = [f"W = {_numbers(library, data['W'], dtype)}", f"h0 = {_numbers(library, data['h'], dtype)}"]
         return "\n".join([*_imports(library, dtype), *_target(subject), *values, f"t = {data['t']}", body])
     if law.kind == "task" and ready:
-        drawn = f"batch = f.sample({data['length']}, {data['count']}, np.random.default_rng({data['seed']}))"
+        draw = "examine" if data.get("judging") else "sample"
+        drawn = f"batch = f.{draw}({data['length']}, {data['count']}, np.random.default_rng({data['seed']}))"
         return "\n".join([*_imports("numpy", "float64"), *_target(subject), drawn, body])
     call = f"again({law.id!r}, subject, json.loads({json.dumps(data)!r}))"
     lines = ["import json", "from dynprop.check import again", *_target(subject, "subject"), f"print({call})"]

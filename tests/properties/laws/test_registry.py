@@ -17,6 +17,7 @@ from dynprop.laws.registry import KINDS, Law, all_laws, law, law_by_id, laws_for
 from tests.properties.laws import (
     test_agreement_laws,
     test_agreement_products,
+    test_agreement_training,
     test_associative_scan,
     test_closed_form_laws,
     test_initializer_laws,
@@ -114,13 +115,13 @@ IDLE: dict[str, str] = {}
 def test_every_law_catches_a_fault_or_says_why_not() -> None:
     modules = (
         test_scan_laws,
-        test_task_laws,
         test_associative_scan,
         test_layer_laws,
         test_unroll_laws,
         test_closed_form_laws,
         test_agreement_laws,
         test_agreement_products,
+        test_agreement_training,
         test_product_laws,
         test_initializer_laws,
         test_task_laws,

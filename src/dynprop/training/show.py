@@ -139,12 +139,14 @@ class _Patience:
     """Says on stderr what is being done, once it takes long."""
 
     def __init__(self) -> None:
-        self._next = time.monotonic() + PATIENCE
+        self._begin = time.monotonic()
+        self._next = self._begin + PATIENCE
 
     def __call__(self, doing: str) -> None:
         if (now := time.monotonic()) >= self._next:
             self._next = now + EVERY
-            print(f"dynprop: {doing}", file=sys.stderr, flush=True)
+            # As the live view of training says it.
+            print(f"dynprop: {now - self._begin:.0f} s · {doing}", file=sys.stderr, flush=True)
 
 
 def write_pages(

@@ -21,7 +21,7 @@ from dynprop.errors import ArgumentError, PrecisionError, TargetError
 from dynprop.laws.agreement.judging import apart, between
 from dynprop.laws.agreement.subject import Scaled
 from dynprop.laws.registry import law_by_id, laws_for
-from tests.properties.laws import test_agreement_products
+from tests.properties.laws import test_agreement_products, test_agreement_training
 from tests.properties.laws.kinds import assert_caught, catalogue, correct, judged, planted
 
 ROOMS = ("forms", "norms", "spectra")
@@ -68,7 +68,8 @@ def test_every_law_has_a_fault_here_and_every_fault_a_law() -> None:
     assert {law for law, _, _ in CAUGHT} == set(LAWS)
     entries = [entry for entry in catalogue().values() if entry.kind == "agreement"]
     faults = {entry.name for entry in entries if isinstance(entry, Fault)}
-    listed = {f"agreement/{fault}" for _, fault, _ in (*CAUGHT, *test_agreement_products.CAUGHT)}
+    elsewhere = (*test_agreement_products.CAUGHT, *test_agreement_training.CAUGHT)
+    listed = {f"agreement/{row[1]}" for row in (*CAUGHT, *elsewhere)}
     assert listed == faults
 
 

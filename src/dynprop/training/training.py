@@ -131,47 +131,46 @@ class _Run:
             self.made = number + 1
             late = time.monotonic() > self.deadline
             if self.made % every == 0 or self.made == updates:
-                self._judge(self.made, final=self.made == updates)
+                self._judge(final=self.made == updates)
             if late:
-                self._leave(self.ensemble.diverged, "diverged", self.made)
-                self._leave(np.ones(len(self.ensemble.seeds), dtype=np.bool_), "timed out", self.made)
+                self._leave(self.ensemble.diverged, "diverged")
+                self._leave(np.ones(len(self.ensemble.seeds), dtype=np.bool_), "timed out")
                 break
 
-    def _judge(self, made: int, final: bool) -> None:
+    def _judge(self, *, final: bool) -> None:
         """Take out the models that are through."""
-        self._leave(self.ensemble.diverged, "diverged", made)
+        self._leave(self.ensemble.diverged, "diverged")
         if not self.ensemble.seeds:
             return
         # The last judgement may come early: its sequences are fresh, too.
-        block = -(-made // self.setting.every)
+        block = -(-self.made // self.setting.every)
         solved, losses, wrong = _judged(self.ensemble, block, final=final)
         if final:
             broken = ~np.isfinite(losses)
-            self._leave(broken, "diverged", made)
+            self._leave(broken, "diverged")
             solved, losses, wrong = solved[~broken], losses[~broken], wrong[~broken]
             if not self.ensemble.seeds:
                 return
             reach = self.ensemble.reach()
             for status, which in (("success", solved), ("failure", ~solved)):
                 chosen = np.flatnonzero(which)
-                self._note(chosen, status, made, losses, wrong, None if status == "success" else reach)
+                self._note(chosen, status, losses, wrong, None if status == "success" else reach)
             self.ensemble.keep(np.zeros(0, dtype=np.int64))
         elif solved.any():
-            self._note(np.flatnonzero(solved), "success", made, losses, wrong, None)
+            self._note(np.flatnonzero(solved), "success", losses, wrong, None)
             self.ensemble.keep(np.flatnonzero(~solved))
 
-    def _leave(self, which: BoolArray, status: str, made: int) -> None:
+    def _leave(self, which: BoolArray, status: str) -> None:
         """Take models out that cannot be judged."""
         if not which.any():
             return
-        self._note(np.flatnonzero(which), status, made, None, None, None)
+        self._note(np.flatnonzero(which), status, None, None, None)
         self.ensemble.keep(np.flatnonzero(~which))
 
     def _note(
         self,
         which: IntArray,
         status: str,
-        made: int,
         losses: FloatArray | None,
         wrong: FloatArray | None,
         reach: FloatArray | None,
@@ -179,7 +178,7 @@ class _Run:
         for i in which:
             loss, share, lag = (None if x is None else _number(x[i]) for x in (losses, wrong, reach))
             seed, peak = self.ensemble.seeds[i], _number(self.ensemble.peak[i])
-            self.done.append(Trial(self.setting, seed, status, made, loss, share, peak, lag))
+            self.done.append(Trial(self.setting, seed, status, self.made, loss, share, peak, lag))
 
 
 def _number(value: float) -> float | None:

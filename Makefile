@@ -42,10 +42,12 @@ survey: $(STAMPS)/survey ## judge every package of examples/
 	@echo "==> verdicts on all packages"
 	OMP_NUM_THREADS=1 $(PY) examples/survey.py --all
 
-lint: $(STAMPS)/dev ## ruff and mypy --strict
+lint: $(STAMPS)/dev ## ruff, import-linter and mypy --strict
 	@echo "==> ruff"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@echo "==> import-linter"
+	$(BIN)/lint-imports --no-logo
 	@echo "==> mypy"
 	$(BIN)/mypy
 
@@ -62,14 +64,14 @@ ratios: $(STAMPS)/dev ## measure the ratios of this kind of machine anew; review
 
 evidence: $(STAMPS)/dev ## judge correct implementations at length (EXAMPLES=10000 each; hours)
 	@echo "==> evidence, $(EXAMPLES) examples each"
-	$(PY) -m dynprop.check.evidence --examples $(EXAMPLES)
+	$(PY) -m dynprop.evidence.record.controls --examples $(EXAMPLES)
 	@echo "==> closed forms, $(CASES) cases"
-	$(PY) -m dynprop.check.evidence_powers --cases $(CASES)
+	$(PY) -m dynprop.evidence.record.powers --cases $(CASES)
 
 EXPERIMENTS ?= E1 E2 E3 E4 E5 C0 LSTM ADAM
 experiments: $(STAMPS)/dev ## does SGD succeed: the experiments of docs/training.md (minutes each)
 	@echo "==> experiments: $(EXPERIMENTS)"
-	OMP_NUM_THREADS=1 $(PY) -m dynprop.training.experiments $(EXPERIMENTS) --record docs/evidence/training.json
+	OMP_NUM_THREADS=1 $(PY) -m dynprop.evidence.record.experiments $(EXPERIMENTS) --record docs/evidence/training.json
 	$(PY) docs/generate.py
 
 KILLS ?= 50

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dynprop.laws.registry import KINDS, laws_for
+from dynprop.kinds import all_kinds, laws_for
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from docs.training_page import training_page
@@ -50,8 +50,8 @@ STANDALONE = {
 RECORDED = {
     "faults.json": "dynprop faults --json docs/evidence/faults.json",
     "survey.json": "python examples/survey.py --all --record docs/evidence/survey.json",
-    "controls.json": "python -m dynprop.check.evidence",
-    "closed_form.json": "python -m dynprop.check.evidence_powers --cases 1000000",
+    "controls.json": "python -m dynprop.evidence.record.controls",
+    "closed_form.json": "python -m dynprop.evidence.record.powers --cases 1000000",
     "layers.json": "python docs/generate.py --measure",
     "training.json": "make experiments",
 }
@@ -114,7 +114,7 @@ def laws_page() -> str:
         "One row per law, in the order in which `dynprop check` runs them. A claim is explained in the "
         "[theory map](theory.md), a bound in [bounds](bounds.md). `dynprop laws` prints the same list.\n",
     ]
-    for kind in KINDS:
+    for kind in all_kinds():
         found = laws_for(kind)
         rows = [(_code(_slug(law.id)), law.claim, law.statement, law.source) for law in found]
         text.append(f"## Kind `{kind}`: {len(found)} laws\n")
@@ -328,7 +328,7 @@ def layer_targets() -> dict[str, list[str]]:
     import inspect
     import runpy
 
-    from dynprop.check.faults.registry import all_controls
+    from dynprop.kinds import all_controls
 
     adapters = "examples/adapters/torch_layers.py"
     names = [n for n, v in runpy.run_path(str(ROOT / adapters)).items() if inspect.isfunction(v)]
@@ -388,7 +388,7 @@ def measure() -> None:
     import platform
     from importlib import metadata
 
-    from dynprop.check.isolate import check_isolated
+    from dynprop.check.process.isolate import check_isolated
 
     rows = []
     for group, targets in layer_targets().items():

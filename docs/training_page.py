@@ -253,7 +253,7 @@ def training_page(data: Data, table: Table, note: str, recorded: str) -> str:
         "holds "
         "the experiments behind claims C0 and C5 to C7 of the [theory map](theory.md). `make experiments` "
         "records "
-        "them again, each by one command: `python -m dynprop.training.experiments E2`.\n",
+        "them again, each by one command: `python -m dynprop.evidence.record.experiments E2`.\n",
         f"{recorded}Successes over runs, with the 95 % interval of Clopper and Pearson: the numbers of "
         f"seeds were "
         "fixed beforehand. Training stops at the first judgement on fresh sequences that meets the "

@@ -25,8 +25,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dynprop.check.isolate import check_isolated
-from dynprop.check.report import Report
+from dynprop.check.process.isolate import check_isolated
+from dynprop.check.run.report import Report
 from dynprop.errors import DynpropError
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,11 +11,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from dynprop import __version__
+from dynprop._version import __version__
+from dynprop.cli_check import kinds_text, options_of_kinds, register_check
 from dynprop.errors import ArgumentError, DynpropError
 
 __all__ = ["app", "main"]
@@ -32,7 +33,7 @@ app = typer.Typer(
 )
 
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON; - is stdout.")]
-KIND_HELP = "scan, associative-scan, layer, unroll, closed-form, product, initializer, agreement or task."
+KIND_HELP = kinds_text()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,124 +85,45 @@ def top(
     """Judge implementations of recurrences by laws that every correct one satisfies."""
 
 
-@app.command()
-def check(
-    target: Annotated[
-        str, typer.Argument(metavar="TARGET", help="package.module:attribute or path/to/file.py:attribute.")
-    ],
-    kind: Annotated[str, typer.Option(metavar="KIND", help=KIND_HELP)],
-    framework: Annotated[
-        str | None,
-        typer.Option(metavar="numpy|torch|jax", help="The arrays it takes; default numpy or torch, by kind."),
-    ] = None,
-    examples: Annotated[
-        int | None, typer.Option(metavar="N", help="Cases drawn per law; default up to 100.")
-    ] = None,
-    iid: Annotated[
-        int,
-        typer.Option(metavar="N", show_default=False, help="Further independent cases per law; default 0."),
-    ] = 0,
-    seed: Annotated[
-        int, typer.Option(metavar="N", show_default=False, help="Seeds everything; default 0.")
-    ] = 0,
-    timeout: Annotated[
-        float | None, typer.Option(metavar="S", help="Seconds that one case may take; default 60.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(metavar="D", help="Where arrays live; default cpu.")] = None,
-    gates: Annotated[
-        str | None,
-        typer.Option(metavar="unit|signed|any|constant", help="Gates that it handles; default any."),
-    ] = None,
-    inputs: Annotated[
-        str | None, typer.Option(metavar="any|positive", help="Inputs that it handles; default any.")
-    ] = None,
-    dtypes: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Formats it computes in, such as float64,float32.")
-    ] = None,
-    max_length: Annotated[
-        int | None, typer.Option(metavar="N", help="Longest sequence; default 2048.")
-    ] = None,
-    arithmetic: Annotated[
-        str | None,
-        typer.Option(metavar="product|log", help="How it forms products; log: by sums of logarithms."),
-    ] = None,
-    reach: Annotated[
-        int | None, typer.Option(metavar="K", help="It cuts its gradient after K steps on purpose.")
-    ] = None,
-    sizes: Annotated[
-        str | None, typer.Option(metavar="NAME=N,...", help="Sizes with which a layer is built.")
-    ] = None,
-    matrix: Annotated[
-        bool, typer.Option("--matrix", help="Products are those of matrices, W_t ... W_1.")
-    ] = False,
-    promise: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=EXPR",
-            help="variance=EXPR or radius=EXPR, arithmetic in fan_in and fan_out; may be repeated.",
-        ),
-    ] = None,
-    law: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Law of weights: normal, uniform, orthogonal, ...")
-    ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(metavar="LAW", help="Run this law only; may be repeated.")
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 if some law is undecidable.")] = False,
-    json_file: Json = None,
-    html_file: Annotated[
-        str | None, typer.Option("--html", metavar="FILE", help="Write a self-contained page.")
-    ] = None,
-) -> int:
+def check(**given: Any) -> int:
     """Judge TARGET by every law of its kind.
 
     Exit status: 0 if no law fails and at least one passes, 1 if one fails, 2 if the call is wrong, 3 if
     nothing could be decided (with --strict: if some law could not).
     """
-    from dynprop.check.options import parse_promises, parse_sizes
+    options = {option.name: option.value(given[option.name]) for option in options_of_kinds()}
+    target, kind, only = given["target"], given["kind"], given["only"] or None
+    _require_writable("--json", given["json_file"])
+    _require_writable("--html", given["html_file"])
+    from dynprop.check.process.isolate import check_isolated
+    from dynprop.check.run.session import chosen_laws
+    from dynprop.check.show.progress import Progress
+    from dynprop.check.show.render import print_report
 
-    options = {
-        "framework": framework,
-        "device": device,
-        "gates": gates,
-        "inputs": inputs,
-        "dtypes": None if dtypes is None else tuple(d.strip() for d in dtypes.split(",") if d.strip()),
-        "max_length": max_length,
-        "arithmetic": arithmetic,
-        "reach": reach,
-        "sizes": parse_sizes(sizes),
-        "matrix": matrix or None,
-        "promise": parse_promises(promise),
-        "law": law,
-    }
-    _require_writable("--json", json_file)
-    _require_writable("--html", html_file)
-    from dynprop.check.api import chosen_laws
-    from dynprop.check.isolate import check_isolated
-    from dynprop.check.progress import Progress
-    from dynprop.check.render import print_report
-
-    with Progress(len(chosen_laws(kind, only or None))).shown() as progress:
+    with Progress(len(chosen_laws(kind, only))).shown() as progress:
         report = check_isolated(
             target,
             kind,
             options=options,
-            examples=examples,
-            iid=iid,
-            seed=seed,
-            only=only or None,
-            timeout=timeout,
+            examples=given["examples"],
+            iid=given["iid"],
+            seed=given["seed"],
+            only=only,
+            timeout=given["timeout"],
             listen=progress,
         )
     # Files first: whoever reads the printed report may close the pipe early.
-    _write(json_file, report.dumps)
-    if html_file is not None:
-        from dynprop.check.html import render_html
+    _write(given["json_file"], report.dumps)
+    if given["html_file"] is not None:
+        from dynprop.check.show.html import render_html
 
-        _write(html_file, lambda: render_html(report))
-    if json_file != "-":
+        _write(given["html_file"], lambda: render_html(report))
+    if given["json_file"] != "-":
         print_report(report)
-    return report.exit_code(strict)
+    return report.exit_code(given["strict"])
+
+
+register_check(app, check)
 
 
 @app.command()
@@ -212,10 +134,10 @@ def replay(
     ] = None,
 ) -> int:
     """Run each saved counterexample again; exit 1 if one still fails."""
-    from dynprop.check.progress import Progress
-    from dynprop.check.render import print_retrials
     from dynprop.check.replay import exit_code, read_report
     from dynprop.check.replay import replay as run_again
+    from dynprop.check.show.progress import Progress
+    from dynprop.check.show.render import print_retrials
 
     saved = read_report(report)
     with Progress(len(saved.failures)).shown() as progress:
@@ -231,11 +153,11 @@ def laws(
 ) -> int:
     """List every law: id, claim, statement, source."""
     _require_writable("--json", json_file)
-    from dynprop.laws.registry import all_laws, laws_for
+    from dynprop.kinds import all_laws, laws_for
 
     found = all_laws() if kind is None else laws_for(kind)
     if json_file != "-":
-        from dynprop.check.render import print_laws
+        from dynprop.check.show.render import print_laws
 
         print_laws(found)
     keys = ("id", "kind", "claim", "statement", "source")
@@ -252,15 +174,15 @@ def faults(
 ) -> int:
     """Run every law on every planted fault; exit 1 if one is missed."""
     _require_writable("--json", json_file)
-    from dynprop.check.api import require_counts
-    from dynprop.check.faults.matrix import kill_matrix
-    from dynprop.check.progress import Progress
+    from dynprop.check.run.session import require_counts
+    from dynprop.check.show.progress import Progress
+    from dynprop.evidence.kill_matrix import kill_matrix
 
     require_counts(examples, 0, 0)
     with Progress(noun="faults").shown() as progress:
         matrix = kill_matrix(examples=examples, listen=progress.step)
     if json_file != "-":
-        from dynprop.check.matrix_text import print_matrix
+        from dynprop.evidence.kill_matrix_text import print_matrix
 
         print_matrix(matrix)
     _write(json_file, lambda: _json(matrix.to_json()))
@@ -323,7 +245,7 @@ def train(
     """Train a task at several lengths and seeds: the probability of success, in a folder."""
     options = locals()
     folders = {name: options.pop(name) for name in ("out", "resume", "show")}
-    from dynprop.training.interrupts import held
+    from dynprop.training.sweeps.interrupts import held
 
     try:
         with held():

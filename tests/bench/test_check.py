@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from dynprop.check.isolate import check_isolated
-from dynprop.check.report import Report
+from dynprop.check.process.isolate import check_isolated
+from dynprop.check.run.report import Report
 
 LOOP = """
 import numpy as np

@@ -60,9 +60,9 @@ def test_a_hang_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_undecidable_law_is_no_success_when_strict(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dynprop.check import isolate
-    from dynprop.check.outcome import LawResult
-    from dynprop.check.report import Report
+    from dynprop.check.process import isolate
+    from dynprop.check.run.outcome import LawResult
+    from dynprop.check.run.report import Report
 
     laws = (LawResult("scan/forward", cases=1, decided=1), LawResult("scan/reset", cases=1, undecidable=1))
     monkeypatch.setattr(isolate, "check_isolated", lambda *args, **kwargs: Report("f", "scan", 0, laws))
@@ -192,7 +192,7 @@ def test_faults_fail_if_one_is_uncaught_or_a_control_accused(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from dynprop.check.faults import matrix
+    from dynprop.evidence import kill_matrix as matrix
 
     def row(name: str, correct: bool, verdict: str) -> matrix.Row:
         verdicts = {"scan/forward": verdict, "scan/threads": "not-applicable"}

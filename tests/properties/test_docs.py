@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from docs import blocks, generate
-from dynprop.laws.registry import KINDS, all_laws
+from dynprop.kinds import all_kinds, all_laws
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -21,7 +21,7 @@ PAGES = sorted(
 )
 ROOMS = ("linear", "products", "gradients", "training")
 THEORY = (DOCS / "theory.md").read_text(encoding="utf-8")
-LAW = re.compile(rf"`((?:{'|'.join(KINDS)})/[\w-]+)`")
+LAW = re.compile(rf"`((?:{'|'.join(all_kinds())})/[\w-]+)`")
 
 
 def named(path: Path) -> str:
@@ -223,12 +223,12 @@ def test_nothing_private_is_on_a_page(page: Path) -> None:
 
 
 def test_every_option_and_default_of_the_command_line_is_in_the_reference() -> None:
-    from dynprop.cli import check
+    from dynprop.cli_check import check_signature
 
     text = (DOCS / "reference.md").read_text(encoding="utf-8")
     names = {"only": "--only", "json_file": "--json", "html_file": "--html"}
-    for parameter in check.__annotations__:
-        if parameter not in ("target", "return"):
+    for parameter in check_signature().parameters:
+        if parameter != "target":
             option = names.get(parameter, "--" + parameter.replace("_", "-"))
             assert re.search(rf"^\| `{option}\b", text, re.M), option
 
@@ -244,8 +244,8 @@ def test_every_field_of_a_layer_is_in_the_reference() -> None:
 
 
 def test_every_key_of_the_json_is_in_the_reference() -> None:
-    from dynprop.check.outcome import Counterexample, LawResult
-    from dynprop.check.report import Report, law_result_to_json
+    from dynprop.check.run.outcome import Counterexample, LawResult
+    from dynprop.check.run.report import Report, law_result_to_json
 
     example = Counterexample({}, "", "", {}, "")
     result = LawResult("scan/forward", counterexample=example)

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from dynprop.check.api import adapt, chosen_laws
-from dynprop.check.outcome import LawResult
+from dynprop.check.run.outcome import LawResult
+from dynprop.check.run.session import adapt, chosen_laws
 from dynprop.errors import ArgumentError
-from dynprop.laws.registry import Law
+from dynprop.laws.law import Law
 
 __all__ = ["LawCheck", "parametrize_with_laws"]
 
@@ -52,7 +52,7 @@ class LawCheck:
         """
         import pytest
 
-        from dynprop.check.runner import Options, run_law
+        from dynprop.check.run.runner import Options, run_law
 
         self.subject.preflight()
         result = run_law(self.law, self.subject, Options(examples=self.examples, seed=self.seed))

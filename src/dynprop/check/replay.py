@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dynprop.check.api import Retrial
-from dynprop.check.isolate import replay_isolated
-from dynprop.check.report import Report
+from dynprop.check.process.isolate import replay_isolated
+from dynprop.check.run.report import Report
+from dynprop.check.run.session import Retrial
 from dynprop.errors import ArgumentError
 
 __all__ = ["exit_code", "read_report", "replay"]
@@ -42,7 +42,7 @@ def replay(report: Report, *, timeout: float | None = None, listen: Listener | N
     Args:
         report: what ``read_report`` or ``dynprop.check.check`` returned.
         timeout: seconds that one case may take; default that of the report, else 60.
-        listen: called as the replay goes on; see ``dynprop.check.isolate.replay_isolated``.
+        listen: called as the replay goes on; see ``dynprop.check.process.isolate.replay_isolated``.
 
     Returns:
         One retrial per counterexample, in the order of the report.

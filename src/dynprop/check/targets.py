@@ -16,53 +16,16 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
 from dynprop.errors import ArgumentError, TargetError
+from dynprop.kinds import Kind, all_kinds, kind_named
 
-__all__ = ["ADAPTERS", "OPTIONS", "adapter_of", "load_subject", "locate", "package_versions", "resolve"]
+__all__ = ["load_subject", "locate", "package_versions", "resolve"]
 
-# Kind -> module and class of its adapter; imported when a target of the kind is loaded.
-ADAPTERS = {
-    "scan": ("dynprop.check.scan", "Scan"),
-    "associative-scan": ("dynprop.check.associative", "AssociativeScan"),
-    "layer": ("dynprop.check.layer", "Layer"),
-    "unroll": ("dynprop.check.unroll", "Unroll"),
-    "closed-form": ("dynprop.check.closed_form", "ClosedForm"),
-    "product": ("dynprop.check.product", "Product"),
-    "initializer": ("dynprop.check.initializer", "Initializer"),
-    "agreement": ("dynprop.check.agreement", "Agreement"),
-    "task": ("dynprop.check.task", "TaskAdapter"),
-}
-
-# What a caller may say about a target, whatever its kind; None means the kind's own default.
-OPTIONS = (
-    "framework",
-    "device",
-    "gates",
-    "inputs",
-    "dtypes",
-    "max_length",
-    "arithmetic",
-    "reach",
-    "sizes",
-    "matrix",
-    "promise",
-    "law",
-)
-
-ARGUMENTS = {
-    "scan": ("gates", "inputs", "initial"),
-    "associative-scan": ("combine", "elements"),
-    "unroll": ("W", "h0", "steps"),
-    "closed-form": ("W", "h0", "t"),
-    "product": ("weights",),
-    "initializer": ("shape", "rng"),
-}
 FORM = "write package.module:attribute or path/to/file.py:attribute"
 
 
@@ -219,27 +182,15 @@ def _short(filename: str) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else filename
 
 
-def adapter_of(kind: str) -> Any:
-    """Return the adapter class of a kind.
-
-    Raises:
-        ArgumentError: an unknown kind.
-    """
-    if kind not in ADAPTERS:
-        raise ArgumentError("kind", repr(kind), f"one of {', '.join(ADAPTERS)}")
-    module, name = ADAPTERS[kind]
-    return getattr(importlib.import_module(module), name)
-
-
 def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> Any:
     """Find a target and adapt it to its kind, so that laws can judge it.
 
     Args:
         target: "package.module:attribute" or "path/to/file.py:attribute".
-        kind: one of ``ADAPTERS``.
+        kind: the name of a kind.
         seed: seeds the making of a layer from a class or builder.
-        **options: what the target takes and promises: framework, device, gates, inputs, dtypes, max_length,
-            arithmetic, reach, sizes, matrix, promise, law. None means the kind's default.
+        **options: what the target takes and promises, by the names of the kind's options (such as framework,
+            gates, dtypes, max_length). None means the kind's default.
 
     Returns:
         The adapter, with attributes ``origin`` (the target string), ``options`` (those that differ from the
@@ -249,14 +200,15 @@ def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> An
         TargetError: the target cannot be found, imported or built, or its signature does not fit.
         ArgumentError: an unknown kind or option, or a value that the option does not take.
     """
-    adapter = adapter_of(kind)
-    given = _given(adapter, kind, options)
+    record = kind_named(kind)
+    adapter = record.adapter_class()
+    given = _given(record, adapter, options)
     found, module = locate(target)
-    build = getattr(adapter, "of", adapter)
-    if "seed" in inspect.signature(build).parameters:
-        given = {**given, "seed": seed} if seed else given
+    if record.built and seed:
+        given = {**given, "seed": seed}
     try:
-        subject = _adapted(adapter, build, found, kind, target, given)
+        _require_kind(found, record, target)
+        subject = adapter.of(found, **given)
     except (TargetError, ArgumentError):
         raise
     except Exception as error:
@@ -270,37 +222,38 @@ def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> An
     return subject
 
 
-def _adapted(adapter: Any, build: Any, found: Any, kind: str, target: str, given: Mapping[str, Any]) -> Any:
-    if build is adapter and isinstance(found, adapter):
-        return replace(found, **given)
-    other = [k for k in ADAPTERS if k != kind and type(found).__name__ == ADAPTERS[k][1]]
-    if other:
-        raise ArgumentError("kind", repr(kind), f"{other[0]!r}: {target} is a {type(found).__name__}")
-    if kind in ARGUMENTS:
-        _require_arguments(found, kind, target)
-    return build(found, **given)
-
-
-def _given(adapter: Any, kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def _given(record: Kind, adapter: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that were given and differ from the adapter's defaults."""
-    taken = dict(inspect.signature(adapter).parameters)
-    if hasattr(adapter, "of"):
-        taken.update(inspect.signature(adapter.of).parameters)
+    known = [option.name for option in record.options]
+    defaults = {name: field.default for name, field in inspect.signature(adapter).parameters.items()}
     given = {}
     for name, value in options.items():
         if value is None or value == {} or value == ():
             continue
-        if name not in OPTIONS or name not in taken:
-            known = ", ".join(o for o in OPTIONS if o in taken)
-            raise ArgumentError(name, repr(value), f"an option that kind {kind} takes: {known}")
-        if value != taken[name].default:
+        if name not in known:
+            raise ArgumentError(
+                name, repr(value), f"an option that kind {record.name} takes: {', '.join(known)}"
+            )
+        if value != defaults.get(name):
             given[name] = tuple(value) if isinstance(value, list) else value
     return given
 
 
-def _require_arguments(found: Any, kind: str, target: str) -> None:
+def _require_kind(found: Any, record: Kind, target: str) -> None:
+    """Raise if what was found belongs to another kind, or is no function of the kind's arguments."""
+    if type(found).__name__ == record.adapter_name:
+        return
+    for other in all_kinds().values():
+        if other is not record and type(found).__name__ == other.adapter_name:
+            text = f"{other.name!r}: {target} is a {other.adapter_name}"
+            raise ArgumentError("kind", repr(record.name), text)
+    if record.arguments:
+        _require_arguments(found, record, target)
+
+
+def _require_arguments(found: Any, record: Kind, target: str) -> None:
     """Raise TargetError if a readable signature cannot take the arguments of the kind."""
-    wanted = ARGUMENTS[kind]
+    kind, wanted = record.name, record.arguments
     if not callable(found):
         raise TargetError(
             f"kind {kind} takes a function f({', '.join(wanted)}); {target} is of type {type(found).__name__}"

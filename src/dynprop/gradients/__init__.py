@@ -3,23 +3,6 @@
 torch is imported by the modules that need it, when they are first used.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from typing import TYPE_CHECKING
-
-from dynprop.lazy import loaded_when_used
-
-if TYPE_CHECKING:
-    from dynprop.gradients.cells import CELLS, Cell, cell_named
-    from dynprop.gradients.profile import cell_gradient_by_lag
-
-__all__ = ["CELLS", "Cell", "cell_gradient_by_lag", "cell_named"]
-
-_HOMES = {
-    "CELLS": "dynprop.gradients.cells",
-    "Cell": "dynprop.gradients.cells",
-    "cell_gradient_by_lag": "dynprop.gradients.profile",
-    "cell_named": "dynprop.gradients.cells",
-}
-
-__getattr__, __dir__ = loaded_when_used(__name__, _HOMES, __all__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,8 +1,8 @@
 """What must hold: one named law per function, the cases they are tried on, and what they saw."""
 
-from dynprop.laws.domain import Domain
+from dynprop.contracts.domain import Domain
 from dynprop.laws.evidence import Comparison, Evidence, LagProfile
-from dynprop.laws.registry import Law, all_laws, law, law_by_id, laws_for
+from dynprop.laws.law import Law, law
 
 __all__ = [
     "Comparison",
@@ -10,8 +10,5 @@ __all__ = [
     "Evidence",
     "LagProfile",
     "Law",
-    "all_laws",
     "law",
-    "law_by_id",
-    "laws_for",
 ]

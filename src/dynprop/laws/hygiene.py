@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dynprop.contracts.subject import Subject
 from dynprop.laws.evidence import Evidence
-from dynprop.laws.subjects import Subject
 
 __all__ = ["as_expected", "laid_out", "product_form"]
 

@@ -1,4 +1,4 @@
-"""Floating-point formats and the constants of rounding-error analysis.
+"""The constants of rounding-error analysis.
 
 A computed sum of products that undergoes n roundings per term has a relative error per term of at
 most gamma(n) = n u / (1 - n u) (Higham 2002, Accuracy and Stability of Numerical Algorithms,
@@ -7,50 +7,14 @@ lemma 3.1), u the unit roundoff. Everything here is about the format that a *sub
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import overload
 
 import numpy as np
 
 from dynprop.arrays import FloatArray
+from dynprop.contracts.formats import Format
 
-__all__ = ["FORMATS", "Format", "coarser", "gamma"]
-
-
-@dataclass(frozen=True)
-class Format:
-    """A binary floating-point format.
-
-    Attributes:
-        name: dtype name.
-        unit: unit roundoff u, half the distance from 1 to the next number.
-        tiny: smallest normal number; results below may be flushed to zero.
-        largest: largest finite number.
-    """
-
-    name: str
-    unit: float
-    tiny: float
-    largest: float
-
-    @property
-    def safe(self) -> float:
-        """Largest magnitude that an intermediate may have in a decided case."""
-        return self.largest * 2.0**-8
-
-
-FORMATS = {
-    "float64": Format("float64", 2.0**-53, 2.0**-1022, float(np.finfo(np.float64).max)),
-    "float32": Format("float32", 2.0**-24, 2.0**-126, float(np.finfo(np.float32).max)),
-    "float16": Format("float16", 2.0**-11, 2.0**-14, 65504.0),
-    "bfloat16": Format("bfloat16", 2.0**-8, 2.0**-126, 3.3895313892515355e38),
-}
-
-
-def coarser(dtype: str) -> tuple[Format, ...]:
-    """Formats with fewer digits than the dtype, the finest first."""
-    unit = FORMATS[dtype].unit
-    return tuple(sorted((f for f in FORMATS.values() if f.unit > unit), key=lambda f: f.unit))
+__all__ = ["gamma", "log_error", "log_sum"]
 
 
 @overload
@@ -63,3 +27,17 @@ def gamma(count: float | FloatArray, unit: float) -> float | FloatArray:
     with np.errstate(divide="ignore"):
         bound = np.where(product < 1.0, product / np.maximum(1.0 - product, 0.0), np.inf)
     return float(bound) if np.ndim(count) == 0 else np.asarray(bound, dtype=np.float64)
+
+
+def log_sum(gates: FloatArray) -> FloatArray:
+    """Return the running sum of abs(log(abs(a_t))), infinite from the first zero on."""
+    with np.errstate(all="ignore"):
+        return np.cumsum(np.abs(np.log(np.abs(gates))), axis=1)
+
+
+def log_error(format_: Format, steps: FloatArray, logs: FloatArray) -> FloatArray:
+    """Relative error of exp of a sum of logarithms, each partial sum rounded once."""
+    with np.errstate(all="ignore"):
+        error = np.expm1((steps + 8.0) * format_.unit * (logs + 1.0))
+        # A gate of zero has no logarithm: nothing bounds what an evaluation through it gives.
+        return np.asarray(np.nan_to_num(error, nan=np.inf, posinf=np.inf))

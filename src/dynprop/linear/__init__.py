@@ -5,16 +5,22 @@ a submodule would otherwise put the module in the function's place. The modules 
 python-flint and matplotlib are loaded by the functions that need them.
 """
 
-from dynprop.linear.certified import CertifiedPower, certified_power
-from dynprop.linear.closed_form import ClosedForm, closed_form
-from dynprop.linear.eigenvalues import CertifiedEigenvalue, Stability, certified_eigenvalues
-from dynprop.linear.growth import Growth, GrowthVerdict, growth
-from dynprop.linear.kreiss import kreiss_constant
-from dynprop.linear.modes import Modes, discard_ratio, log_discard_ratio, modes
+from dynprop.linear.closed.certified import CertifiedPower, certified_power
+from dynprop.linear.closed.closed_form import ClosedForm, closed_form
+from dynprop.linear.growth.growth import Growth, GrowthVerdict, growth
+from dynprop.linear.growth.kreiss import kreiss_constant
+from dynprop.linear.growth.stability import (
+    CertifiedGrowth,
+    Interval,
+    certified_growth,
+    certified_radius,
+    is_stable,
+)
 from dynprop.linear.plots import plot_growth, plot_spectrum
 from dynprop.linear.scan import scan
-from dynprop.linear.spectrum import Spectrum, spectrum
-from dynprop.linear.stability import CertifiedGrowth, Interval, certified_growth, certified_radius, is_stable
+from dynprop.linear.spectra.eigenvalues import CertifiedEigenvalue, Stability, certified_eigenvalues
+from dynprop.linear.spectra.modes import Modes, discard_ratio, log_discard_ratio, modes
+from dynprop.linear.spectra.spectrum import Spectrum, spectrum
 from dynprop.linear.unroll import unroll
 
 __all__ = [

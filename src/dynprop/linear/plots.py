@@ -16,9 +16,9 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.linear.figures import BLUE, GREEN, GREY, INK, RED, blank
-from dynprop.linear.growth import Growth, growth
-from dynprop.linear.matrices import Matrix, square_matrix
-from dynprop.linear.spectrum import ComplexArray, Spectrum, spectrum
+from dynprop.linear.growth.growth import Growth, growth
+from dynprop.linear.spectra.spectrum import ComplexArray, Spectrum, spectrum
+from dynprop.linear.validation import Matrix, square_matrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -34,7 +34,7 @@ from dynprop.arrays import (
     require_rank,
     require_shape,
 )
-from dynprop.linear.matrices import require_memory, step_count
+from dynprop.linear.validation import require_memory, step_count
 
 if TYPE_CHECKING:
     import torch

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dynprop.errors import PrecisionError
-from dynprop.products.meanfield_activations import Activation, ActivationLike, resolve_activation
-from dynprop.products.scalar import require_number
+from dynprop.products.weights.activations import Activation, ActivationLike, resolve_activation
+from dynprop.products.weights.scalar import require_number
 
 __all__ = ["Edge", "MeanField", "edge_of_chaos", "mean_field"]
 

@@ -16,15 +16,15 @@ import numpy as np
 from dynprop.arrays import FloatArray
 from dynprop.errors import ArgumentError, PrecisionError
 from dynprop.linear.figures import BLUE, GREY, INK, RED, blank, clean
-from dynprop.products.gains import critical_gain
-from dynprop.products.gains_walks import norm_walks
-from dynprop.products.laws import ProductLaw, product_law
-from dynprop.products.laws_shared import SharedProductLaw, shared_product_law
-from dynprop.products.matrices_layers import layer_norm_law
+from dynprop.products.distribution.product import ProductLaw, product_law
+from dynprop.products.distribution.shared import SharedProductLaw, shared_product_law
+from dynprop.products.gains.gains import critical_gain
+from dynprop.products.gains.walks import norm_walks
+from dynprop.products.matrices.layers import layer_norm_law
 from dynprop.products.meanfield import edge_of_chaos, mean_field
-from dynprop.products.meanfield_activations import ActivationLike, resolve_activation
-from dynprop.products.scalar import require_depth, require_number
-from dynprop.products.scalar_weights import FrozenLaw
+from dynprop.products.weights.activations import ActivationLike, resolve_activation
+from dynprop.products.weights.moments import FrozenLaw
+from dynprop.products.weights.scalar import require_depth, require_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dynprop.errors import ArgumentError
-from dynprop.training.books import read_stated
-from dynprop.training.disk import DamageError
-from dynprop.training.initial import parse_init
-from dynprop.training.interrupts import held
-from dynprop.training.ledger import NAME
-from dynprop.training.setting import OPTIMISERS
-from dynprop.training.spelling import spelled
-from dynprop.training.sweep import FILE, Folder, Sweep, belonging, planned, say
-from dynprop.training.workers import require_workers
+from dynprop.training.store.books import read_stated
+from dynprop.training.store.disk import DamageError
+from dynprop.training.store.ledger import NAME
+from dynprop.training.sweeps.interrupts import held
+from dynprop.training.sweeps.sweep import FILE, Folder, Sweep, belonging, planned, say
+from dynprop.training.sweeps.workers import require_workers
+from dynprop.training.trials.initial import parse_init
+from dynprop.training.trials.setting import OPTIMISERS
+from dynprop.training.trials.spelling import spelled
 
 __all__ = ["described", "run_command", "work"]
 
@@ -55,7 +55,7 @@ def run_command(folders: Mapping[str, Path | None], options: Mapping[str, Any]) 
     given = {name for name, value in options.items() if value is not None and value is not False}
     if mode == "show":
         _refuse(mode, given - BESIDE_SHOW, "only --csv beside it")
-        from dynprop.training.show import show_folder
+        from dynprop.training.show.show import show_folder
 
         show_folder(path, options["csv"])
         return 0
@@ -174,10 +174,10 @@ def work(
         )
     settings = planned(path, sweep, seeds).settings
     with held():
-        from dynprop.training.engine import connected, require_room, run_sweep
-        from dynprop.training.live import LiveView
-        from dynprop.training.show import print_sweep
-        from dynprop.training.workers import memory_of
+        from dynprop.training.show.show import print_sweep
+        from dynprop.training.sweeps.engine import connected, require_room, run_sweep
+        from dynprop.training.sweeps.live import LiveView
+        from dynprop.training.sweeps.workers import memory_of
     with ExitStack() as stack:
         client = None if scheduler is None else stack.enter_context(connected(scheduler))
         require_room(settings, None if client is None else memory_of(client))

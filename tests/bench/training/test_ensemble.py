@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from dynprop.training.engine import run_sweep
-from dynprop.training.ensemble import Ensemble, bytes_per_model
-from dynprop.training.ledger import Ledger
-from dynprop.training.setting import Setting
-from dynprop.training.sweep import Folder, Sweep
-from dynprop.training.threads import one_thread_each
-from dynprop.training.trial import Trial
+from dynprop.training.store.ledger import Ledger
+from dynprop.training.sweeps.engine import run_sweep
+from dynprop.training.sweeps.sweep import Folder, Sweep
+from dynprop.training.trials.ensemble import Ensemble, bytes_per_model
+from dynprop.training.trials.setting import Setting
+from dynprop.training.trials.threads import one_thread_each
+from dynprop.training.trials.trial import Trial
 from tests.bench.conftest import Compare
 from tests.bench.pairs import fastest
 
@@ -109,8 +109,8 @@ def test_an_ensemble_keeps_to_its_estimate_of_memory(benchmark: BenchmarkFixture
     setting = Setting("adding-urnn", 100, hidden=32, updates=3, every=3)
     code = (
         "import resource, sys\n"
-        "from dynprop.training.setting import Setting\n"
-        "from dynprop.training.training import train\n"
+        "from dynprop.training.trials.setting import Setting\n"
+        "from dynprop.training.trials.training import train\n"
         f"setting = Setting.from_json({setting.to_json()!r})\n"
         "train(setting, range(2))\n"
         "begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"

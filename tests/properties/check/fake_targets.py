@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from dynprop.arrays import FloatArray
-from dynprop.check.scan import Scan
+from dynprop.kinds.scan.target import Scan
 
 Initial = FloatArray | None
 

@@ -12,10 +12,10 @@ import pytest
 
 from dynprop.arrays import FloatArray
 from dynprop.check import Scan, parametrize_with_laws
-from dynprop.check.api import chosen_laws
 from dynprop.check.pytest_laws import LawCheck
+from dynprop.check.run.session import chosen_laws
 from dynprop.errors import ArgumentError, TargetError
-from dynprop.laws.registry import laws_for
+from dynprop.kinds import laws_for
 
 FAKES = Path(__file__).with_name("fake_targets.py")
 SOURCE = f"""\
@@ -95,7 +95,7 @@ def test_a_law_that_is_not_applicable_skips_with_its_reason() -> None:
 
 
 def test_a_law_that_decides_nothing_skips() -> None:
-    from dynprop.check.outcome import LawResult
+    from dynprop.check.run.outcome import LawResult
 
     reason = LawCheck.reason(LawResult("scan/forward", cases=3, undecidable=2, refused=1))
     assert reason == "refused: 2 undecidable and 1 refused of 3 cases"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from dynprop.check import again, load_subject
-from dynprop.check.isolate import check_isolated
+from dynprop.check.process.isolate import check_isolated
 from dynprop.check.replay import exit_code, read_report, replay
-from dynprop.check.report import Report
+from dynprop.check.run.report import Report
 from dynprop.errors import ArgumentError, TargetError
 
 FAKES = Path(__file__).with_name("fake_targets.py")

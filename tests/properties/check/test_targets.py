@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from dynprop.check.layer import Layer
-from dynprop.check.scan import Scan
 from dynprop.check.targets import load_subject, package_versions, resolve
 from dynprop.errors import ArgumentError, TargetError
+from dynprop.kinds.layer.target import Layer
+from dynprop.kinds.scan.target import Scan
 
 HERE = Path(__file__).parent
 FAKES = HERE / "fake_targets.py"
@@ -206,7 +206,7 @@ def test_an_adapter_of_another_kind_is_named(tmp_path: Path) -> None:
 
 
 def test_versions_are_those_of_what_a_module_uses() -> None:
-    import dynprop.check.render as module
+    import dynprop.check.show.render as module
 
     found = package_versions(module)
     assert "rich" in found

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from dynprop.check import Layer
-from dynprop.check.runner import Options, run_law
+from dynprop.check.run.runner import Options, run_law
 from dynprop.gradients import CELLS, Cell
-from dynprop.laws.registry import laws_for
+from dynprop.kinds import laws_for
 
 FEATURES, HIDDEN = 3, 5
 

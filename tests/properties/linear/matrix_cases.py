@@ -11,7 +11,7 @@ import numpy as np
 from flint import acb_mat, arb, arb_mat, ctx, fmpz_mat
 from hypothesis import strategies as st
 
-from dynprop.laws.matrices.families import FAMILIES, draw_matrices, families_for
+from dynprop.kinds.power.families.families import FAMILIES, draw_matrices, families_for
 
 BAD_MATRICES: dict[str, Any] = {
     "not square": np.ones((2, 3)),

@@ -13,11 +13,12 @@ import pytest
 
 from dynprop import linear
 from dynprop.arrays import NumericArray
-from dynprop.check.closed_form import ClosedForm
-from dynprop.check.outcome import LawResult
-from dynprop.check.runner import Options, run_law
-from dynprop.check.unroll import Unroll
-from dynprop.laws.registry import Law, laws_for
+from dynprop.check.run.outcome import LawResult
+from dynprop.check.run.runner import Options, run_law
+from dynprop.kinds import laws_for
+from dynprop.kinds.power.closed_form.target import ClosedForm
+from dynprop.kinds.power.unroll.target import Unroll
+from dynprop.laws.law import Law
 
 LIBRARIES = ("numpy", "torch")
 ROUTES = ("loop", "squaring", "eigen", "schur", "certified")

@@ -75,7 +75,7 @@ def test_contours_are_those_of_the_smallest_singular_value_and_are_labelled() ->
 
 
 def test_the_curve_is_the_growth_and_its_bounds_are_named() -> None:
-    from dynprop.linear.growth import growth
+    from dynprop.linear.growth.growth import growth
 
     axes = plot_growth(GRCAR, 40).axes[0]
     (curve,) = [line for line in axes.get_lines() if line.get_label() == r"$\|W^t\|_2$"]

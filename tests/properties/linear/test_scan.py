@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 import dynprop
 from dynprop.arrays import library_of, to_numpy
-from dynprop.check.outcome import LawResult
-from dynprop.check.runner import Options, run_law
-from dynprop.check.scan import Scan
+from dynprop.check.run.outcome import LawResult
+from dynprop.check.run.runner import Options, run_law
+from dynprop.contracts.domain import Domain
 from dynprop.errors import ArgumentError
-from dynprop.laws.domain import Domain
+from dynprop.kinds import laws_for
+from dynprop.kinds.scan.cases import ScanCase
+from dynprop.kinds.scan.target import Scan
 from dynprop.laws.exact import scan_adjoint, scan_states
-from dynprop.laws.registry import laws_for
 from dynprop.laws.rounding import gamma
-from dynprop.laws.scan.cases import ScanCase
-from dynprop.laws.strategies import scan_cases
+from dynprop.strategies import scan_cases
 
 # Arguments of both libraries go through the same tests: no overload fits them all.
 scan: Any = dynprop.scan

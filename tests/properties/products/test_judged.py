@@ -12,10 +12,10 @@ import torch
 
 from dynprop import products
 from dynprop.arrays import FloatArray
-from dynprop.check.initializer import Initializer
-from dynprop.check.product import Product
-from dynprop.check.runner import Options, run_law
-from dynprop.laws.registry import law_by_id, laws_for
+from dynprop.check.run.runner import Options, run_law
+from dynprop.kinds import law_by_id, laws_for
+from dynprop.kinds.initializer.target import Initializer
+from dynprop.kinds.product.target import Product
 
 WALK = "fan_out/2*exp(-digamma(fan_out/2))/fan_in"
 HALF = {"variance": "0.25/max(fan_in, fan_out)"}

@@ -16,7 +16,7 @@ from scipy.special import erf
 from dynprop.arrays import FloatArray
 from dynprop.errors import ArgumentError, PrecisionError
 from dynprop.products import Activation, edge_of_chaos, mean_field, norm_walks
-from dynprop.products.meanfield_activations import resolve_activation
+from dynprop.products.weights.activations import resolve_activation
 
 variances = st.floats(0.01, 20.0)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dynprop.training.trial import Trial
-from tests.properties.training.sweeps import run, table
+from dynprop.training.trials.trial import Trial
+from tests.properties.training.sweeping import run, table
 
 
 @pytest.fixture(scope="session")

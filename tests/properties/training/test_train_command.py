@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from dynprop.cli import main
-from dynprop.training import engine
-from dynprop.training.ledger import NAME
-from dynprop.training.sweep import Sweep, read_sweep
-from tests.properties.training.sweeps import altered, table
+from dynprop.training.store.ledger import NAME
+from dynprop.training.sweeps import engine
+from dynprop.training.sweeps.sweep import Sweep, read_sweep
+from tests.properties.training.sweeping import altered, table
 
 NEW = ["train", "--task", "latch", "--init", "small", "--lengths", "3,6", "--hidden", "4", "--updates", "20"]
 OUT = [*NEW, "--out", "{new}"]
@@ -149,9 +149,9 @@ def test_an_interrupt_anywhere_is_one_line(
         raise KeyboardInterrupt
 
     places = {
-        "engine": "dynprop.training.engine.require_room",
-        "record": "dynprop.training.ledger.insert",
-        "table": "dynprop.training.show.print_sweep",
+        "engine": "dynprop.training.sweeps.engine.require_room",
+        "record": "dynprop.training.store.ledger.insert",
+        "table": "dynprop.training.show.show.print_sweep",
     }
     monkeypatch.setattr(places[when], interrupt)
     folder = tmp_path / "a"

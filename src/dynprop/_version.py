@@ -1,0 +1,3 @@
+"""The version of dynprop."""
+
+__version__ = "0.1.0"

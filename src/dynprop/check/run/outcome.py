@@ -1,0 +1,280 @@
+"""One law on one case, and one law over its cases: outcomes, results and their verdicts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from dynprop.check.run.explain import Explanation, explain
+from dynprop.laws.evidence import Evidence, LagProfile
+from dynprop.laws.law import Case, Cleared, Law
+from dynprop.subjects.calls import TargetMismatchError, TargetRaisedError
+
+__all__ = ["FAILURES", "Counterexample", "LawResult", "Outcome", "judge_case"]
+
+FAILURES = ("wrong", "error", "inaccurate")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one law on one case.
+
+    Attributes:
+        verdict: "pass", "wrong", "inaccurate", "error", "refused" or "undecidable".
+        message: what happened, in one line; empty for a pass.
+        evidence: what the law saw, unless the subject raised.
+        explanation: the hypothesis of what is wrong, if one fits.
+    """
+
+    verdict: str
+    message: str = ""
+    evidence: Evidence | None = None
+    explanation: Explanation | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether this outcome fails its law."""
+        return self.verdict in FAILURES
+
+    @property
+    def ratio(self) -> float:
+        """Worst residual over bound."""
+        return 0.0 if self.evidence is None else self.evidence.ratio
+
+    @property
+    def signature(self) -> tuple[str, str]:
+        """What must stay the same while a counterexample is made smaller."""
+        return (self.verdict, self.message.split(":")[0] if self.verdict == "error" else "")
+
+
+def judge_case(law: Law, subject: Any, case: Case) -> Outcome:
+    """Try one law on one case; exceptions of the subject are outcomes, those of a law are not."""
+    subject.seed(getattr(case, "seed", 0))
+    try:
+        # Exploding cases overflow in the bounds too, where infinity is the right answer.
+        with np.errstate(all="ignore"):
+            evidence = law.test(subject, case)
+    except TargetRaisedError as error:
+        if error.refuses(case) and case.refusable():
+            return Outcome("refused", str(error))
+        return Outcome("error", str(error))
+    except TargetMismatchError as error:
+        return Outcome("wrong", str(error), Evidence(failure=str(error)))
+    if evidence.failure is not None:
+        return Outcome("wrong", evidence.failure, evidence)
+    if not evidence.decided:
+        checked = evidence.detail.get("checked") is True
+        return Outcome("pass" if checked else "undecidable", "", evidence)
+    if evidence.passed:
+        return Outcome("pass", "", evidence)
+    return _failing(evidence)
+
+
+def _failing(evidence: Evidence) -> Outcome:
+    """Classify a failure: inaccurate if lost digits explain every failing comparison."""
+    found = [(c, explain(c)) for c in evidence.comparisons if c.ratio > 1.0]
+    precise = all(e is not None and e.digits_only for _, e in found)
+    worst = max(found, key=lambda pair: pair[0].ratio)
+    structural = [pair for pair in found if pair[1] is None or not pair[1].digits_only]
+    explained = [pair for pair in structural if pair[1] is not None]
+    comparison, explanation = (
+        worst if precise else max(explained or structural, key=lambda pair: pair[0].ratio)
+    )
+    where = ", ".join(f"{a} {i}" for a, i in zip(comparison.axes, comparison.worst, strict=True))
+    value, wanted = (float(v[comparison.worst]) for v in (comparison.value, comparison.reference))
+    message = (
+        f"{comparison.label} at {where}: got {value:.9g}, expected {wanted:.9g} "
+        f"within {float(comparison.bound[comparison.worst]):.2g}"
+    )
+    return Outcome("inaccurate" if precise else "wrong", message, evidence, explanation)
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """The smallest failing case that was found.
+
+    Attributes:
+        case: its plain JSON form.
+        summary: the case in one line.
+        message: what went wrong on it.
+        detail: the law's own parameters there, such as the split point.
+        script: code that shows the failure when pasted.
+        correct_digits: for gradient laws, (lag, correct digits) pairs on the case as it was found.
+    """
+
+    case: dict[str, Any]
+    summary: str
+    message: str
+    detail: dict[str, Any]
+    script: str
+    correct_digits: tuple[tuple[int, float], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {**self.__dict__, "correct_digits": [list(pair) for pair in self.correct_digits]}
+
+
+@dataclass
+class Failures:
+    """Failing cases with one verdict and one hypothesis: how many, and the clearest of them."""
+
+    count: int = 0
+    shown: tuple[Any, Outcome] | None = None
+
+    def add(self, case: Any, outcome: Outcome) -> None:
+        """Count a case; show the one with the worst ratio."""
+        self.count += 1
+        if self.shown is None or outcome.ratio > self.shown[1].ratio:
+            self.shown = (case, outcome)
+
+
+@dataclass
+class LawResult:
+    """A law over its cases.
+
+    Attributes:
+        law: the law's id.
+        cases: how many cases ran.
+        decided, undecidable, refused, errors, wrong, inaccurate: how many of them came out so.
+        worst_ratio: worst residual over bound among the decided cases; may be infinite.
+        counterexample: the smallest failing case, if any fails.
+        hypothesis: what seems to be wrong.
+        note: why the law is not applicable, or why fewer cases ran.
+        lags: by dtype, the smallest lag at which a gradient was wrong over all cases, or None, and the
+            largest lag that could be judged.
+    """
+
+    law: str
+    cases: int = 0
+    decided: int = 0
+    undecidable: int = 0
+    refused: int = 0
+    errors: int = 0
+    wrong: int = 0
+    inaccurate: int = 0
+    worst_ratio: float = 0.0
+    counterexample: Counterexample | None = None
+    hypothesis: str | None = None
+    note: str = ""
+    not_applicable: bool = False
+    lags: dict[str, tuple[int | None, int]] = field(default_factory=dict)
+    failures: dict[tuple[str, str], Failures] = field(default_factory=dict, repr=False)
+
+    @property
+    def verdict(self) -> str:
+        """The verdict of the law over its cases."""
+        if self.not_applicable:
+            return "not-applicable"
+        for count, verdict in (
+            (self.wrong, "wrong"),
+            (self.errors, "error"),
+            (self.inaccurate, "inaccurate"),
+            (self.decided, "pass"),
+            (self.refused, "refused"),
+        ):
+            if count:
+                return verdict
+        return "undecidable"
+
+    @property
+    def failed(self) -> bool:
+        """Whether the law failed."""
+        return self.verdict in FAILURES
+
+    def add(self, case: Any, outcome: Outcome) -> None:
+        """Count one outcome and remember the worst failing case."""
+        self.cases += 1
+        self.decided += outcome.verdict in ("pass", "wrong", "inaccurate")
+        self.undecidable += outcome.verdict == "undecidable"
+        self.refused += outcome.verdict == "refused"
+        self.errors += outcome.verdict == "error"
+        self.wrong += outcome.verdict == "wrong"
+        self.inaccurate += outcome.verdict == "inaccurate"
+        if outcome.verdict != "error":
+            self.worst_ratio = max(self.worst_ratio, outcome.ratio)
+        if outcome.evidence is not None and outcome.evidence.lags is not None:
+            self._add_lags(case.dtype, outcome.evidence.lags)
+        if outcome.failed:
+            head = "" if outcome.explanation is None else outcome.explanation.head
+            group = self.failures.setdefault((outcome.verdict, head), Failures())
+            group.add(case, outcome)
+
+    def add_cleared(self, cleared: Cleared) -> None:
+        """Count cases that were judged together."""
+        self.cases += cleared.decided + cleared.undecidable
+        self.decided += cleared.decided
+        self.undecidable += cleared.undecidable
+        self.worst_ratio = max(self.worst_ratio, cleared.worst_ratio)
+
+    @property
+    def failing(self) -> tuple[Any, Outcome] | None:
+        """The failing case to show: the gravest verdict, and the hypothesis that fits most cases.
+
+        A hypothesis that fits fewer than two fifths of the failing cases is a coincidence.
+        """
+        for verdict in FAILURES:
+            groups = {head: g for (v, head), g in self.failures.items() if v == verdict}
+            total = sum(g.count for g in groups.values())
+            named = {h: g for h, g in groups.items() if h and g.count >= 0.4 * total}
+            chosen = max((named or groups).values(), key=lambda g: g.count, default=None)
+            if chosen is not None and chosen.shown is not None:
+                case, outcome = chosen.shown
+                return case, outcome if named else replace(outcome, explanation=None)
+        return None
+
+    def _add_lags(self, dtype: str, lags: LagProfile) -> None:
+        if lags.max_decided is None:
+            return
+        first, reach = self.lags.get(dtype, (None, 0))
+        wrong = [k for k in (first, lags.first_wrong) if k is not None]
+        self.lags[dtype] = (min(wrong, default=None), max(reach, lags.max_decided))
+
+    @property
+    def max_decided_lag(self) -> int | None:
+        """Largest lag that could be judged, over all dtypes; None without a gradient law."""
+        return max((reach for _, reach in self.lags.values()), default=None)
+
+    @property
+    def effective_lag(self) -> int | None:
+        """Largest lag up to which every decided gradient is right; -1 if lag 0 is wrong."""
+        first = [k - 1 for k, _ in self.lags.values() if k is not None]
+        return min(first, default=self.max_decided_lag)
+
+    @property
+    def effective_lags(self) -> dict[str, int]:
+        """The effective lag of each dtype."""
+        return {d: reach if first is None else first - 1 for d, (first, reach) in self.lags.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as the public contract has it."""
+        finite = math.isfinite(self.worst_ratio) and self.decided > 0
+        return {
+            "id": self.law,
+            "verdict": self.verdict,
+            "cases": self.cases,
+            "decided": self.decided,
+            "undecidable": self.undecidable,
+            "refused": self.refused,
+            "errors": self.errors,
+            "worst_ratio": self.worst_ratio if finite else None,
+            "counterexample": None if self.counterexample is None else self.counterexample.to_json(),
+            "hypothesis": self.hypothesis,
+            "note": self.note,
+        }
+
+
+def correct_digits(lags: LagProfile | None) -> tuple[tuple[int, float], ...]:
+    """Return the correct decimal digits of a gradient at a readable choice of lags."""
+    if lags is None or lags.max_decided is None:
+        return ()
+    error = np.clip(lags.error, 1e-17, 1e17)
+    digits = np.maximum(0.0, -np.log10(error))
+    chosen = {0, 1, 2, 5, 10, 15, 20, 30, 40, 60} | {2**k for k in range(6, 12)}
+    if lags.first_wrong is not None:
+        chosen |= {lags.first_wrong - 1, lags.first_wrong}
+    chosen.add(lags.max_decided)
+    kept = [k for k in sorted(chosen) if 0 <= k < len(lags.lags) and lags.decided[k]]
+    return tuple((int(k), round(float(digits[k]), 1)) for k in kept)

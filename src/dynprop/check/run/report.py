@@ -1,0 +1,214 @@
+"""The report of one check: every law's result, the overall verdict, the effective lag.
+
+Its JSON form is part of the public contract: strict (no NaN, no infinity; they become null), with the
+versions, the seed and the options that are needed to run the same check, or one saved counterexample, again.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dynprop._version import __version__
+from dynprop.check.run.outcome import FAILURES, Counterexample, LawResult
+from dynprop.errors import ArgumentError
+
+__all__ = ["SCHEMA", "Report", "law_result_from_json", "law_result_to_json", "library_versions"]
+
+SCHEMA = 1
+REQUIRED = ("target", "kind", "verdict", "seed", "laws", "versions")
+FURTHER = ("wrong", "inaccurate", "lags")
+GRADIENT = "/gradient-by-lag"
+COUNTS = ("cases", "decided", "undecidable", "refused", "errors", "wrong", "inaccurate")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What every law said about one target.
+
+    Attributes:
+        target: the target string, or the name of an object that was checked in process.
+        kind: its kind.
+        seed: the seed of the check.
+        laws: one result per law, in the order in which they ran.
+        versions: of Python, dynprop, numpy, the framework and the packages that the target uses.
+        options: those of the target (framework, domain, ...) and of the run (examples, ...) that were given.
+        domain: what the target promises, defaults included.
+    """
+
+    target: str
+    kind: str
+    seed: int
+    laws: tuple[LawResult, ...]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    domain: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """The gravest of wrong, error, inaccurate; else pass if any law passed; else why nothing did."""
+        seen = {result.verdict for result in self.laws}
+        for verdict in (*FAILURES, "pass", "refused", "undecidable"):
+            if verdict in seen:
+                return verdict
+        return "not-applicable" if seen else "undecidable"
+
+    @property
+    def failures(self) -> tuple[LawResult, ...]:
+        """The results of the laws that failed."""
+        return tuple(result for result in self.laws if result.failed)
+
+    @property
+    def max_decided_lag(self) -> int | None:
+        """The largest lag at which a gradient could be judged; None without a gradient law."""
+        return max((reach for _, reach in self._lags), default=None)
+
+    @property
+    def effective_lag(self) -> int | None:
+        """The largest lag up to which no decided gradient is wrong; -1 if lag 0 is."""
+        wrong = [first - 1 for first, _ in self._lags if first is not None]
+        return min(wrong, default=self.max_decided_lag)
+
+    @property
+    def effective_lags(self) -> dict[str, int]:
+        """The effective lag of each dtype."""
+        gradient = (r for r in self.laws if r.law.endswith(GRADIENT))
+        return {dtype: lag for result in gradient for dtype, lag in result.effective_lags.items()}
+
+    @property
+    def _lags(self) -> list[tuple[int | None, int]]:
+        return [pair for r in self.laws if r.law.endswith(GRADIENT) for pair in r.lags.values()]
+
+    def exit_code(self, strict: bool = False) -> int:
+        """Return the exit status that ``dynprop check`` reports.
+
+        Args:
+            strict: whether a law that could not be decided keeps a check from success.
+
+        Returns:
+            1 if some law is wrong, inaccurate or errs; else 0 if at least one passed (with ``strict`` 3 if
+            some law is undecidable); else 3.
+        """
+        verdicts = [result.verdict for result in self.laws]
+        if self.failures:
+            return 1
+        if "pass" not in verdicts or (strict and "undecidable" in verdicts):
+            return 3
+        return 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain JSON values; what is not finite becomes None."""
+        plain: dict[str, Any] = _plain(
+            {
+                "target": self.target,
+                "kind": self.kind,
+                "verdict": self.verdict,
+                "seed": self.seed,
+                "effective_lag": self.effective_lag,
+                "max_decided_lag": self.max_decided_lag,
+                "laws": [law_result_to_json(result) for result in self.laws],
+                "versions": self.versions,
+                "options": self.options,
+                "domain": self.domain,
+                "schema": SCHEMA,
+            }
+        )
+        return plain
+
+    def dumps(self) -> str:
+        """Return the report as strict JSON text."""
+        return json.dumps(self.to_json(), indent=1, allow_nan=False, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, data: Any) -> Report:
+        """Build the report that ``to_json`` described.
+
+        Raises:
+            ArgumentError: the data is not the JSON form of a report.
+        """
+        if not isinstance(data, dict):
+            raise ArgumentError("report", f"a JSON {type(data).__name__}", "the object that check wrote")
+        missing = [name for name in REQUIRED if name not in data]
+        if missing:
+            raise ArgumentError("report", f"JSON without {', '.join(missing)}", "the JSON that check wrote")
+        if data.get("schema", SCHEMA) != SCHEMA:
+            raise ArgumentError("report", f"schema {data['schema']!r}", f"schema {SCHEMA}")
+        try:
+            laws = tuple(law_result_from_json(item) for item in data["laws"])
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            got = f"a law without its results ({type(error).__name__}: {error})"
+            raise ArgumentError("report", got, "the JSON that check wrote") from error
+        return cls(
+            data["target"],
+            data["kind"],
+            data["seed"],
+            laws,
+            data["versions"],
+            data.get("options", {}),
+            data.get("domain", {}),
+        )
+
+
+def law_result_to_json(result: LawResult) -> dict[str, Any]:
+    """Return a law's result as plain JSON values: the keys of the contract, then what restores it."""
+    plain: dict[str, Any] = _plain({**result.to_json(), **{name: getattr(result, name) for name in FURTHER}})
+    return plain
+
+
+def law_result_from_json(data: Mapping[str, Any]) -> LawResult:
+    """Build the result that ``law_result_to_json`` described; the evidence of its cases is not kept."""
+    ratio = data["worst_ratio"]
+    if ratio is None:
+        ratio = math.inf if data["decided"] else 0.0
+    found = data["counterexample"]
+    example = None
+    if found is not None:
+        digits = tuple((int(lag), float(d)) for lag, d in found["correct_digits"])
+        example = Counterexample(**{**found, "correct_digits": digits})
+    result = LawResult(
+        data["id"],
+        worst_ratio=float(ratio),
+        counterexample=example,
+        hypothesis=data["hypothesis"],
+        note=data.get("note", ""),
+        not_applicable=data["verdict"] == "not-applicable",
+        lags={dtype: (first, reach) for dtype, (first, reach) in data.get("lags", {}).items()},
+    )
+    for name in COUNTS:
+        setattr(result, name, int(data.get(name, 0)))
+    return result
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as strict JSON: numpy unwrapped, tuples as lists, non-finite numbers as None."""
+    if isinstance(value, np.generic | np.ndarray):
+        return _plain(value.tolist())
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+def library_versions(framework: str = "numpy") -> dict[str, str]:
+    """Return the versions of Python, dynprop, numpy and the framework."""
+    found = {"python": platform.python_version(), "dynprop": __version__, "numpy": np.__version__}
+    if framework != "numpy":
+        try:
+            found[framework] = importlib.metadata.version(framework)
+        except importlib.metadata.PackageNotFoundError:
+            module = sys.modules.get(framework)
+            found[framework] = str(getattr(module, "__version__", "unknown"))
+    return found

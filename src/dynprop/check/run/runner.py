@@ -1,0 +1,232 @@
+"""Running laws over cases: fixed ones, Hypothesis's, i.i.d. ones; then making a failure smaller.
+
+Hypothesis generates and never stops at a failure, so that every case counts in the verdict and in
+the effective lag. A failing case, wherever it came from, is made smaller by its own simplifications.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+import hypothesis
+import numpy as np
+
+from dynprop.check.run.outcome import Counterexample, LawResult, Outcome, correct_digits, judge_case
+from dynprop.check.run.scripts import reproduction
+from dynprop.laws.draw import RandomSource
+from dynprop.laws.hypothesis_source import cases as case_strategy
+from dynprop.laws.law import Batch, Case, Law
+
+__all__ = ["Options", "run_law"]
+
+Listener = Callable[[str, Any], None]
+# Enough for every group of like cases to be worth an array of its own.
+BATCH = 8192
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much to run.
+
+    Attributes:
+        examples: cases drawn per law by Hypothesis; None lets each law choose a share of 100.
+        iid: further independent cases per law.
+        seed: seeds everything.
+        budget: seconds after which a law draws no further case.
+        patience: seconds spent on making a counterexample smaller.
+    """
+
+    examples: int | None = None
+    iid: int = 0
+    seed: int = 0
+    budget: float = 60.0
+    patience: float = 6.0
+
+    def count(self, law: Law) -> int:
+        """Return the number of Hypothesis cases for a law."""
+        return max(1, round(100 * law.share)) if self.examples is None else self.examples
+
+
+def _ignore(event: str, value: Any) -> None:
+    return None
+
+
+def run_law(law: Law, subject: Any, options: Options, listen: Listener = _ignore) -> LawResult:
+    """Run one law on one subject.
+
+    Args:
+        law: the law.
+        subject: an adapter from ``dynprop.check``.
+        options: how much to run.
+        listen: called with ("case", case) before every case and ("done", count) after it, and with
+            ("partial", result) before a counterexample is made smaller.
+    """
+    result = LawResult(law.id)
+    reason = law.applies(subject)
+    if reason is not None:
+        result.not_applicable, result.note = True, reason
+        return result
+    if subject.domain.max_length < law.shortest:
+        result.not_applicable = True
+        result.note = f"it needs {law.shortest} steps and the domain ends at {subject.domain.max_length}"
+        return result
+    deadline = time.monotonic() + options.budget
+
+    def run(case: Case) -> None:
+        listen("case", case)
+        result.add(case, judge_case(law, subject, case))
+        listen("done", result.cases)
+
+    if options.examples != 0:
+        for case in law.fixed(subject.domain, subject):
+            run(case)
+    skipped = _generate(law, subject, options, run, deadline)
+    if law.batch is None:
+        skipped += _draw_independent(law, subject, options, run, deadline)
+    else:
+        skipped += _draw_batches(law.batch, law, subject, options, result, run, deadline, listen)
+    if skipped:
+        result.note = f"{skipped} further cases were not run: {options.budget:.0f} s are used up"
+    if result.failing is not None:
+        case, outcome = result.failing
+        _keep(law, subject, result, (case, outcome), outcome)
+        listen("partial", result)
+        _keep(law, subject, result, shrink(law, subject, case, outcome, options.patience, listen), outcome)
+    return result
+
+
+def _keep(law: Law, subject: Any, result: LawResult, smallest: tuple[Case, Outcome], found: Outcome) -> None:
+    """Write a failing case down as the counterexample, with the hypothesis that it supports."""
+    case, outcome = smallest
+    result.counterexample = _counterexample(law, subject, case, outcome, found)
+    explanation = found.explanation and (outcome.explanation or found.explanation)
+    result.hypothesis = None if explanation is None else str(explanation)
+
+
+def _generate(law: Law, subject: Any, options: Options, run: Callable[[Case], None], deadline: float) -> int:
+    """Let Hypothesis generate cases; return how many were skipped for want of time."""
+    count, skipped = options.count(law), 0
+    if count == 0:
+        return 0
+
+    @hypothesis.seed(options.seed)
+    @hypothesis.settings(
+        max_examples=count,
+        phases=[hypothesis.Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+        derandomize=False,
+        print_blob=False,
+    )
+    @hypothesis.given(case_strategy(law.draw, subject.domain, subject))
+    def every_case(case: Any) -> None:
+        nonlocal skipped
+        if time.monotonic() > deadline:
+            skipped += 1
+        else:
+            run(case)
+
+    every_case()
+    return skipped
+
+
+def _draw_independent(
+    law: Law, subject: Any, options: Options, run: Callable[[Case], None], deadline: float
+) -> int:
+    """Draw i.i.d. cases, for statements of probability that Hypothesis cannot support."""
+    name = crc32(law.id.encode())
+    for i in range(options.iid):
+        if time.monotonic() > deadline + options.budget * options.iid / 100:
+            return options.iid - i
+        source = RandomSource(np.random.SeedSequence([options.seed, name, i]))
+        run(law.draw(source, subject.domain, subject))
+    return 0
+
+
+def _draw_batches(
+    batch: Batch,
+    law: Law,
+    subject: Any,
+    options: Options,
+    result: LawResult,
+    run: Callable[[Case], None],
+    deadline: float,
+    listen: Listener,
+) -> int:
+    """Draw i.i.d. cases many at a time; those that the law cannot clear together are judged alone."""
+    name = sum(law.id.encode())
+    for start in range(0, options.iid, BATCH):
+        if time.monotonic() > deadline + options.budget * options.iid / 100:
+            return options.iid - start
+        rng = np.random.default_rng(np.random.SeedSequence([options.seed, name, start]))
+        subject.seed(options.seed)
+        count = min(BATCH, options.iid - start)
+        cleared = batch(subject, rng, count, lambda case: listen("case", case))
+        result.add_cleared(cleared)
+        listen("done", result.cases)
+        for case in cleared.rest:
+            run(case)
+    return 0
+
+
+def shrink(
+    law: Law,
+    subject: Any,
+    case: Case,
+    outcome: Outcome,
+    patience: float,
+    listen: Listener = _ignore,
+) -> tuple[Case, Outcome]:
+    """Make a failing case smaller as long as it fails in the same way."""
+    deadline = time.monotonic() + patience
+    progress = True
+    while progress and time.monotonic() < deadline:
+        progress = False
+        for candidate in _until(case.smaller(), deadline):
+            listen("case", candidate)
+            tried = _tried(law, subject, candidate)
+            listen("done", None)
+            if tried is not None and tried.signature == outcome.signature and _as_clear(tried, outcome):
+                case, outcome, progress = candidate, tried, True
+                break
+    return case, outcome
+
+
+def _as_clear(tried: Outcome, outcome: Outcome) -> bool:
+    """Whether a smaller case keeps the explanation of the larger one."""
+    if outcome.explanation is None:
+        return True
+    return tried.explanation is not None and tried.explanation.head == outcome.explanation.head
+
+
+def _tried(law: Law, subject: Any, case: Case) -> Outcome | None:
+    """Judge a smaller case; one that the law itself cannot use is not a smaller counterexample."""
+    try:
+        return judge_case(law, subject, case)
+    except (ValueError, IndexError, ZeroDivisionError):
+        return None
+
+
+def _until(items: Iterable[Case], deadline: float) -> Iterator[Case]:
+    for item in items:
+        if time.monotonic() > deadline:
+            return
+        yield item
+
+
+def _counterexample(law: Law, subject: Any, case: Case, outcome: Outcome, found: Outcome) -> Counterexample:
+    detail = {} if outcome.evidence is None else dict(outcome.evidence.detail)
+    lags = None if found.evidence is None else found.evidence.lags
+    return Counterexample(
+        case.to_json(),
+        case.describe(),
+        outcome.message,
+        detail,
+        reproduction(law, subject, case, detail),
+        correct_digits(lags),
+    )

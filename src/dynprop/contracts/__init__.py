@@ -1,0 +1,1 @@
+"""What laws may ask of a subject: protocols, the domain, formats, states."""

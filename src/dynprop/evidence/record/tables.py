@@ -1,0 +1,113 @@
+"""What a million judged powers amount to: counts and worst ratios, per stratum, decade of t, size and route.
+
+A float64 route gives a bound before it knows the error, so its ratios say how sharp the bound is. The
+certified route rounds a ball that it has, and its bound is that rounding: ratios near 1 by construction.
+"""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from dynprop.arrays import BoolArray, NumericArray
+from dynprop.kinds.power.strata import STRATA
+
+__all__ = ["described", "no_blank_cheque"]
+
+
+def described(
+    rows: NumericArray, outcomes: Sequence[str], routes: Sequence[str], seconds: float
+) -> dict[str, Any]:
+    """Return the record of judged cases as plain JSON values.
+
+    Args:
+        rows: a structured array: stratum, size, complex, t, outcome, route, error, bound.
+        outcomes: names that the column outcome counts.
+        routes: names that the column route counts.
+        seconds: time of the run.
+    """
+
+    def row(chosen: BoolArray) -> dict[str, Any]:
+        return _counted(rows[chosen], outcomes, routes)
+
+    everything = np.ones(len(rows), dtype=bool)
+    decades = _decades(rows["t"])
+    packages = ("dynprop", "numpy", "scipy", "python-flint")
+    return {
+        "date": datetime.date.today().isoformat(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "versions": {name: metadata.version(name) for name in packages},
+        "seconds": round(seconds, 1),
+        **row(everything),
+        "strata": [{"stratum": s.name, **row(rows["stratum"] == i)} for i, s in enumerate(STRATA)],
+        "decades": [
+            {
+                "t": _decade_name(d),
+                **row(decades == d),
+                **no_blank_cheque(rows[decades == d], outcomes, routes),
+            }
+            for d in np.unique(decades).tolist()
+        ],
+        "sizes": [{"n": n, **row(rows["size"] == n)} for n in np.unique(rows["size"]).tolist()],
+        "fields": [
+            {"numbers": name, **row(rows["complex"] == flag)}
+            for name, flag in (("real W", False), ("complex W", True))
+        ],
+        "routes": [
+            {"route": name, **row((rows["route"] == i) & (rows["outcome"] != outcomes.index("refused")))}
+            for i, name in enumerate(routes)
+            if (rows["route"] == i).any()
+        ],
+    }
+
+
+def _decades(t: NumericArray) -> NumericArray:
+    """Return floor(log10(t)), -1 for 0; integers up to 2^63 - 1 are compared, not rounded."""
+    powers = np.array([10**k for k in range(19)], dtype=np.int64)
+    return np.asarray(np.searchsorted(powers, t, side="right") - 1)
+
+
+def _decade_name(decade: int) -> str:
+    return "0" if decade < 0 else f"1e{decade} to 1e{decade + 1}"
+
+
+def _counted(rows: NumericArray, outcomes: Sequence[str], routes: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {"cases": len(rows)}
+    found.update({name: int((rows["outcome"] == i).sum()) for i, name in enumerate(outcomes)})
+    judged = rows[(rows["outcome"] != outcomes.index("refused")) & (rows["bound"] > 0.0)]
+    certified = judged["route"] == routes.index("certified")
+    for name, kept in (("float64", judged[~certified]), ("certified", judged[certified])):
+        with np.errstate(over="ignore"):
+            worst = (kept["error"] / kept["bound"]).max(initial=0.0)
+        found[f"{name}_cases"] = len(kept)
+        found[f"worst_ratio_{name}"] = _plain(worst)
+    found["worst_error"] = _plain(judged["error"].max(initial=0.0))
+    return found
+
+
+def no_blank_cheque(
+    rows: NumericArray, outcomes: Sequence[str], routes: Sequence[str]
+) -> dict[str, float | None]:
+    """Say in which share of the answers ten times the worst relative error seen would exceed the bound.
+
+    Once for all answers, and once for those of float64 routes, whose bounds are not roundings of balls.
+    """
+    answered = rows[(rows["outcome"] == outcomes.index("answered")) & (rows["bound"] > 0.0)]
+    float64 = answered[answered["route"] != routes.index("certified")]
+    found: dict[str, float | None] = {}
+    for name, kept in (("all", answered), ("float64", float64)):
+        caught = (kept["bound"] < 10.0 * kept["error"].max(initial=0.0)).mean() if len(kept) else np.nan
+        found[f"ten_times_worse_caught_{name}"] = _plain(caught)
+        found[f"median_bound_{name}"] = _plain(np.median(kept["bound"])) if len(kept) else None
+    return found
+
+
+def _plain(value: Any) -> float | None:
+    """Return a number to four digits, None where JSON has none."""
+    return float(f"{float(value):.4g}") if np.isfinite(value) else None

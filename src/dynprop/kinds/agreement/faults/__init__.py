@@ -1,0 +1,1 @@
+"""Planted faults in one of the functions of a namespace."""

@@ -1,0 +1,150 @@
+"""What laws may ask of a namespace under test, and the plain values that they get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from dynprop.arrays import FloatArray, IntArray, NumericArray
+from dynprop.contracts.subject import FunctionSubject
+from dynprop.training import Setting
+
+__all__ = ["AgreementSubject", "Eigen", "Norms", "Parts", "Scaled", "needs"]
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A vector or matrix ``value * 2**exponent`` and a bound of max|error| / max|value|."""
+
+    value: NumericArray
+    exponent: int
+    relative_bound: float
+
+    def at(self, exponent: int) -> tuple[NumericArray, float]:
+        """Return the array without 2**exponent, and the bound of its error; beyond floats inf or 0."""
+        shift = min(max(self.exponent - exponent, -4200), 4200)
+        with np.errstate(all="ignore"):
+            parts = [np.ldexp(x, shift) for x in (self.value.real, self.value.imag)]
+            found = parts[0] + 1j * parts[1] if np.iscomplexobj(self.value) else parts[0]
+            # What underflows in the shift is an error too, of half a subnormal number.
+            error = self.relative_bound * float(np.abs(found).max(initial=0.0)) + 2.0**-1074
+        return np.asarray(found), error
+
+
+@dataclass(frozen=True)
+class Eigen:
+    """What `spectrum` says: eigenvalues by decreasing modulus, and measures of non-normality."""
+
+    eigenvalues: NumericArray
+    radius: float
+    condition: float
+    departure: float
+
+
+@dataclass(frozen=True)
+class Norms:
+    """Logarithms of the norms of powers 0 to the horizon, and bounds of their errors."""
+
+    logs: FloatArray
+    errors: FloatArray
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Distinct eigenvalues by decreasing modulus, dimensions of their eigenspaces, components of a state."""
+
+    eigenvalues: NumericArray
+    multiplicities: IntArray
+    components: NumericArray
+
+
+class AgreementSubject(FunctionSubject, Protocol):
+    """A namespace under test; programs of gradients call its `unroll`.
+
+    Arguments and results are numpy; the adapter checks what comes back.
+    """
+
+    def has(self, name: str) -> bool:
+        """Say whether the namespace has a function."""
+        ...
+
+    def unroll(
+        self, w: NumericArray, h: NumericArray, steps: int, inputs: NumericArray | None = None
+    ) -> NumericArray:
+        """Return the states, shape (steps + 1, n)."""
+        ...
+
+    def scan(self, gates: FloatArray, inputs: FloatArray, initial: FloatArray) -> FloatArray:
+        """Return the states of one sequence, all of shape (time, channel), initial (channel,)."""
+        ...
+
+    def closed_form(self, w: NumericArray, h: NumericArray, t: int) -> Scaled:
+        """Return the state at time t, shape (n,)."""
+        ...
+
+    def certified_power(self, w: NumericArray, t: int) -> Scaled:
+        """Return W^t, shape (n, n)."""
+        ...
+
+    def spectrum(self, w: NumericArray) -> Eigen:
+        """Return the eigenvalues, shape (n,), and measures of non-normality."""
+        ...
+
+    def growth(self, w: NumericArray, horizon: int) -> Norms:
+        """Return the logarithms of the norms, shape (horizon + 1,)."""
+        ...
+
+    def kreiss_constant(self, w: NumericArray) -> float:
+        """Return the Kreiss constant."""
+        ...
+
+    def modes(self, w: NumericArray, h: NumericArray) -> Parts:
+        """Return the components of a state in d eigenspaces, shape (d, n)."""
+        ...
+
+    def discard_ratio(self, w: NumericArray, h: NumericArray, t: int) -> float:
+        """Return the tangent of the angle to the dominant mode."""
+        ...
+
+    def number(self, name: str, *given: Any, read: str = "") -> float:
+        """Call a function and return a number, or that attribute of what it returns; NaN for None."""
+        ...
+
+    def numbers(self, name: str, *given: Any, shape: tuple[int, ...], read: str = "") -> FloatArray:
+        """Call a function and return an array of a shape, or that attribute of what it returns."""
+        ...
+
+    def logarithms(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return signs and logarithms of running products, each of the shape of the weights."""
+        ...
+
+    def walks(
+        self, width: int, depth: int, gain: float, nets: int, seed: int
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return log norms through linear layers, forward and backward, shape (nets, depth + 1)."""
+        ...
+
+    def lag_norms(self, cell: str, parameters: Mapping[str, FloatArray], inputs: FloatArray) -> FloatArray:
+        """Return what `cell_gradient_by_lag` says of a cell's parameters and inputs, (models, time + 1)."""
+        ...
+
+    def outcomes(self, setting: Setting, seeds: Sequence[int], names: Sequence[str]) -> FloatArray:
+        """Train and return attributes of the trials as numbers, (seed, attribute); NaN for None."""
+        ...
+
+
+def needs(*names: str, gradients: bool = False) -> Callable[[AgreementSubject], str | None]:
+    """Return the ``applies`` of a law that compares these functions."""
+
+    def applies(subject: AgreementSubject) -> str | None:
+        missing = [name for name in names if not subject.has(name)]
+        if missing:
+            return f"the namespace has no {' and no '.join(missing)}"
+        if gradients and not subject.differentiable:
+            return "its library has no automatic differentiation"
+        return None
+
+    return applies

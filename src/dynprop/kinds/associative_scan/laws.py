@@ -1,0 +1,263 @@
+"""Laws of a generic associative scan: f(combine, elements) -> inclusive prefixes along axis 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from dynprop.arrays import NumericArray
+from dynprop.contracts.domain import Domain
+from dynprop.kinds.associative_scan.monoids import MONOIDS, Combine, Elements, Monoid
+from dynprop.laws.draw import Source, length
+from dynprop.laws.evidence import Evidence, compare
+from dynprop.laws.law import law
+
+__all__ = ["AssociativeCase", "AssociativeSubject"]
+
+LENGTHS = (0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 257)
+BLOCK = "the prefix at step t combines steps 0 to t in their order"
+
+
+class AssociativeSubject(Protocol):
+    """An associative scan under test; arrays are numpy here."""
+
+    @property
+    def domain(self) -> Domain:
+        """What the target promises."""
+        ...
+
+    @property
+    def whole_numbers(self) -> bool:
+        """Whether integer elements are accepted."""
+        ...
+
+    def prefixes(self, combine: Combine, elements: Elements, dtype: str) -> Elements:
+        """Return the inclusive prefixes."""
+        ...
+
+    def changed_elements(self, combine: Combine, elements: Elements, dtype: str) -> str | None:
+        """Call the target and say which element it modified, or None."""
+        ...
+
+
+@dataclass(frozen=True)
+class AssociativeCase:
+    """Elements of one monoid.
+
+    Attributes:
+        monoid: its name.
+        elements: arrays with time first.
+        dtype: "int64", or the float format that whole numbers are given in.
+        seed: seeds the laws.
+    """
+
+    monoid: str
+    elements: Elements
+    dtype: str
+    seed: int = 0
+
+    @property
+    def operation(self) -> Monoid:
+        """The monoid of this name."""
+        return next(m for m in MONOIDS if m.name == self.monoid)
+
+    @property
+    def steps(self) -> int:
+        """Number of elements."""
+        return len(self.elements[0])
+
+    def refusable(self) -> bool:
+        """Empty and one-element scans may be refused."""
+        return self.steps <= 1
+
+    def describe(self) -> str:
+        """Describe the case on one line."""
+        return f"{self.steps} elements, {self.monoid}, {self.dtype}"
+
+    def smaller(self) -> Iterator[AssociativeCase]:
+        """Yield cases with fewer elements."""
+        for kept in sorted({self.steps // 2, self.steps - self.steps // 4, self.steps - 1}):
+            if 0 < kept < self.steps:
+                yield replace(self, elements=tuple(e[:kept] for e in self.elements))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the case as plain JSON values."""
+        return {
+            "monoid": self.monoid,
+            "elements": [e.tolist() for e in self.elements],
+            "dtype": self.dtype,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> AssociativeCase:
+        """Build the case that ``to_json`` described."""
+        kind = np.int64 if data["dtype"] == "int64" else np.float64
+        elements = tuple(np.array(e, dtype=kind) for e in data["elements"])
+        return cls(data["monoid"], elements, data["dtype"], data["seed"])
+
+
+def _case(monoid: Monoid, steps: int, dtype: str, rng: np.random.Generator) -> AssociativeCase:
+    kind = dtype if monoid.floating else "int64"
+    return AssociativeCase(monoid.name, monoid.draw(rng, steps), kind, int(rng.integers(2**31)))
+
+
+def _monoids(subject: AssociativeSubject) -> list[Monoid]:
+    return [m for m in MONOIDS if m.floating or subject.whole_numbers]
+
+
+def draw(source: Source, domain: Domain, subject: Any) -> AssociativeCase:
+    """Draw a case of a monoid that the subject accepts."""
+    monoid = source.choice(_monoids(subject))
+    steps = length(source, min(domain.max_length, 257), shortest=2)
+    dtype = source.choice([d for d in domain.dtypes if d in ("float64", "float32")] or ["float64"])
+    return _case(monoid, steps, dtype, source.generator())
+
+
+def every_length(domain: Domain, subject: Any) -> Iterator[AssociativeCase]:
+    """Yield every monoid at lengths 0, 1, odd, powers of two and their neighbours."""
+    for steps in LENGTHS:
+        for monoid in _monoids(subject):
+            if steps <= domain.max_length:
+                dtype = "float64" if "float64" in domain.dtypes else domain.dtypes[0]
+                yield _case(monoid, steps, dtype, np.random.default_rng([steps, 23]))
+
+
+def _reference(case: AssociativeCase, flipped: bool = False) -> Elements:
+    """Fold element by element with Python's whole numbers, modulo 2^64 where that is meant."""
+    monoid = case.operation
+    columns = [[int(v) for v in e.tolist()] for e in case.elements]
+    rows = list(zip(*columns, strict=True))
+    prefixes: list[tuple[int, ...]] = []
+    for row in rows:
+        if prefixes:
+            pair = (row, prefixes[-1]) if flipped else (prefixes[-1], row)
+            row = monoid.combine(*pair)
+        prefixes.append(tuple(_wrapped(v) if monoid.modular else v for v in row))
+    kind = np.int64 if monoid.modular else np.float64
+    return tuple(np.array([p[i] for p in prefixes], dtype=kind) for i in range(len(columns)))
+
+
+def _wrapped(value: int) -> int:
+    return (value + 2**63) % 2**64 - 2**63
+
+
+def _equal(case: AssociativeCase, value: Elements, label: str, reference: Elements | None = None) -> Evidence:
+    reference = _reference(case) if reference is None else reference
+    if len(value) != len(reference) or any(
+        v.shape != r.shape for v, r in zip(value, reference, strict=False)
+    ):
+        shapes = [v.shape for v in value]
+        return Evidence(failure=f"prefixes have shapes {shapes}, expected {[r.shape for r in reference]}")
+    found, expected, wrong = (_flat(v) for v in (value, reference, _reference(case, flipped=True)))
+    differs = np.array([not np.array_equal(a, b) for a, b in _steps(value, reference)], dtype=bool)
+    # Whole numbers are equal or not: the comparison shows 1 where a step differs at all.
+    same = compare(
+        label,
+        found,
+        expected,
+        np.zeros_like(expected),
+        dtype="float64",
+        axes=("part", "time"),
+        scale=np.ones_like(expected),
+        alternatives=lambda: {"operands flipped: combine(b, a) for combine(a, b)": wrong},
+    )
+    residual = np.where(differs[None, :], np.maximum(same.residual, 1.0), 0.0)
+    decided = np.ones_like(same.decided)
+    return Evidence((replace(same, residual=residual, decided=decided),), detail={"checked": True})
+
+
+def _steps(value: Elements, reference: Elements) -> list[tuple[NumericArray, NumericArray]]:
+    count = len(reference[0])
+    return [(np.array([v[t] for v in value]), np.array([r[t] for r in reference])) for t in range(count)]
+
+
+def _flat(elements: Elements) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    return np.stack([e.astype(np.float64) for e in elements])
+
+
+@law(
+    "associative-scan/order",
+    claim="C1",
+    statement=f"{BLOCK}, exactly, for operations that do not commute",
+    source="AccelerateHS/accelerate#348; triton-lang/triton#4362; pytorch/pytorch#137943",
+    draw=draw,
+    script="# fold the elements one by one with the same combine and compare",
+)
+def order(subject: AssociativeSubject, case: AssociativeCase) -> Evidence:
+    """Compare with a plain fold in whole numbers."""
+    value = subject.prefixes(case.operation.combine, case.elements, case.dtype)
+    return _equal(case, value, "prefixes")
+
+
+@law(
+    "associative-scan/lengths",
+    claim="C1",
+    statement=f"{BLOCK} at every length: 0, 1, odd numbers, powers of two and neighbours",
+    source="lucidrains/assoc-scan 0.0.6 (raises at length 0)",
+    draw=draw,
+    fixed=every_length,
+    script="# fold the elements one by one with the same combine and compare",
+    share=0.2,
+)
+def lengths(subject: AssociativeSubject, case: AssociativeCase) -> Evidence:
+    """Compare with a plain fold at a given length; 0 and 1 may be refused."""
+    value = subject.prefixes(case.operation.combine, case.elements, case.dtype)
+    return _equal(case, value, "prefixes")
+
+
+@law(
+    "associative-scan/split-resume",
+    claim="C1",
+    statement="combining the last prefix of a head with the prefixes of the tail gives the prefixes of all",
+    source="chunk carries of block scans",
+    draw=draw,
+    script="# prefixes of elements[p:] combined with the last prefix of elements[:p]",
+    share=0.5,
+)
+def split_resume(subject: AssociativeSubject, case: AssociativeCase) -> Evidence:
+    """Cut at one point and join with the operation itself."""
+    p = 1 + case.seed % (case.steps - 1)
+    combine = case.operation.combine
+    head = subject.prefixes(combine, tuple(e[:p] for e in case.elements), case.dtype)
+    tail = subject.prefixes(combine, tuple(e[p:] for e in case.elements), case.dtype)
+    with np.errstate(over="ignore"):
+        joined = combine(tuple(h[-1:] for h in head), tail)
+    value = tuple(np.concatenate([h, j]) for h, j in zip(head, joined, strict=True))
+    return _equal(case, value, "joined prefixes")
+
+
+@law(
+    "associative-scan/elements-unchanged",
+    claim="C1",
+    statement="the caller's elements are not modified, nor their shapes",
+    source="in-place sweeps",
+    draw=draw,
+    script="# look at the elements before and after the call",
+    share=0.5,
+)
+def elements_unchanged(subject: AssociativeSubject, case: AssociativeCase) -> Evidence:
+    """Look at the elements before and after a call."""
+    changed = subject.changed_elements(case.operation.combine, case.elements, case.dtype)
+    return Evidence(failure=changed, detail={"checked": True})
+
+
+@law(
+    "associative-scan/repeatable",
+    claim="C1",
+    statement="two calls agree, bit by bit",
+    source="buffers shared between calls",
+    draw=draw,
+    script="# call twice, with another call between",
+    share=0.5,
+)
+def repeatable(subject: AssociativeSubject, case: AssociativeCase) -> Evidence:
+    """Call, call with reversed elements, call again."""
+    combine = case.operation.combine
+    first = subject.prefixes(combine, case.elements, case.dtype)
+    subject.prefixes(combine, tuple(e[::-1].copy() for e in case.elements), case.dtype)
+    value = subject.prefixes(combine, case.elements, case.dtype)
+    return _equal(case, value, "prefixes of the third call", first)

@@ -1,0 +1,213 @@
+"""What promises say about chance, each statement with a stated rate of false alarms (``laws.statistics``)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from dynprop.arrays import BoolArray, FloatArray
+from dynprop.kinds.initializer.cases import InitializerCase, rectangle
+from dynprop.kinds.initializer.judging import evidence, sample, stated
+from dynprop.kinds.initializer.promise import Law
+from dynprop.kinds.initializer.subject import InitializerSubject
+from dynprop.laws.evidence import Comparison, Evidence
+from dynprop.laws.law import law
+from dynprop.laws.statistics import (
+    STATEMENT,
+    dkw_distance,
+    empirical_distance,
+    gaussian_variance_interval,
+    median_of_means,
+    median_of_means_reach,
+    signs_reach,
+)
+
+GLOROT = "Glorot and Bengio 2010; He et al. 2015; Goodfellow, Bengio and Courville 2016, section 10.7"
+# Draws per place for the sign of single entries: a sign that is always the same shows in 35.
+PLACES, DRAWS = 6, 128
+
+
+def _law(subject: InitializerSubject) -> Law:
+    assert subject.law_of_weights is not None
+    return subject.law_of_weights
+
+
+def _variance_and_kurtosis(subject: InitializerSubject) -> str | None:
+    if "variance" not in subject.promises:
+        return "no variance is promised (--promise variance=EXPR)"
+    known = subject.law_of_weights
+    if known is None:
+        return (
+            "no law is declared (--law): without its fourth moment a sample decides nothing about a variance"
+        )
+    if not known.independent:
+        return f"weights of law {known.name} are no independent sample"
+    return None
+
+
+def _interval(known: Law, samples: int, unit: float) -> tuple[float, float]:
+    """Return between which factors of the promise the estimate lies; rounding of the weights included."""
+    if known.name == "normal":
+        low, high = gaussian_variance_interval(samples)
+    else:
+        reach = median_of_means_reach(samples, known.kurtosis)
+        low, high = 1.0 - reach, 1.0 + reach
+    return low * (1.0 - 4.0 * unit), high * (1.0 + 4.0 * unit)
+
+
+@law(
+    "initializer/variance",
+    claim="C4",
+    statement="weights have mean 0 and the promised variance, fan_in and fan_out told apart: by the exact "
+    "chi-square law for Gaussian weights, by a median of means and the law's own fourth moment otherwise",
+    source=GLOROT,
+    draw=rectangle,
+    applies=_variance_and_kurtosis,
+    script="import numpy as np\nw = np.stack([np.asarray(f(shape, rng)) for _ in range({calls})])\n"
+    "print((w ** 2).mean(), 'promised', {promised})",
+    share=0.1,
+)
+def variance(subject: InitializerSubject, case: InitializerCase) -> Evidence:
+    """Compare the mean square of all weights with the promise."""
+    known, weights, promised, unit = _pool(subject, case)
+    low, high = _interval(known, weights.size, unit)
+    if low <= 0.0 or not math.isfinite(high):
+        return Evidence(detail={"undecidable": f"kurtosis {known.kurtosis} of law {known.name}"})
+    squares = weights.ravel() ** 2
+    found = float(squares.mean()) if known.name == "normal" else median_of_means(squares)
+    label = f"variance of {weights.size} weights, fan_in {case.fan_in}, fan_out {case.fan_out}"
+    if not low * promised <= found <= high * promised:
+        label += _looks_like(subject, case, found, (low, high))
+    detail = {"calls": case.calls, "promised": promised}
+    judged = evidence([stated(label, found, promised, low * promised, high * promised)])
+    return Evidence(judged.comparisons, judged.failure, detail)
+
+
+def _pool(subject: InitializerSubject, case: InitializerCase) -> tuple[Law, FloatArray, float, float]:
+    weights, unit = sample(subject, case)
+    return _law(subject), weights, subject.promises["variance"].at(case.fan_in, case.fan_out), unit
+
+
+def _looks_like(
+    subject: InitializerSubject, case: InitializerCase, found: float, interval: tuple[float, float]
+) -> str:
+    """Name the mistakes that would give this variance."""
+    promise = subject.promises["variance"]
+    right = promise.at(case.fan_in, case.fan_out)
+    known = {
+        "the variance was taken for the standard deviation": right**2,
+        "the standard deviation was taken for the variance": math.sqrt(right),
+        "fan_in and fan_out exchanged": promise.at(case.fan_out, case.fan_in),
+        "a normal law cut at two deviations and not rescaled": 0.7737413 * right,
+        "a uniform law on +- the standard deviation": right / 3.0,
+        "half of it": right / 2.0,
+        "twice of it": right * 2.0,
+    }
+    fits = [name for name, value in known.items() if interval[0] <= found / value <= interval[1]]
+    return f" (as if: {', or '.join(fits)})" if fits else ""
+
+
+@law(
+    "initializer/distribution",
+    claim="C4",
+    statement="weights have the declared distribution function at the promised variance, within the "
+    "Dvoretzky-Kiefer-Wolfowitz distance",
+    source="Massart 1990, Annals of Probability 18:1269",
+    draw=rectangle,
+    applies=_variance_and_kurtosis,
+    script="import numpy as np\nw = np.stack([np.asarray(f(shape, rng)) for _ in range({calls})])\n"
+    "print(np.quantile(w, [0.01, 0.1, 0.5, 0.9, 0.99]) / {promised} ** 0.5)",
+    share=0.1,
+)
+def distribution(subject: InitializerSubject, case: InitializerCase) -> Evidence:
+    """Compare the empirical distribution function of all weights with the declared one."""
+    known, weights, promised, unit = _pool(subject, case)
+    assert known.cdf is not None
+    distance = empirical_distance(weights / math.sqrt(promised), known.cdf)
+    # Rounding moves a weight by a unit of itself, and x f(x) is at most 1/2 for every law here.
+    allowed = dkw_distance(weights.size) + unit
+    label = f"distance of {weights.size} weights from the {known.name} law"
+    found = evidence([stated(label, distance, 0.0, 0.0, allowed)])
+    return Evidence(found.comparisons, found.failure, {"calls": case.calls, "promised": promised})
+
+
+def _independent(subject: InitializerSubject) -> str | None:
+    known = subject.law_of_weights
+    if known is None:
+        return "no law is declared (--law), and entries need not be independent"
+    return None if known.independent else f"entries of law {known.name} depend on one another"
+
+
+def _pairs(weights: FloatArray) -> Iterator[tuple[str, FloatArray, FloatArray]]:
+    """Yield neighbours that have no entry in common, by name."""
+    calls, rows, columns = (size // 2 * 2 for size in weights.shape)
+    if calls:
+        yield "one call and the next", weights[0:calls:2], weights[1:calls:2]
+    if rows:
+        yield "neighbours in a column", weights[:, 0:rows:2], weights[:, 1:rows:2]
+    if columns:
+        yield "neighbours in a row", weights[:, :, 0:columns:2], weights[:, :, 1:columns:2]
+
+
+@law(
+    "initializer/independent",
+    claim="C4",
+    statement="entries are independent, within a matrix, between calls and between generators: equal signs "
+    "of neighbours are as frequent as those of fair coins, exactly binomial",
+    source="Goodfellow, Bengio and Courville 2016, section 10.7: fresh weights, or a shared one",
+    draw=rectangle,
+    applies=_independent,
+    script="import numpy as np\n"
+    "signs = np.sign(np.stack([np.asarray(f(shape, rng)) for _ in range({calls} // 2 * 2)]))\n"
+    "for axis in (0, 1, 2):  # the next call, the column, the row\n"
+    "    even, odd = (signs.take(range(k, signs.shape[axis], 2), axis) for k in (0, 1))\n"
+    "    print(axis, (even == odd).mean())",
+    share=0.1,
+)
+def independent(subject: InitializerSubject, case: InitializerCase) -> Evidence:
+    """Count equal signs of pairs that have no entry in common."""
+    weights, _ = sample(subject, case)
+    other, _ = sample(subject, InitializerCase(case.fan_in, case.fan_out, case.seed + 1, case.calls))
+    pairs = [*_pairs(weights), ("two generators", weights, other)]
+    found = [_signs(f"equal signs of {name}", (a > 0.0) == (b > 0.0)) for name, a, b in pairs]
+    judged = evidence(found)
+    return Evidence(judged.comparisons, judged.failure, {"calls": case.calls})
+
+
+def _signs(label: str, positive: BoolArray, share: float = 1.0) -> Comparison:
+    count, total = int(positive.sum()), int(positive.size)
+    reach = signs_reach(total, STATEMENT * share) / (2.0 * total)
+    return stated(f"{label}, {total} of them", count / total, 0.5, 0.5 - reach, 0.5 + reach)
+
+
+def _symmetric(subject: InitializerSubject) -> str | None:
+    known = subject.law_of_weights
+    if known is None:
+        return "no law is declared (--law), and weights need not be symmetric around 0"
+    return None if known.random else "nothing is random by declaration"
+
+
+@law(
+    "initializer/fair-signs",
+    claim="C5",
+    statement="the sign of every entry is fair, for orthogonal matrices, whose factorisation has signs of "
+    "its own, as for independent weights",
+    source="Mezzadri 2007, Notices AMS 54:592, section 5",
+    draw=rectangle,
+    applies=_symmetric,
+    script="import numpy as np\nw = np.stack([np.asarray(f(shape, rng)) for _ in range(200)])\n"
+    "print((w > 0).mean(axis=0))",
+    share=0.1,
+)
+def fair_signs(subject: InitializerSubject, case: InitializerCase) -> Evidence:
+    """Count positive signs, place by place over many calls, and all together where they are independent."""
+    short = min(case.fan_in, case.fan_out)
+    many = InitializerCase(case.fan_in, case.fan_out, case.seed, DRAWS)
+    weights, _ = sample(subject, many)
+    places = [(i, i) for i in range(min(short, PLACES - 2))] + [(0, case.fan_out - 1), (case.fan_in - 1, 0)]
+    found = [
+        _signs(f"positive signs at {p}", weights[:, p[0], p[1]] > 0.0, 1.0 / len(places)) for p in places
+    ]
+    if _law(subject).independent:
+        found.append(_signs("positive signs", weights > 0.0))
+    return evidence(found)

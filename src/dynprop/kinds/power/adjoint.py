@@ -1,0 +1,40 @@
+"""What travels back through a power: the gradient to h(0) is W^t g, one product of t matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dynprop.contracts.subject import Native
+from dynprop.kinds.power.cases import PowerCase
+from dynprop.kinds.power.judging import judge_state
+from dynprop.kinds.power.subject import PowerSubject
+from dynprop.laws.evidence import Evidence
+
+__all__ = ["adjoint_of", "differentiable"]
+
+Loss = Callable[[Any, Mapping[str, Native], int], Native]
+
+
+def differentiable(subject: PowerSubject) -> str | None:
+    """Say why no gradient can be taken, or None."""
+    return None if subject.differentiable else "its library has no automatic differentiation"
+
+
+def adjoint_of(subject: PowerSubject, case: PowerCase, loss: Loss) -> Evidence:
+    """Compare the gradient to h(0) of a weighted result with W^t times the weights.
+
+    Libraries disagree about the conjugate in gradients of complex data, so that the real part of a
+    complex case is taken. The bound is that of the transposed power: backward passes of products are
+    products.
+    """
+    if case.is_complex:
+        case = replace(case, W=np.ascontiguousarray(case.W.real), h=np.ascontiguousarray(case.h.real))
+    weights = case.vector(case.generator())
+    arrays = {"W": case.W, "h": case.h, "weights": weights}
+    found = subject.gradients(lambda f, leaves: loss(f, leaves, case.t), arrays, case.dtype, ("h",))["h"]
+    back = replace(case, W=np.ascontiguousarray(case.W.T), h=weights)
+    return Evidence((judge_state(back, found, "gradient to h(0)"),))

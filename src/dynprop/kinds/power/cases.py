@@ -1,0 +1,259 @@
+"""Cases of matrix powers: a matrix, a vector and a number of steps.
+
+Rows are states: h(t) = h(t-1) @ W, so that h_t is the transpose of the t-th power of W times h_0
+(Goodfellow, Bengio and Courville 2016, eq. 10.37 to 10.39).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dynprop.arrays import IntArray, NumericArray
+from dynprop.contracts.domain import Domain
+from dynprop.contracts.formats import FORMATS
+from dynprop.kinds.power.bounds import is_well_conditioned
+from dynprop.kinds.power.families.families import FAMILIES, draw_matrices, round_matrix
+from dynprop.laws.draw import Source, length
+
+__all__ = [
+    "VECTORS",
+    "PowerCase",
+    "build_case",
+    "power_case",
+    "scaled_to_range",
+    "usable_families",
+    "vectors",
+    "within_format",
+]
+
+Rng = np.random.Generator
+VECTORS = ("random", "whole numbers", "unit vector", "ones", "with zeros", "wide")
+FEW_SIZES = (1, 2, 3, 5)
+LARGEST = 8
+
+
+@dataclass(frozen=True)
+class PowerCase:
+    """One input of an unroll or a closed form; every number is representable in the dtype.
+
+    Attributes:
+        W: shape (n, n), float64 or complex128.
+        h: shape (n,), of the same dtype.
+        t: number of steps.
+        dtype: the real format that the subject computes in; complex data have two numbers of it.
+        family: the class of matrices that W was drawn from.
+        refusals: who may refuse: "at zero" (an unroll of no steps), "free" (a closed form, in a law that
+            leaves refusals to another) or "judged" (a closed form, unless it is well-conditioned).
+        seed: seeds whatever else a law needs.
+    """
+
+    W: NumericArray
+    h: NumericArray
+    t: int
+    dtype: str
+    family: str = ""
+    refusals: str = "free"
+    seed: int = 0
+
+    @property
+    def n(self) -> int:
+        """Size of the state."""
+        return len(self.h)
+
+    @property
+    def steps(self) -> int:
+        """Number of steps."""
+        return self.t
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether the data are complex."""
+        return np.iscomplexobj(self.W)
+
+    @property
+    def refusal_types(self) -> tuple[type[BaseException], ...]:
+        """The exceptions by which this case may be refused."""
+        if self.refusals == "at zero":
+            return (ValueError, TypeError, NotImplementedError)
+        return (ValueError, ArithmeticError)
+
+    def refusable(self) -> bool:
+        """Say whether an implementation may refuse this case with a plain error."""
+        if self.refusals == "at zero":
+            return self.t == 0
+        if self.refusals == "free":
+            return True
+        return not is_well_conditioned(self.W, self.h, self.t, self.dtype)
+
+    def describe(self) -> str:
+        """Describe the case on one line."""
+        kind = f", {self.family}" if self.family else ""
+        numbers = {"float64": "complex128", "float32": "complex64"}.get(self.dtype, f"complex {self.dtype}")
+        return f"{numbers if self.is_complex else self.dtype}, W {self.n}x{self.n}{kind}, {self.t} steps"
+
+    def generator(self) -> Rng:
+        """Return a Generator seeded by the case."""
+        return np.random.default_rng([self.seed, 29])
+
+    def vector(self, rng: Rng) -> NumericArray:
+        """Return another vector of the same dtype, each component random."""
+        return round_matrix(vectors(rng, 1, self.n, "random", complex_=self.is_complex)[0], self.dtype)
+
+    def smaller(self) -> Iterator[PowerCase]:
+        """Yield simpler cases: fewer steps, fewer components, simpler numbers."""
+        for t in sorted({self.t // 2, self.t - self.t // 4, self.t - 1}):
+            if 0 <= t < self.t:
+                yield replace(self, t=t)
+        for kept in sorted({self.n // 2, self.n - 1}):
+            if 0 < kept < self.n:
+                yield replace(self, W=self.W[:kept, :kept], h=self.h[:kept])
+        if self.n > 1:
+            for i in range(self.n - 1):
+                rest = np.arange(self.n) != i
+                yield replace(self, W=self.W[rest][:, rest], h=self.h[rest])
+        for bits in (1, 3):
+            simplest = (replace(self, h=_shortened(self.h, bits)), replace(self, W=_shortened(self.W, bits)))
+            for simpler in simplest:
+                if simpler.to_json() != self.to_json():
+                    yield simpler
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the case as plain JSON values."""
+        return {
+            "W": _listed(self.W),
+            "h": _listed(self.h),
+            "t": self.t,
+            "dtype": self.dtype,
+            "family": self.family,
+            "refusals": self.refusals,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> PowerCase:
+        """Build the case that ``to_json`` described."""
+        w, h = _array(data["W"]), _array(data["h"])
+        if w.ndim != 2 or h.ndim != 1 or w.shape != (len(h), len(h)):
+            raise ValueError(f"W has shape {w.shape} and h0 {h.shape}")
+        rest = (data["family"], data["refusals"], int(data["seed"]))
+        return cls(w, h, int(data["t"]), data["dtype"], *rest)
+
+
+def _listed(values: NumericArray) -> Any:
+    if np.iscomplexobj(values):
+        return {"real": values.real.tolist(), "imag": values.imag.tolist()}
+    return values.tolist()
+
+
+def _array(data: Any) -> NumericArray:
+    if isinstance(data, dict):
+        return np.asarray(np.array(data["real"], dtype=float) + 1j * np.array(data["imag"], dtype=float))
+    return np.array(data, dtype=np.float64)
+
+
+def _shortened(values: NumericArray, bits: int) -> NumericArray:
+    """Return values with a few significant bits; zeros and signs survive."""
+    if np.iscomplexobj(values):
+        return np.asarray(_shortened(values.real, bits) + 1j * _shortened(values.imag, bits))
+    mantissa, exponent = np.frexp(values)
+    return np.asarray(np.ldexp(np.round(mantissa * 2**bits) / 2**bits, exponent))
+
+
+def vectors(rng: Rng, count: int, n: int, name: str, *, complex_: bool) -> NumericArray:
+    """Return vectors of a class, shape (count, n)."""
+    values: NumericArray = rng.standard_normal((count, n))
+    if complex_:
+        values = values + 1j * rng.standard_normal((count, n))
+    if name == "whole numbers":
+        whole = rng.integers(1, 4, (count, n)) * rng.choice([-1.0, 1.0], (count, n))
+        values = whole + (1j * whole[:, ::-1] if complex_ else 0.0)
+    elif name == "unit vector":
+        values = np.eye(n, dtype=values.dtype)[rng.integers(0, n, count)]
+    elif name == "ones":
+        values = np.ones_like(values)
+    elif name == "with zeros":
+        values = np.where(rng.random((count, n)) < 0.4, 0.0, values)
+    elif name == "wide":
+        values = values * 10.0 ** rng.uniform(-6.0, 6.0, (count, n))
+    return np.asarray(values)
+
+
+def scaled_to_range(rng: Rng, made: NumericArray, family: str, t: IntArray, dtype: str) -> NumericArray:
+    """Multiply members of an extreme family so that their t-th powers come near the edge of the format."""
+    side = FAMILIES[family].extreme
+    if side == 0:
+        return made
+    edge = np.log2(FORMATS[dtype].largest) if side > 0 else np.log2(FORMATS[dtype].tiny)
+    share = rng.uniform(0.3, 0.9, len(made))
+    exponent = np.round(share * edge / np.maximum(t, 1))
+    return np.asarray(made * np.exp2(exponent)[:, None, None])
+
+
+def within_format(values: NumericArray, dtype: str) -> NumericArray:
+    """Divide members that a format cannot hold by a power of two; the first axis counts members."""
+    largest = np.abs(values).reshape(len(values), -1).max(axis=1, initial=0.0)
+    too_large = largest > FORMATS[dtype].safe
+    exponent = np.where(too_large, np.ceil(np.log2(np.maximum(largest, 1.0))), 0.0)
+    return np.asarray(values * np.exp2(-exponent).reshape(-1, *[1] * (values.ndim - 1)))
+
+
+def build_case(
+    rng: Rng, n: int, t: int, family: str, dtype: str, *, vector: str = "random", refusals: str = "free"
+) -> PowerCase:
+    """Fill a case of a given size, family and number of steps with numbers."""
+    made = scaled_to_range(rng, draw_matrices(rng, family, 1, n), family, np.array([t]), dtype)
+    h = vectors(rng, 1, n, vector, complex_=np.iscomplexobj(made))
+    return PowerCase(
+        round_matrix(within_format(made, dtype)[0], dtype),
+        round_matrix(within_format(h, dtype)[0], dtype),
+        t,
+        dtype,
+        family,
+        refusals,
+        int(rng.integers(2**31)),
+    )
+
+
+def usable_families(names: Sequence[str], dtype: str) -> tuple[str, ...]:
+    """Return the families that a format has; half formats have no complex partner."""
+    if dtype in ("float64", "float32"):
+        return tuple(names)
+    return tuple(name for name in names if "complex" not in FAMILIES[name].traits)
+
+
+def power_case(
+    source: Source,
+    domain: Domain,
+    subject: Any = None,
+    *,
+    shortest: int = 0,
+    usual: int = 12,
+    families: Sequence[str] = tuple(FAMILIES),
+    refusals: str = "free",
+) -> PowerCase:
+    """Draw a case of a domain.
+
+    Args:
+        source: where choices come from.
+        domain: what the target promises; its ``max_length`` bounds t.
+        subject: the target; where its library compiles every new shape, shapes are few.
+        shortest: smallest number of steps.
+        usual: most cases have at most this many.
+        families: names of the classes of matrices to draw from.
+        refusals: who may refuse the case; see ``PowerCase``.
+    """
+    dtype = source.choice(domain.dtypes)
+    family = source.choice(usable_families(families, dtype))
+    few = bool(getattr(subject, "compiles", False))
+    smallest = FAMILIES[family].smallest
+    if few:
+        n = source.choice([size for size in FEW_SIZES if size >= smallest])
+    else:
+        n = source.integer(smallest, LARGEST)
+    t = length(source, domain.max_length, shortest=shortest, usual=usual, few=few)
+    vector = source.choice(VECTORS)
+    return build_case(source.generator(), n, t, family, dtype, vector=vector, refusals=refusals)

@@ -1,0 +1,27 @@
+"""Faults of kind closed-form in torch: right states, and a wrong way back."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dynprop.laws.catalogue import Catalogue
+
+closed = Catalogue("closed-form", "torch")
+CATALOGUES = (closed,)
+
+
+@closed.fault("closed-form/initial-state-detached")
+def initial_state_detached(W: Tensor, h0: Tensor, t: int) -> Tensor:
+    """Lets the gradient reach W alone."""
+    power: Tensor = torch.linalg.matrix_power(W, t)
+    return h0.detach() @ power
+
+
+@closed.fault("closed-form/gradient-of-one-step")
+def gradient_of_one_step(W: Tensor, h0: Tensor, t: int) -> Tensor:
+    """Lets the gradient travel through the last step only."""
+    with torch.no_grad():
+        state = h0 @ torch.linalg.matrix_power(W, max(t - 1, 0))
+    through = state + (h0 - h0.detach())  # the value of the state, the gradient of h0
+    return through @ W if t else h0 * 1

@@ -1,0 +1,1 @@
+"""Families of matrices with a prescribed structure."""

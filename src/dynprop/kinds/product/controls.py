@@ -1,0 +1,80 @@
+"""Controls of kind product: right, and written without common code."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dynprop.laws.catalogue import Catalogue
+
+Array = NDArray[Any]
+
+numpy_products = Catalogue("product", "numpy")
+torch_products = Catalogue("product", "torch")
+CATALOGUES = (numpy_products, torch_products)
+
+MATRIX = {"matrix": True}
+
+
+numpy_products.add_control("control/numpy-cumprod", "numpy.cumprod.", functools.partial(np.cumprod, axis=0))
+torch_products.add_control("control/torch-cumprod", "torch.cumprod.", functools.partial(torch.cumprod, dim=0))
+
+
+@numpy_products.control("control/product-by-doubling")
+def by_doubling(weights: Array) -> Array:
+    """Hillis and Steele's scan: each pass multiplies with the product of twice as many weights before."""
+    found, reach = weights.copy(), 1
+    while reach < len(found):
+        found[reach:] = found[reach:] * found[:-reach].copy()
+        reach *= 2
+    return found
+
+
+@numpy_products.control("control/product-from-the-end")
+def from_the_end(weights: Array) -> Array:
+    """Forms every product on its own, the last factor first."""
+    rows = [np.prod(weights[t::-1], axis=0) for t in range(len(weights))]
+    return np.array(rows, dtype=weights.dtype).reshape(weights.shape)
+
+
+@numpy_products.control("control/product-of-logarithms", domain={"arithmetic": "log"})
+def of_logarithms(weights: Array) -> Array:
+    """Adds logarithms and multiplies signs, and says so."""
+    logs = np.cumsum(np.log(np.abs(weights)), axis=0)
+    return np.asarray(np.exp(logs) * np.cumprod(np.sign(weights), axis=0), weights.dtype)
+
+
+@numpy_products.control("control/matrix-products", domain=MATRIX)
+def matrix_products(weights: Array) -> Array:
+    """Multiplies from the left, one step after the other."""
+    found = weights.copy()
+    for t in range(1, len(found)):
+        found[t] = weights[t] @ found[t - 1]
+    return found
+
+
+@numpy_products.control("control/matrix-products-by-doubling", domain=MATRIX)
+def matrix_products_by_doubling(weights: Array) -> Array:
+    """Multiplies blocks of twice the length at every pass."""
+    found, reach = weights.copy(), 1
+    while reach < len(found):
+        found[reach:] = np.einsum("tij,tjk->tik", found[reach:], found[:-reach].copy())
+        reach *= 2
+    return found
+
+
+@torch_products.control("control/matrix-products-in-torch", domain=MATRIX)
+def matrix_products_in_torch(weights: Tensor) -> Tensor:
+    """Multiplies from the left, in torch."""
+    rows = [weights[:0]]
+    for t in range(weights.shape[0]):
+        rows.append((weights[t] @ rows[-1][0] if t else weights[t])[None])
+    return torch.cat(rows)
+
+
+# Initialisers.

@@ -1,0 +1,152 @@
+"""The record of a kind: everything that the rest of dynprop has to know about it, in one place.
+
+A kind is a sort of implementation that laws can judge, such as a gated scan or a recurrent layer. It
+stands in a folder of its own (cases, bounds, judging, laws, target, faults, controls), and its record
+names what the folder holds. Modules are named by strings and imported when they are needed, so that
+reading every record costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol
+
+__all__ = ["Kind", "Option", "Setup"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """Something that a caller may declare about a target, on the command line and in Python.
+
+    Attributes:
+        name: the keyword of the adapter, such as "max_length"; the command line has ``--max-length``.
+        help: one line for ``dynprop check --help``.
+        metavar: what stands for the value in that line; empty for a flag.
+        type: ``int``, ``str``, or ``bool`` for a flag.
+        parse: turns the text of the command line into the value of the keyword, raising ArgumentError; None
+            takes the text, or the number, as it is.
+        repeatable: whether it may be given several times; ``parse`` then takes a list.
+    """
+
+    name: str
+    help: str
+    metavar: str = ""
+    type: type[int] | type[str] | type[bool] = str
+    parse: Callable[[Any], Any] | None = None
+    repeatable: bool = False
+
+    @property
+    def flag(self) -> str:
+        """The spelling on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    def value(self, given: Any) -> Any:
+        """Return the keyword's value for what the command line was given; None where nothing was."""
+        if given is None or given is False or given == []:
+            return None
+        return given if self.parse is None else self.parse(given)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The lines of a script that hold one case: the library that they need, and the arguments.
+
+    Attributes:
+        library: "numpy", "torch" or "jax".
+        dtype: the format of the case; jax needs a setting for float64.
+        lines: code that defines the arguments under the names that the scripts of the laws use.
+    """
+
+    library: str
+    dtype: str
+    lines: tuple[str, ...]
+
+
+class Adapter(Protocol):
+    """The class that a kind's targets are adapted by; its fields are the options of the kind."""
+
+    __name__: str
+
+    def of(self, target: Any, *, seed: int = 0, **options: Any) -> Any:
+        """Return the subject that laws judge, for a target and what is declared about it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the rest of dynprop knows about one kind of implementation.
+
+    Attributes:
+        name: the word after ``--kind``, and the first half of the ids of its laws.
+        callable: how a target is called, as code: "f(weights) -> products".
+        arguments_text: shapes of arguments and results, one line for the tables of kinds.
+        adapter: "module:Class" of the public adapter; the class has ``of(target, *, seed, **options)``, and
+            what that returns has ``preflight``, ``domain`` and ``case_from_json``.
+        laws: modules whose import registers the laws, in the order in which laws are listed.
+        faults: modules with ``CATALOGUES`` of planted faults.
+        controls: modules with ``CATALOGUES`` of correct implementations.
+        options: what a caller may declare about a target.
+        arguments: names of the positional arguments with which a plain function is called; empty where a
+            target is no plain function.
+        framework: the arrays that a target takes unless the caller says otherwise.
+        promise: "module:function" of (domain, options) -> line that says what a target promises, from the
+            JSON forms in a report; empty for the line that names formats and length.
+        setup: "module:function" of (case as JSON, framework) -> Setup, or None where a case is too large
+            for a script; empty where no script can do without dynprop.
+        built: whether a target may be a class or builder that is called once, seeded.
+        accepts: "module:function" of (object) -> bool: whether ``dynprop.check.check`` may take this object
+            as it is; empty where only adapters are taken.
+    """
+
+    name: str
+    callable: str
+    arguments_text: str
+    adapter: str
+    laws: tuple[str, ...]
+    faults: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
+    options: tuple[Option, ...] = ()
+    arguments: tuple[str, ...] = ()
+    framework: str = "numpy"
+    promise: str = ""
+    setup: str = ""
+    built: bool = False
+    accepts: str = ""
+
+    @property
+    def adapter_name(self) -> str:
+        """The name of the adapter's class."""
+        return self.adapter.rpartition(":")[2]
+
+    def adapter_class(self) -> Adapter:
+        """Import and return the adapter's class."""
+        found: Adapter = imported(self.adapter)
+        return found
+
+    def promise_text(self, domain: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+        """Describe on one line what a target promises, from the JSON forms in a report."""
+        if not self.promise:
+            from dynprop.contracts.domain import described
+
+            return described(domain)
+        text: str = imported(self.promise)(domain, options)
+        return text
+
+    def script_setup(self, case: Mapping[str, Any], framework: str) -> Setup | None:
+        """Return the lines of a script that hold a case, or None where there are none."""
+        if not self.setup:
+            return None
+        found: Setup | None = imported(self.setup)(case, framework)
+        return found
+
+    def takes(self, subject: object) -> bool:
+        """Whether an object can be judged as it is."""
+        return bool(self.accepts) and bool(imported(self.accepts)(subject))
+
+
+def imported(place: str) -> Any:
+    """Return the object that "module:attribute" names."""
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,130 @@
+"""The value of a scan: equal to the exact recurrence, at every length, exactly so on integers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from dynprop.arrays import round_to
+from dynprop.contracts.domain import Domain
+from dynprop.contracts.formats import FORMATS
+from dynprop.contracts.subject import ScanSubject
+from dynprop.kinds.scan.bounds import forward_bound
+from dynprop.kinds.scan.cases import ScanCase, build_case, long_case, scan_case, sized_case
+from dynprop.kinds.scan.judging import AXES, judge, run
+from dynprop.laws.draw import Source
+from dynprop.laws.evidence import Evidence, compare
+from dynprop.laws.exact import scan_states
+from dynprop.laws.gates import gate_classes
+from dynprop.laws.law import law
+
+LENGTHS = (0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 257, 511, 1025)
+FEW_LENGTHS = (0, 1, 2, 3, 5, 7, 8, 9, 17, 33, 64)
+BOOK = "Goodfellow, Bengio and Courville 2016, section 10.7, eq. 10.37"
+
+at_least_two = partial(scan_case, shortest=2)
+
+FORWARD_SCRIPT = """\
+states = f(gates, inputs, initial)
+h, expected = (0 * inputs[:, 0] if initial is None else initial), []
+for t in range(inputs.shape[1]):
+    h = gates[:, t] * h + inputs[:, t]
+    expected.append(h)
+for t, h in enumerate(expected):
+    print(t, states[:, t], h)"""
+
+
+def every_class(domain: Domain, _subject: Any) -> Iterator[ScanCase]:
+    """Yield one case of every class of gates in every dtype, and the long case."""
+    for dtype in domain.dtypes:
+        for i, name in enumerate(gate_classes(domain)):
+            shape = (2, min(9, domain.max_length), 2)
+            rng = np.random.default_rng([i, 5])
+            yield build_case(rng, shape, name, dtype, domain, initial=i % 2 == 0)
+        yield long_case(dtype, domain)
+
+
+@law(
+    "scan/forward",
+    claim="C1",
+    statement="states equal the exact recurrence h_t = a_t h_{t-1} + x_t within the rounding of any "
+    "order of evaluation, for gates in (0,1), negative, exactly 0 and +-1, above 1 and tiny",
+    source=BOOK,
+    draw=at_least_two,
+    fixed=every_class,
+    script=FORWARD_SCRIPT,
+)
+def forward(subject: ScanSubject, case: ScanCase) -> Evidence:
+    """Judge the states against exact arithmetic."""
+    return Evidence((judge(subject, case, run(subject, case)),))
+
+
+def every_length(domain: Domain, subject: Any) -> Iterator[ScanCase]:
+    """Yield lengths 0, 1, odd, powers of two and their neighbours, with and without a state."""
+    for steps in FEW_LENGTHS if subject.compiles else LENGTHS:
+        if steps <= domain.max_length:
+            for initial in (True, False) if steps <= 2 else (True,):
+                yield sized_case(steps, domain.dtypes[0], domain, initial=initial)
+
+
+@law(
+    "scan/lengths",
+    claim="C1",
+    statement="every length gives the exact states: 0, 1, odd numbers, powers of two and neighbours",
+    source="proger/accelerated-scan 0.3.1 (raises at 1); lucidrains/assoc-scan 0.0.6 (raises at 0)",
+    draw=scan_case,
+    fixed=every_length,
+    script=FORWARD_SCRIPT,
+)
+def lengths(subject: ScanSubject, case: ScanCase) -> Evidence:
+    """Judge the states at a given length; lengths 0 and 1 may be refused."""
+    return Evidence((judge(subject, case, run(subject, case)),))
+
+
+def _whole_numbers(source: Source, domain: Domain, subject: Any) -> ScanCase:
+    case = scan_case(source, domain.limited(32), subject, shortest=2)
+    rng = np.random.default_rng(case.seed)
+    gates = rng.choice([0.0, 1.0, -1.0, 1.0], case.gates.shape)
+    if domain.gates == "unit":
+        gates = np.ones(case.gates.shape)
+    if domain.gates == "constant":
+        gates = np.broadcast_to(gates[:, :1], gates.shape).copy()
+    low = 1 if domain.inputs == "positive" else -3
+    inputs = rng.integers(low, 4, case.inputs.shape).astype(np.float64)
+    initial = None
+    if case.initial is not None:
+        initial = rng.integers(low, 4, case.initial.shape).astype(np.float64)
+    return replace(case, gates=gates, inputs=inputs, initial=initial, stratum="whole numbers")
+
+
+def _multiplies(subject: ScanSubject) -> str | None:
+    if subject.domain.arithmetic == "log":
+        return "the target declares arithmetic by logarithms, which rounds whole numbers"
+    return None
+
+
+@law(
+    "scan/exact-on-integers",
+    claim="C1",
+    statement="with gates 0, 1 and -1 and small whole inputs nothing is rounded: the states are exact",
+    source="integer certificate; AccelerateHS/accelerate#348 (order errors that tolerances hid)",
+    draw=_whole_numbers,
+    applies=_multiplies,
+    script=FORWARD_SCRIPT,
+)
+def exact_on_integers(subject: ScanSubject, case: ScanCase) -> Evidence:
+    """Ask for equality, bit by bit, where every order of evaluation is exact."""
+    value = run(subject, case)
+    exact = scan_states(case.gates, case.inputs, case.initial)
+    bound = forward_bound(case, subject.domain)
+    # Whole numbers below 1/u are exact in the format; beyond that this law says nothing.
+    held = bound.scale * FORMATS[case.dtype].unit < 1.0
+    held &= np.array_equal(case.inputs, round_to(case.inputs, case.dtype))
+    zero = np.zeros_like(bound.bound)
+    whole = compare("states", value, exact, zero, dtype=case.dtype, axes=AXES, relaxed=bound.relaxed)
+    # Here zero is a value like any other, and every entry is known exactly.
+    return Evidence((replace(whole, decided=held & np.isfinite(exact.high)),))

@@ -1,0 +1,331 @@
+r"""The gradient of a scan, per lag and relatively, then entry by entry, then through its wiring.
+
+:math:`\partial h_T/\partial x_{T-k}` is one product of k gates, so that a sound evaluation keeps a
+relative error of :math:`\gamma_{2\max(k,1)}` however small the product is (Bengio, Simard and Frasconi
+1994; Pascanu, Mikolov and Bengio 2013, section 2.1). No fixed tolerance can ask for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from dynprop.arrays import BoolArray, FloatArray
+from dynprop.contracts.domain import Domain
+from dynprop.contracts.formats import FORMATS
+from dynprop.contracts.subject import Native, ScanSubject
+from dynprop.kinds.scan.bounds import (
+    NORMWISE,
+    ScanBound,
+    absolute_adjoint,
+    cancelling_log_bound,
+    lag_bound,
+    largest_products,
+    normwise_gradient_bound,
+)
+from dynprop.kinds.scan.cases import ScanCase, build_case, long_case, scan_case
+from dynprop.kinds.scan.judging import AXES
+from dynprop.laws.evidence import Comparison, Evidence, LagProfile, compare
+from dynprop.laws.exact import Exact, gate_products, scan_adjoint
+from dynprop.laws.gates import gate_classes
+from dynprop.laws.law import law
+from dynprop.laws.rounding import gamma
+
+LEAVES = ("gates", "inputs", "initial")
+deep = partial(scan_case, shortest=2, usual=48)
+
+
+def lag_cases(domain: Domain, _subject: Any) -> Iterator[ScanCase]:
+    """Yield the long case of 2,048 lags and one medium case per class of gates, in every dtype."""
+    for dtype in domain.dtypes:
+        yield long_case(dtype, domain)
+        for i, name in enumerate(gate_classes(domain)):
+            shape = (2, min(48, domain.max_length), 2)
+            rng = np.random.default_rng([i, 13])
+            yield build_case(rng, shape, name, dtype, domain, initial=False)
+
+
+def _has_lags(subject: ScanSubject) -> str | None:
+    if not subject.differentiable and subject.domain.inputs == "positive":
+        return "without autodiff the impulse response is judged, and inputs of 0 are not in the domain"
+    return None
+
+
+def profile(value: FloatArray, exact: Exact, bound: ScanBound, decided: BoolArray) -> LagProfile:
+    """Return the worst relative error at each lag over batch rows and channels."""
+    size = np.abs(exact.high)
+    with np.errstate(all="ignore"):
+        error = np.abs((value - exact.high) - exact.low) / size
+        relative = bound.bound / size
+    # Where the product is exactly 0 any gradient beyond underflow is a leak across the reset.
+    leak = (size == 0.0) & ~(np.abs(value) <= bound.bound)
+    error = np.where(size == 0.0, np.where(leak, np.inf, 0.0), error)
+    relative = np.where(size == 0.0, 0.0, relative)
+    error = np.where(np.isnan(error), np.inf, error)
+    return LagProfile(
+        np.arange(value.shape[1]),
+        np.where(decided, error, 0.0).max(axis=(0, 2), initial=0.0),
+        np.where(decided, relative, 0.0).max(axis=(0, 2), initial=0.0),
+        np.asarray(decided.any(axis=(0, 2))),
+    )
+
+
+@law(
+    "scan/gradient-by-lag",
+    claim="C6",
+    statement="dh(T)/dx(T-k) equals the product of the last k gates, relatively, at every lag k, "
+    "however small it is",
+    source="Bengio, Simard and Frasconi 1994; Goodfellow et al. 2016, section 10.7",
+    draw=deep,
+    fixed=lag_cases,
+    applies=_has_lags,
+    script={
+        "torch": """\
+x = inputs.clone().requires_grad_()
+f(gates, x, None)[:, -1].sum().backward()
+product = torch.ones_like(x[:, 0])
+for lag in range(x.shape[1]):
+    print(lag, x.grad[:, -1 - lag], product)
+    product = product * gates[:, -1 - lag]""",
+        "jax": """\
+found = jax.grad(lambda x: f(gates, x, None)[:, -1].sum())(inputs)
+product = jnp.ones_like(inputs[:, 0])
+for lag in range(inputs.shape[1]):
+    print(lag, found[:, -1 - lag], product)
+    product = product * gates[:, -1 - lag]""",
+        "numpy": """\
+impulse = np.zeros_like(inputs)
+impulse[:, 0] = 1
+response, product = f(gates, impulse, None), np.ones_like(impulse[:, 0])
+for lag in range(inputs.shape[1]):
+    print(lag, response[:, lag], product)
+    product = product * gates[:, min(lag + 1, inputs.shape[1] - 1)]""",
+    },
+)
+def gradient_by_lag(subject: ScanSubject, case: ScanCase) -> Evidence:
+    """Judge one backward pass from the last state, or the impulse response without autodiff."""
+    gates = case.gates
+    if subject.differentiable:
+        arrays = {"gates": gates, "inputs": case.inputs}
+        found = subject.gradients(_last_state, arrays, case.dtype, ("inputs",))["inputs"][:, ::-1]
+    else:
+        impulse = np.zeros_like(case.inputs)
+        impulse[:, :1] = 1.0
+        found = subject.states(gates, impulse, None, case.dtype)
+        # The response at step k is the product of gates 2..k+1: lags count from the other end.
+        gates = np.concatenate([gates[:, :1], gates[:, :0:-1]], axis=1)
+    exact = gate_products(gates)
+    bound = lag_bound(gates, case.inputs, exact.high, case.dtype, subject.domain)
+    comparison = compare(
+        "gradient dh(T)/dx(T-k)" if subject.differentiable else "impulse response",
+        found,
+        exact,
+        bound.bound,
+        dtype=case.dtype,
+        axes=("batch", "lag", "channel"),
+        scale=bound.scale,
+        in_range=bound.in_range,
+        relaxed=bound.relaxed,
+    )
+    lags = profile(found, exact, bound, comparison.decided)
+    reach = subject.domain.reach
+    if reach is not None:
+        within = comparison.decided & (np.arange(case.steps) <= reach)[None, :, None]
+        comparison = replace(comparison, decided=within)
+    return Evidence((comparison,), lags=lags, detail={"lag": _worst_lag(comparison)})
+
+
+def _worst_lag(comparison: Comparison) -> int:
+    return comparison.worst[1] if comparison.value.size else 0
+
+
+def _last_state(f: Any, a: Mapping[str, Native]) -> Native:
+    return f(a["gates"], a["inputs"], a.get("initial"))[:, -1].sum()
+
+
+def _all_states(f: Any, a: Mapping[str, Native]) -> Native:
+    return (f(a["gates"], a["inputs"], a.get("initial")) * a["cotangent"]).sum()
+
+
+def _shared_gates(f: Any, a: Mapping[str, Native]) -> Native:
+    return _all_states(f, a) + (a["gates"] * a["gates"] * a["cotangent"]).sum()
+
+
+def _chained(f: Any, a: Mapping[str, Native]) -> Native:
+    inner = f(a["gates"], a["inputs"], a.get("initial"))
+    return (f(a["gates"], inner, a.get("initial")) * a["cotangent"]).sum()
+
+
+def _resumed(f: Any, a: Mapping[str, Native]) -> Native:
+    p = a["gates"].shape[1] // 2
+    head = f(a["gates"][:, :p], a["inputs"][:, :p], a.get("initial"))
+    tail = f(a["gates"][:, p:], a["inputs"][:, p:], head[:, -1])
+    return (head * a["cotangent"][:, :p]).sum() + (tail * a["cotangent"][:, p:]).sum()
+
+
+def _residual(f: Any, a: Mapping[str, Native]) -> Native:
+    return ((f(a["gates"], a["inputs"], a.get("initial")) + a["inputs"]) * a["cotangent"]).sum()
+
+
+def _permuted(f: Any, a: Mapping[str, Native]) -> Native:
+    # The weights are stored channel first, and so is the gradient that arrives at the states.
+    return (f(a["gates"], a["inputs"], a.get("initial")).swapaxes(1, 2) * a["swapped"]).sum()
+
+
+def _differentiable(subject: ScanSubject) -> str | None:
+    if not subject.differentiable:
+        return "the library has no automatic differentiation"
+    if subject.domain.reach is not None:
+        return "the target cuts its gradient on purpose (--reach)"
+    return None
+
+
+def _gradients(
+    subject: ScanSubject,
+    case: ScanCase,
+    cotangent: FloatArray,
+    program: Any,
+    wrt: tuple[str, ...],
+) -> list[Comparison]:
+    """Compare the gradients to some of the leaves with exact ones."""
+    arrays = {"gates": case.gates, "inputs": case.inputs, "cotangent": cotangent}
+    if program is _permuted:
+        arrays["swapped"] = np.ascontiguousarray(cotangent.swapaxes(1, 2))
+    if case.initial is not None:
+        arrays["initial"] = case.initial
+    depth = 2 if program is _chained else 1
+    exact = scan_adjoint(case.gates, case.inputs, case.initial, cotangent, depth)
+    *absolute, in_range = absolute_adjoint(case, cotangent, depth)
+    found = subject.gradients(program, arrays, case.dtype, wrt)
+    format_, steps = FORMATS[case.dtype], case.steps
+    count = gamma(4.0 * depth * (steps + 2.0), format_.unit)
+    with np.errstate(all="ignore"):
+        largest = np.exp2(largest_products(case.gates).max(axis=1, initial=0.0))
+    comparisons = []
+    for leaf, reference, size in zip(LEAVES, exact, absolute, strict=True):
+        if leaf not in wrt:
+            continue
+        extra = np.zeros_like(size)
+        if leaf == "inputs" and program is _residual:
+            extra = cotangent
+        if leaf == "gates" and program is _shared_gates:
+            extra = 2.0 * case.gates * cotangent
+        scale = size + np.abs(extra)
+        with np.errstate(all="ignore"):
+            peak = largest if leaf == "initial" else largest[:, None]
+            lost = 8.0 * depth * (steps + 1.0) ** 2 * format_.tiny * peak
+            bound = count * scale + lost * np.maximum(scale.max(initial=0.0), 1.0)
+        wide = cancelling_log_bound(case, cotangent, arrays[leaf], depth)
+        rough = normwise_gradient_bound(case, cotangent, leaf, depth) + 0.0 * scale
+        if subject.domain.arithmetic == "log":
+            bound = bound + wide
+        value, exactly = found[leaf], Exact(reference.high + extra, reference.low)
+        axes: tuple[str, ...] = AXES
+        within = in_range[:, None] & (scale >= 0.0)
+        if leaf == "initial":
+            axes, within = ("batch", "channel"), in_range
+        elif leaf == "gates" and subject.domain.gates == "constant":
+            # Only the sum over time is defined where all gates are one number.
+            axes, within = ("batch", "channel"), in_range
+            value, bound, scale, wide, rough = (v.sum(axis=1) for v in (value, bound, scale, wide, rough))
+            exactly = Exact(exactly.high.sum(axis=1), exactly.low.sum(axis=1))
+            bound = bound + 2.0 * steps * 2.0**-53 * scale
+        known = {"a log-space evaluation": bound + wide, NORMWISE: bound + rough}
+        comparisons.append(
+            compare(
+                f"gradient to {leaf}",
+                value,
+                exactly,
+                bound,
+                dtype=case.dtype,
+                axes=axes,
+                scale=scale,
+                in_range=within,
+                relaxed=partial(dict, known),
+            )
+        )
+    return comparisons
+
+
+@law(
+    "scan/gradient",
+    claim="C6",
+    statement="the gradients of a weighted sum of all states to gates, inputs and initial state equal "
+    "the exact adjoint recurrence",
+    source="Pascanu, Mikolov and Bengio 2013, eq. 3 to 5; state-spaces/mamba#75, #368",
+    draw=deep,
+    applies=_differentiable,
+    script={
+        "torch": """\
+leaves = [v.clone().requires_grad_() for v in (gates, inputs, initial) if v is not None]
+weights = torch.ones_like(inputs)
+(f(*leaves, *([None] if initial is None else [])) * weights).sum().backward()
+h = torch.zeros_like(inputs[:, 0]) if initial is None else initial
+same = [v.clone().requires_grad_() for v in (gates, inputs, h)]
+state, states = same[2], []
+for t in range(inputs.shape[1]):
+    state = same[0][:, t] * state + same[1][:, t]
+    states.append(state)
+(torch.stack(states, 1) * weights).sum().backward()
+for got, want in zip(leaves, same):
+    print(got.grad, want.grad)"""
+    },
+)
+def gradient(subject: ScanSubject, case: ScanCase) -> Evidence:
+    """Judge the dense gradient, within a running bound (Higham-style), never a fixed tolerance."""
+    wrt = LEAVES if case.initial is not None else LEAVES[:2]
+    cotangent = case.cotangent(case.inputs.shape)
+    return Evidence(tuple(_gradients(subject, case, cotangent, _all_states, wrt)))
+
+
+WIRINGS: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "only the gates want a gradient": (_all_states, ("gates",)),
+    "only the inputs want a gradient": (_all_states, ("inputs",)),
+    "only the initial state wants a gradient": (_all_states, ("initial",)),
+    "all but the gates": (_all_states, ("inputs", "initial")),
+    "all but the inputs": (_all_states, ("gates", "initial")),
+    "all but the initial state": (_all_states, ("gates", "inputs")),
+    "only the last state is used": (_last_state, LEAVES),
+    "the gates are used elsewhere too": (_shared_gates, LEAVES),
+    "a residual connection adds the inputs": (_residual, LEAVES),
+    "the gradient arrives in another memory layout": (_permuted, LEAVES),
+    "two calls: the second half resumes from the first": (_resumed, LEAVES),
+    "chained: the states are the inputs of a second scan": (_chained, LEAVES),
+    "chained, only the initial state wants a gradient": (_chained, ("initial",)),
+}
+
+
+@law(
+    "scan/gradient-wiring",
+    claim="C6",
+    statement="the gradients do not depend on which leaves want one, on a discarded output, on a second "
+    "use of the gates, or on another scan behind",
+    source="pytorch/pytorch#184528, #172568, #153679; strides of grad_output in hand-written backwards",
+    draw=partial(scan_case, shortest=2, usual=8),
+    applies=_differentiable,
+    script="# wiring: {wiring}\n# give requires_grad to exactly those leaves, run f, and compare the "
+    "gradients with those of a loop",
+    share=0.3,
+)
+def gradient_wiring(subject: ScanSubject, case: ScanCase) -> Evidence:
+    """Judge the gradients in every wiring."""
+    comparisons: list[Comparison] = []
+    detail: dict[str, str] = {}
+    worst = -1.0
+    for name, (program, wanted) in WIRINGS.items():
+        wrt = tuple(w for w in wanted if w != "initial" or case.initial is not None)
+        if not wrt:
+            continue
+        cotangent = case.cotangent(case.inputs.shape)
+        if program is _last_state:
+            cotangent = np.zeros_like(case.inputs)
+            cotangent[:, -1] = 1.0
+        for found in _gradients(subject, case, cotangent, program, wrt):
+            comparisons.append(replace(found, label=f"{found.label} ({name})"))
+            if found.ratio > worst:
+                worst, detail = found.ratio, {"wiring": name}
+    return Evidence(tuple(comparisons), detail=detail)

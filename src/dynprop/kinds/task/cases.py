@@ -1,0 +1,143 @@
+"""Cases of a task: a length, a number of sequences and a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dynprop.contracts.domain import Domain
+from dynprop.kinds.task.subject import Sequences, TaskSubject
+from dynprop.kinds.task.variants import VARIANTS
+from dynprop.laws.draw import Source
+
+__all__ = ["LONG", "TaskCase", "task_case", "usual_case"]
+
+# Drawn lengths above this show little that shorter ones do not, and cost time. What only a long sequence
+# shows, a position that does not fit into eight bits, is shown by one fixed case.
+LONGEST, LONG = 60, 300
+# Sequences that are drawn at once, and the most that are drawn where frequencies are judged.
+CHUNK, MOST = 4096, 32768
+
+
+@dataclass(frozen=True)
+class TaskCase:
+    """One batch that a task is asked for.
+
+    Attributes:
+        length: as the variant quotes it.
+        count: how many sequences.
+        seed: of the numpy Generator.
+        dtype: always float64.
+        judging: whether they are drawn as success is judged, where that is another way than for training.
+    """
+
+    length: int
+    count: int
+    seed: int
+    dtype: str = "float64"
+    judging: bool = False
+
+    def smaller(self) -> Iterator[TaskCase]:
+        """Yield sequences for training, shorter ones and fewer."""
+        if self.judging:
+            yield replace(self, judging=False)
+        for length in sorted({self.length // 2, self.length - 1}):
+            if 0 < length < self.length:
+                yield replace(self, length=length)
+        for count in (1, 2, self.count // 2):
+            if 0 < count < self.count:
+                yield replace(self, count=count)
+
+    def refusable(self) -> bool:
+        """A length that is too short may be refused; cases are made smaller only."""
+        return True
+
+    @property
+    def refusal_types(self) -> tuple[type[BaseException], ...]:
+        """By which exceptions."""
+        return (ValueError,)
+
+    def describe(self) -> str:
+        """Describe the case on one line."""
+        drawn = ", drawn for judging" if self.judging else ""
+        return f"length {self.length}, {self.count} sequences, seed {self.seed}{drawn}"
+
+    def drawn(self, subject: TaskSubject, offset: int = 0) -> Sequences:
+        """Return its sequences, or those of a seed that is larger by the offset."""
+        return subject.sample(self.length, self.count, self.seed + offset, judging=self.judging)
+
+    def chunks(self, subject: TaskSubject) -> Iterator[Sequences]:
+        """Yield as many sequences, a few thousand at a time, each time from another seed."""
+        for offset, start in enumerate(range(0, self.count, CHUNK)):
+            yield replace(self, count=min(CHUNK, self.count - start)).drawn(subject, offset)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the case as plain JSON values."""
+        return dict(self.__dict__)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> TaskCase:
+        """Build the case that ``to_json`` described."""
+        return cls(**data)
+
+
+def _counted(subject: TaskSubject, length: int, count: int, numbers: int) -> int:
+    """Return the count, or so many more that the inputs are that many numbers; data have no say in it."""
+    variant = VARIANTS.get(subject.variant)
+    features = 1 if variant is None else variant.features
+    return max(count, min(MOST, numbers // (length * features)))
+
+
+def task_case(
+    source: Source,
+    domain: Domain,
+    subject: TaskSubject,
+    *,
+    count: int = 64,
+    numbers: int = 0,
+    shortest: int = 0,
+) -> TaskCase:
+    """Draw a case: mostly short lengths from the least possible one on.
+
+    Args:
+        source: where choices come from.
+        domain: its max_length bounds lengths.
+        subject: the task; it says which lengths exist.
+        count: sequences per case, at least.
+        numbers: draw more sequences, up to this many numbers of inputs.
+        shortest: the least length that the law can use.
+    """
+    low = max(shortest, subject.shortest)
+    high = min(max(low, LONGEST), domain.max_length, subject.longest)
+    length = max(low, min(high, low + source.choice((0, 1, 2, 3, 7, 10, 20, 33, 50))))
+    judging = source.choice((False, True)) if subject.examined else False
+    seed = source.integer(0, 2**31 - 1)
+    return TaskCase(length, _counted(subject, length, count, numbers), seed, judging=judging)
+
+
+def usual_case(
+    domain: Domain,
+    subject: TaskSubject,
+    *,
+    count: int = 64,
+    numbers: int = 0,
+    shortest: int = 0,
+    long: bool = False,
+) -> Iterator[TaskCase]:
+    """Yield the cases that are always judged: twenty steps beyond the shortest length, where they exist.
+
+    Args:
+        domain: its max_length bounds lengths.
+        subject: the task; it says which lengths exist.
+        count: sequences per case, at least.
+        numbers: draw more sequences, up to this many numbers of inputs.
+        shortest: the least length that the law can use.
+        long: also a length of 300.
+    """
+    low, high = max(shortest, subject.shortest), min(domain.max_length, subject.longest)
+    lengths = [min(low + 20, high), *([LONG] if long and high >= LONG else ())]
+    for length in lengths:
+        for judging in (False, True) if subject.examined else (False,):
+            if length >= low:
+                yield TaskCase(length, _counted(subject, length, count, numbers), 0, judging=judging)

@@ -1,0 +1,207 @@
+"""How often marks, sets of marks, classes, lengths and symbols come up, by exact binomial laws."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+
+import numpy as np
+
+from dynprop.arrays import FloatArray, IntArray
+from dynprop.kinds.task.bounds import MISS, binomial, judged
+from dynprop.kinds.task.cases import TaskCase, task_case, usual_case
+from dynprop.kinds.task.places import per_step
+from dynprop.kinds.task.sequences import CLAIM, published
+from dynprop.kinds.task.subject import Sequences, TaskSubject
+from dynprop.kinds.task.variants import VARIANTS, Variant
+from dynprop.laws.evidence import Evidence
+from dynprop.laws.law import law
+
+__all__ = ["marks_of"]
+
+# Numbers of inputs that are drawn for one case: 32,000 sequences of two numbers a step, 12,000 of eight.
+NUMBERS = 2**22
+
+
+def _marked(subject: TaskSubject) -> str | None:
+    if published(subject) is None and not VARIANTS[subject.variant].marks:
+        return f"{subject.variant} has no marks"
+    return published(subject)
+
+
+def _classed(subject: TaskSubject) -> str | None:
+    if published(subject) is None and VARIANTS[subject.variant].classes == 0:
+        return f"{subject.variant} has no classes of equal probability"
+    return published(subject)
+
+
+def _lasting(subject: TaskSubject) -> str | None:
+    if published(subject) is None:
+        least, most = VARIANTS[subject.variant].steps(100)
+        return f"all sequences of {subject.variant} are as long" if least == most else None
+    return published(subject)
+
+
+def _symbolic(subject: TaskSubject) -> str | None:
+    if published(subject) is None and not _symbols(VARIANTS[subject.variant]):
+        return f"{subject.variant} has no symbols of equal probability"
+    return published(subject)
+
+
+def _symbols(variant: Variant) -> list[int]:
+    return [i for i, filler in enumerate(variant.fillers) if isinstance(filler.law, int)]
+
+
+def marks_of(
+    found: Sequences, variant: Variant, length: int
+) -> tuple[IntArray, IntArray, list[tuple[int, ...]]]:
+    """Return where marks are seen: (time, count) of 0 and 1, the cell of every sequence, and all cells.
+
+    A cell is a set of positions, with the class if the marks say one, numbered as the last of the three lists
+    them; -1 for positions that cannot be.
+    """
+    inside = np.arange(len(found.inputs))[:, None] <= found.ends
+    features = (found.inputs[:, :, list(variant.marks)] == 1.0) & inside[:, :, None]
+    seen = features.any(axis=-1)
+    cells = list(variant.places(length))
+    most, base = max(len(cell) for cell in cells), len(found.inputs) + 1
+    sequence, step = np.nonzero(seen.T)
+    number = seen.sum(axis=0)
+    rank = np.arange(len(sequence)) - (np.cumsum(number) - number)[sequence]
+    kept = rank < most
+    codes = np.zeros(len(number), dtype=np.int64)
+    np.add.at(codes, sequence[kept], (step[kept] + 1) * base ** rank[kept])
+    known = np.array([sum((t + 1) * base**k for k, t in enumerate(cell)) for cell in cells])
+    order = known.argsort()
+    at = np.minimum(np.searchsorted(known[order], codes), len(known) - 1)
+    which = np.where((known[order][at] == codes) & (number <= most), order[at], -1)
+    if len(variant.marks) > 1:
+        bits = np.zeros(len(number), dtype=np.int64)
+        np.add.at(bits, sequence[kept], features[step, sequence, 1][kept] * 2 ** rank[kept])
+        which = np.where(which < 0, -1, which * variant.classes + bits)
+        cells = [(*cell, k) for cell in cells for k in range(variant.classes)]
+    return seen.astype(np.int64), which, cells
+
+
+@law(
+    "task/mark-frequencies",
+    claim=CLAIM,
+    statement="marks lie at each position, and together at each set of positions and in each class, with the "
+    "probability of the variant: nowhere else, and everywhere in their ranges",
+    source="Hochreiter and Schmidhuber 1997, sections 5.4 to 5.6 and table 10; locuslab/TCN#30",
+    draw=partial(task_case, count=2048, numbers=NUMBERS),
+    fixed=partial(usual_case, count=2048, numbers=NUMBERS, long=True),
+    applies=_marked,
+    script="print((batch.inputs[:, :, {features}] == 1).any(axis=-1).sum(axis=1))",
+    share=0.04,
+)
+def mark_frequencies(subject: TaskSubject, case: TaskCase) -> Evidence:
+    """Count the marks at each position, and the sequences of each set of positions."""
+    variant, detail = VARIANTS[subject.variant], {"features": list(VARIANTS[subject.variant].marks)}
+    places = variant.places(case.length)
+    total, together = np.zeros(variant.steps(case.length)[1]), Counter[int]()
+    cells: list[tuple[int, ...]] = []
+    for found in case.chunks(subject):
+        seen, which, cells = marks_of(found, variant, case.length)
+        if len(seen) > len(total):
+            return Evidence(failure=f"{len(seen)} steps, not {len(total)}", detail=detail)
+        total[: len(seen)] += seen.sum(axis=1)
+        together.update(which.tolist())
+        if together[-1]:
+            at = np.flatnonzero(seen[:, (which < 0).argmax()]).tolist()
+            return Evidence(failure=f"a sequence has marks at {at}, which cannot be", detail=detail)
+    chances = np.array([float(p) for p in per_step(places, len(total))])
+    single = binomial("marks per position", total, case.count, chances, axes=("time",), miss=MISS / 2)
+    counts = np.array([together[i] for i in range(len(cells))], dtype=np.float64)
+    each = len(cells) // len(places)
+    joint = np.repeat([float(p) / each for p in places.values()], each)
+    label = "sequences with marks at positions (and of a class) number"
+    if each == 1:
+        label = "sequences with marks at positions number"
+    paired = binomial(label, counts, case.count, joint, axes=("cell",), miss=MISS / 2)
+    found_wrong = judged((single, paired), detail)
+    if found_wrong.failure and paired.ratio > single.ratio:
+        i = paired.worst[0]
+        failure = f"{label} {cells[i]}: {counts[i]:.0f} of {case.count}, expected {case.count * joint[i]:.4g}"
+        return Evidence(found_wrong.comparisons, failure, detail)
+    return found_wrong
+
+
+@law(
+    "task/classes-reachable",
+    claim=CLAIM,
+    statement="every class comes up with its probability",
+    source="google-research/long-range-arena#20: a task whose answer cannot occur",
+    draw=partial(task_case, count=2048, numbers=NUMBERS),
+    fixed=partial(usual_case, count=2048, numbers=NUMBERS),
+    applies=_classed,
+    script="print(np.unique(batch.targets, return_counts=True))",
+    share=0.04,
+)
+def classes_reachable(subject: TaskSubject, case: TaskCase) -> Evidence:
+    """Count the targets of each class."""
+    classes, detail = VARIANTS[subject.variant].classes, {"length": case.length}
+    found = Counter[float]()
+    for part in case.chunks(subject):
+        found.update(np.asarray(part.targets, dtype=np.float64).ravel().tolist())
+    if len(found) > classes:
+        return Evidence(failure=f"{len(found)} different targets, not {classes}", detail=detail)
+    counts = np.zeros(classes)
+    counts[: len(found)] = [found[value] for value in sorted(found)]
+    return judged([binomial("targets per class", counts, case.count, 1.0 / classes, axes=("class",))], detail)
+
+
+@law(
+    "task/ends-uniform",
+    claim=CLAIM,
+    statement="every number of steps from the least to the largest is as likely",
+    source="Hochreiter and Schmidhuber 1997, section 5: lengths T to T + T/10",
+    draw=partial(task_case, count=2048, shortest=10),
+    fixed=partial(usual_case, count=2048, shortest=10, long=True),
+    applies=_lasting,
+    script="print(np.unique(batch.ends, return_counts=True))",
+    share=0.04,
+)
+def ends_uniform(subject: TaskSubject, case: TaskCase) -> Evidence:
+    """Count the sequences of each length."""
+    least, most = VARIANTS[subject.variant].steps(case.length)
+    steps, detail = case.drawn(subject).ends + 1, {"length": case.length}
+    if steps.min() < least or steps.max() > most:
+        return Evidence(failure=f"{steps.min()} to {steps.max()} steps, not {least} to {most}", detail=detail)
+    counts = np.bincount(steps - least, minlength=most - least + 1).astype(np.float64)
+    label = f"sequences of {least} steps or more"
+    return judged([binomial(label, counts, case.count, 1.0 / len(counts), axes=("more",))], detail)
+
+
+@law(
+    "task/symbol-frequencies",
+    claim=CLAIM,
+    statement="wherever one of several symbols stands at random, each is as likely, at every step",
+    source="the paper of the variant: distractors, the symbols of copy memory, the signs of parity",
+    draw=partial(task_case, count=2048, numbers=NUMBERS),
+    fixed=partial(usual_case, count=2048, numbers=NUMBERS),
+    applies=_symbolic,
+    script="print(batch.inputs.sum(axis=1))",
+    share=0.04,
+)
+def symbol_frequencies(subject: TaskSubject, case: TaskCase) -> Evidence:
+    """Count the symbols at each step, and at all steps."""
+    variant, detail = VARIANTS[subject.variant], {"length": case.length}
+    fillers = [variant.fillers[i] for i in _symbols(variant)]
+    most = variant.steps(case.length)[1]
+    counted: list[FloatArray] = [np.zeros((most, filler.kinds)) for filler in fillers]
+    for found in case.chunks(subject):
+        for filler, counts in zip(fillers, counted, strict=True):
+            parts = filler.parts(found)[:most]
+            for k in range(filler.kinds):
+                counts[: len(parts), k] += (parts == k).sum(axis=1)
+    comparisons = []
+    for filler, counts in zip(fillers, counted, strict=True):
+        # The last row counts all steps together.
+        rows = np.concatenate([counts, counts.sum(axis=0, keepdims=True)])
+        trials = rows.sum(axis=1, keepdims=True)
+        miss, label = MISS / len(fillers), f"{filler.name} of each kind (time {most}: all steps)"
+        comparisons.append(
+            binomial(label, rows, trials, 1.0 / filler.kinds, axes=("time", "kind"), miss=miss)
+        )
+    return judged(comparisons, detail)

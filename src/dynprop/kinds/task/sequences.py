@@ -1,0 +1,104 @@
+"""What single sequences must be: each thing in its place, and the target that their inputs say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+
+from dynprop.kinds.task.bounds import whole
+from dynprop.kinds.task.cases import TaskCase, task_case, usual_case
+from dynprop.kinds.task.readings import Row
+from dynprop.kinds.task.subject import Sequences, TaskSubject
+from dynprop.kinds.task.variants import VARIANTS, Variant
+from dynprop.laws.evidence import Evidence, compare
+from dynprop.laws.law import law
+
+__all__ = ["CLAIM", "published", "rows_of"]
+
+CLAIM = "C7"
+
+
+def published(subject: TaskSubject) -> str | None:
+    """Say why laws about published variants do not apply, or None."""
+    if subject.variant in VARIANTS:
+        return None
+    return f"{subject.variant!r} is no published variant that the laws know: {', '.join(VARIANTS)}"
+
+
+def rows_of(found: Sequences) -> Iterator[Row]:
+    """Yield each sequence up to its end, as plain numbers."""
+    for i, end in enumerate(found.ends):
+        yield found.inputs[: int(end) + 1, i].tolist()
+
+
+@law(
+    "task/sequences",
+    claim=CLAIM,
+    statement="sequences are what the variant says step by step, end within its lengths, hold zeros after "
+    "their end, and are the same for the same seed only",
+    source="the paper of the variant; Tay et al. 2021: google-research/long-range-arena#20",
+    draw=partial(task_case, count=48),
+    fixed=partial(usual_case, count=48, long=True),
+    applies=published,
+    script="print(batch.inputs[:, 0], batch.ends[0])",
+)
+def sequences(subject: TaskSubject, case: TaskCase) -> Evidence:
+    """Read every sequence, and draw the batch twice."""
+    found, variant = case.drawn(subject), VARIANTS[subject.variant]
+    wrong = _wrong_length(found, variant, case)
+    if wrong is not None:
+        return wrong
+    for i, row in enumerate(rows_of(found)):
+        detail = {"sequence": i}
+        problem = variant.frame(row, case.length)
+        if problem:
+            return Evidence(failure=f"sequence {i}: {problem}", detail=detail)
+        if found.inputs[len(row) :, i].any():
+            return Evidence(failure=f"sequence {i} goes on after its end", detail=detail)
+    again, other = (case.drawn(subject, offset) for offset in (0, 1))
+    if not np.array_equal(again.inputs, found.inputs) or not np.array_equal(again.targets, found.targets):
+        return Evidence(failure="the same seed gives other sequences")
+    if np.array_equal(other.inputs, found.inputs) and found.inputs.size > 64:
+        return Evidence(failure="another seed gives the same sequences")
+    return whole("sequences", {"length": case.length})
+
+
+def _wrong_length(found: Sequences, variant: Variant, case: TaskCase) -> Evidence | None:
+    """Return evidence against sequences of impossible lengths, which are not read further."""
+    least, most = variant.steps(case.length)
+    wrong = np.flatnonzero((found.ends + 1 < least) | (found.ends + 1 > most))
+    if not len(wrong):
+        return None
+    i = int(wrong[0])
+    failure = f"sequence {i} has {found.ends[i] + 1} steps, not {least} to {most}"
+    return Evidence(failure=failure, detail={"sequence": i})
+
+
+@law(
+    "task/target-from-inputs",
+    claim=CLAIM,
+    statement="the target of every sequence is what its inputs say",
+    source="the paper of the variant; pascanur/trainingRNNs: the mean in place of the sum",
+    draw=partial(task_case, count=96),
+    fixed=partial(usual_case, count=96, long=True),
+    applies=published,
+    script="print(batch.inputs[:, 0], batch.targets[..., 0])",
+)
+def target_from_inputs(subject: TaskSubject, case: TaskCase) -> Evidence:
+    """Read every sequence and compare."""
+    found, variant = case.drawn(subject), VARIANTS[subject.variant]
+    wrong = _wrong_length(found, variant, case)
+    if wrong is not None:
+        return wrong
+    told = np.array([variant.target(row, case.length) for row in rows_of(found)], dtype=np.float64)
+    given = np.asarray(found.targets, dtype=np.float64)
+    given = given.T if told.ndim == 2 else given.reshape(len(told), -1)[:, 0]
+    # One sum of two numbers of at most 1, a division and a sum: three roundings of numbers up to 2.
+    bound = np.full(told.shape, 0.0 if variant.classes else 6.0 * 2.0**-53)
+    scale = np.where(told == 0.0, 0.0, np.abs(told))
+    decided = compare(
+        "targets", given, told, bound, dtype="float64", axes=("sequence", "step")[: told.ndim], scale=scale
+    )
+    return Evidence((decided,))

@@ -1,0 +1,122 @@
+"""The planted faults and the controls: what the laws must catch, and what they must never accuse.
+
+A fault is a wrong implementation of a recurrence with one defect, many of them named after a bug
+in released software. A control is a right one, written independently of dynprop's own routines and
+of the other controls. Each stands in a module of this package, under the decorator of a
+:class:`Catalogue`; the first line of its docstring is its summary. Importing this module imports
+none of them, so that torch is not imported either.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+__all__ = ["Catalogue", "Control", "Fault"]
+
+Target = TypeVar("Target", bound=Callable[..., object])
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A wrong implementation that at least one law must catch.
+
+    Attributes:
+        name: readable slug, kind first, such as "scan/state-applied-twice".
+        kind: the name of its kind.
+        framework: "numpy" or "torch".
+        summary: one sentence.
+        source: the real bug it is named after; "dynprop" where it is ours.
+        gross: visible in any decent case within 20 examples.
+        build: returns the target to judge, a fresh one where it keeps something between calls.
+        domain: the options of ``dynprop check`` that the target declares, such as gates: unit, as its adapter
+            takes them.
+    """
+
+    name: str
+    kind: str
+    framework: str
+    summary: str
+    source: str
+    gross: bool
+    build: Callable[[], object]
+    domain: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class Control:
+    """A correct implementation that no law may accuse; the fields are those of :class:`Fault`."""
+
+    name: str
+    kind: str
+    framework: str
+    summary: str
+    build: Callable[[], object]
+    domain: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+class Catalogue:
+    """The faults and controls of one kind and framework, entered by decorators in file order."""
+
+    def __init__(self, kind: str, framework: str) -> None:
+        self.kind = kind
+        self.framework = framework
+        self.faults: list[Fault] = []
+        self.controls: list[Control] = []
+
+    def fault(
+        self,
+        name: str,
+        *,
+        source: str = "dynprop",
+        gross: bool = True,
+        fresh: bool = False,
+        domain: Mapping[str, Any] | None = None,
+    ) -> Callable[[Target], Target]:
+        """Plant the decorated target, or with ``fresh`` every instance of the decorated class."""
+
+        def plant(target: Target) -> Target:
+            build = target if fresh else lambda: target
+            summary, domains = summary_of(target), dict(domain or {})
+            entry = Fault(name, self.kind, self.framework, summary, source, gross, build, domains)
+            self.faults.append(entry)
+            return target
+
+        return plant
+
+    def control(
+        self,
+        name: str,
+        *,
+        domain: Mapping[str, Any] | None = None,
+    ) -> Callable[[Target], Target]:
+        """Enter the decorated target among the controls."""
+
+        def enter(target: Target) -> Target:
+            self.add_control(name, summary_of(target), target, domain=domain)
+            return target
+
+        return enter
+
+    def add_control(
+        self,
+        name: str,
+        summary: str,
+        target: object,
+        *,
+        domain: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Enter a target that has no definition to decorate."""
+        domains = dict(domain or {})
+        entry = Control(name, self.kind, self.framework, summary, lambda: target, domains)
+        self.controls.append(entry)
+
+
+def summary_of(target: Callable[..., object]) -> str:
+    """Return the first line of the target's docstring, which every fault and control must have."""
+    text = inspect.getdoc(target)
+    if not text:
+        raise ValueError(f"{target!r} has no docstring: its first line is the summary of the entry")
+    return text.splitlines()[0]

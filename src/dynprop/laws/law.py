@@ -1,0 +1,155 @@
+"""The registry of laws: one function each, with its claim, statement and source.
+
+Adding a law is adding one decorated function (CONTRIBUTING.md shows it); the runner, ``dynprop
+laws``, the kill matrix and the theory map find it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from dynprop.contracts.domain import Domain
+from dynprop.errors import ArgumentError
+from dynprop.laws.draw import Source
+from dynprop.laws.evidence import Evidence
+
+__all__ = ["Batch", "Case", "Cleared", "Law", "law", "registered"]
+
+
+class Case(Protocol):
+    """One input of a law: plain data that can be stored, replayed and made smaller."""
+
+    @property
+    def dtype(self) -> str:
+        """The format that the subject is to compute in."""
+        ...
+
+    def smaller(self) -> Iterable[Case]:
+        """Yield simpler cases, the most daring first."""
+        ...
+
+    def refusable(self) -> bool:
+        """Say whether an implementation may refuse this case with a plain error."""
+        ...
+
+    def describe(self) -> str:
+        """Describe the case on one line."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the case as plain JSON values."""
+        ...
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """What came of many independent cases that were judged together.
+
+    Attributes:
+        decided: how many surely passed.
+        undecidable: how many are surely undecidable.
+        worst_ratio: worst residual over bound among those that passed.
+        rest: every other case, to be judged alone.
+    """
+
+    decided: int
+    undecidable: int
+    worst_ratio: float
+    rest: tuple[Case, ...]
+
+
+Batch = Callable[[Any, np.random.Generator, int, Callable[[Any], None]], Cleared]
+
+
+@dataclass(frozen=True)
+class Law:
+    """A statement that every correct implementation of a kind satisfies.
+
+    Attributes:
+        id: readable slug, kind first, such as "scan/gradient-by-lag".
+        kind: the kind of implementation that it judges.
+        claim: the claim of the theory (C0 to C7) that it makes executable.
+        statement: one sentence.
+        source: paper, section or issue.
+        test: (subject, case) -> Evidence.
+        draw: (source, domain) -> case.
+        fixed: (domain, sizes) -> cases that are always run first.
+        applies: (subject) -> why the law is not applicable, or None.
+        script: lines that show a failure without dynprop, by framework where they differ ("" is the rest);
+            names and {detail} keys are filled in.
+        share: fraction of the usual number of examples, for laws whose cases cost more.
+        batch: (subject, rng, count, announce) -> Cleared: draws and judges many independent cases at once,
+            announcing each before the target is called; None where cases are judged one by one.
+    """
+
+    id: str
+    kind: str
+    claim: str
+    statement: str
+    source: str
+    test: Callable[[Any, Any], Evidence]
+    draw: Callable[[Source, Domain, Any], Any]
+    fixed: Callable[[Domain, Any], Iterable[Any]]
+    applies: Callable[[Any], str | None]
+    script: Mapping[str, str]
+    share: float
+    batch: Batch | None = None
+
+    @property
+    def shortest(self) -> int:
+        """Smallest number of steps that its cases have."""
+        return int(self.draw.keywords.get("shortest", 0)) if isinstance(self.draw, partial) else 0
+
+    @property
+    def slug(self) -> str:
+        """The id without its kind."""
+        return self.id.split("/", 1)[1]
+
+
+_LAWS: dict[str, Law] = {}
+
+
+def _nothing(domain: Domain, subject: Any) -> Iterable[Any]:
+    return ()
+
+
+def _always(subject: Any) -> str | None:
+    return None
+
+
+def law(
+    identifier: str,
+    *,
+    claim: str,
+    statement: str,
+    source: str,
+    draw: Callable[[Source, Domain, Any], Any],
+    fixed: Callable[[Domain, Any], Iterable[Any]] = _nothing,
+    applies: Callable[[Any], str | None] = _always,
+    script: str | Mapping[str, str] = "",
+    share: float = 1.0,
+    batch: Batch | None = None,
+) -> Callable[[Callable[[Any, Any], Evidence]], Callable[[Any, Any], Evidence]]:
+    """Register the decorated function as a law; see Law for the arguments."""
+
+    def register(test: Callable[[Any, Any], Evidence]) -> Callable[[Any, Any], Evidence]:
+        if identifier in _LAWS:
+            raise ArgumentError("law", repr(identifier), "an id that is not taken")
+        kind = identifier.split("/", 1)[0]
+        scripts = {"": script} if isinstance(script, str) else script
+        _LAWS[identifier] = Law(
+            identifier, kind, claim, statement, source, test, draw, fixed, applies, scripts, share, batch
+        )
+        return test
+
+    return register
+
+
+def registered() -> tuple[Law, ...]:
+    """Return the laws that imported modules have registered so far, in the order of registration."""
+    return tuple(_LAWS.values())

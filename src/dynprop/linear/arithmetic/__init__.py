@@ -1,0 +1,1 @@
+"""Numbers beyond the range of floats, and ball arithmetic."""

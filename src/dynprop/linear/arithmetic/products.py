@@ -1,0 +1,155 @@
+"""Products of matrices to two and three times the working precision, by float64 products that do not round.
+
+Each factor is cut into slices, every slice a multiple of one power of two per row of the left and per
+column of the right factor. With k terms and (53 - log₂ k)/2 digits to a slice, a sum of products of two
+slices is an integer below 2⁵³ times a power of two at every step, so the BLAS product of them is exact in
+any order. What is left over is small, and so is its rounding (Ozaki, Ogita, Oishi and Rump 2012, Numer.
+Algorithms 59, section 2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from dynprop.arrays import FloatArray
+from dynprop.linear.arithmetic.scaled import FLOOR, SLACK, frobenius, gamma
+from dynprop.linear.validation import Matrix
+
+__all__ = ["Product", "less_scaled", "product", "subtracted"]
+
+
+# One real array, or real and imaginary parts.
+_Parts: TypeAlias = Sequence[FloatArray]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product: ``exact + rest``, within ``error`` in the Frobenius norm; ``exact`` is not rounded."""
+
+    exact: Matrix
+    rest: Matrix
+    error: float
+
+
+def subtracted(a: Product, b: Product) -> tuple[Matrix, float]:
+    """Return a - b and a bound of its error in the Frobenius norm: small where the two nearly cancel.
+
+    It is computed in the arrays of a: where matrices are large, fresh memory costs more than sums.
+    """
+    sizes = frobenius(a.rest) + frobenius(b.rest)
+    difference, rest = a.exact, a.rest
+    difference -= b.exact
+    rest -= b.rest
+    difference += rest
+    return difference, SLACK * (a.error + b.error + gamma(3) * (frobenius(difference) + sizes))
+
+
+def product(left: Matrix, right: Matrix, slices: int = 3) -> Product:
+    """Multiply real or complex matrices with entries of size about 1 or less, cut into 2 or 3 slices."""
+    if np.iscomplexobj(left):
+        rows = len(left)
+        blocks = np.block([[left.real, -left.imag], [left.imag, left.real]])
+        found = _real_product(blocks, np.vstack([right.real, right.imag]), slices)
+        exact, rest = (x[:rows] + 1j * x[rows:] for x in (found.exact, found.rest))
+        return Product(exact, rest, found.error)
+    if np.iscomplexobj(right):
+        # Real and imaginary parts of a column, side by side: no copy in and none out.
+        found = _real_product(left, np.ascontiguousarray(right).view(np.float64), slices)
+        return Product(found.exact.view(np.complex128), found.rest.view(np.complex128), found.error)
+    return _real_product(left, right, slices)
+
+
+def less_scaled(a: Product, columns: Matrix, factors: Matrix) -> tuple[Matrix, float]:
+    """Return a - b, b the columns of a matrix times one number each, and a bound as `subtracted` does.
+
+    It is computed in the arrays of a, piece by piece.
+    """
+    if np.iscomplexobj(columns):
+        parts, numbers = [columns.real, columns.imag], [factors.real[np.newaxis], factors.imag[np.newaxis]]
+    else:
+        parts, numbers = [columns], [factors[np.newaxis]]
+    largest = np.maximum.reduce([np.abs(x).max(axis=0, keepdims=True, initial=0.0) for x in parts])
+    reach = np.maximum.reduce([np.abs(x) for x in numbers])
+    factor_high, factor_low = zip(*(_split(x, reach, 25) for x in numbers), strict=True)
+    bound, error, squares = a.error, 0.0, 0.0
+    for chunk in _chunks(len(columns)):
+        high, low = zip(*(_split(x[chunk], largest, 25) for x in parts), strict=True)
+        rest = _times(high, factor_low) + _times(low, numbers)
+        piece = Product(_times(high, factor_high), rest, 0.0)
+        error += _norm(high, factor_low) + _norm(low, numbers)
+        _, rounded = subtracted(Product(a.exact[chunk], a.rest[chunk], 0.0), piece)
+        squares += rounded**2
+    bound += gamma(4) * error * SLACK + columns.size * FLOOR
+    return a.exact, SLACK * (bound + math.sqrt(squares))
+
+
+def _chunks(rows: int) -> list[slice]:
+    # Pieces of this many rows stay in cache, and their memory is used again: fresh pages cost more than sums.
+    return [slice(start, start + 128) for start in range(0, rows, 128)]
+
+
+def _real_product(left: FloatArray, right: FloatArray, slices: int) -> Product:
+    terms = left.shape[1]
+    digits = (53 - max(terms - 1, 0).bit_length()) // 2
+    columns = np.abs(right).max(axis=0, keepdims=True, initial=0.0)
+    rights = list(_split(right, columns, digits))
+    if slices == 3:
+        # What is left of the right factor is cut in its own memory.
+        rights[1:] = _split(rights[1], columns * 2.0**-digits, digits, rights[1])
+    norms = [frobenius(x) for x in rights]
+    exact = np.empty((len(left), right.shape[1]))
+    rest, error = np.empty(exact.shape), 0.0
+    for chunk in _chunks(len(left)):
+        rows = np.abs(left[chunk]).max(axis=1, keepdims=True, initial=0.0)
+        first, after = _split(left[chunk], rows, digits)
+        np.matmul(first, rights[0], out=exact[chunk])
+        # Slices beyond the last ones are rounded; all of the left factor meets the last of the right.
+        lefts = [after, left[chunk]]
+        if slices == 3:
+            second, last = _split(after, rows * 2.0**-digits, digits)
+            np.matmul(first, rights[1], out=rest[chunk])
+            rest[chunk] += second @ rights[0]
+            lefts = [last, after, left[chunk]]
+        small = lefts[0] @ rights[0]
+        for x, y in zip(lefts[1:], rights[1:], strict=True):
+            small += x @ y
+        if slices == 3:
+            rest[chunk] += small
+        else:
+            rest[chunk] = small
+        size = sum(frobenius(x) * norm for x, norm in zip(lefts, norms, strict=True))
+        error += gamma(2) * (frobenius(rest[chunk]) + 2.0 * frobenius(small)) + gamma(terms + 2) * size
+    return Product(exact, rest, error * SLACK + (terms + 1) * FLOOR)
+
+
+def _times(left: _Parts, right: _Parts) -> Matrix:
+    if len(left) == 1:
+        return left[0] * right[0]
+    result = np.empty(left[0].shape, dtype=np.complex128)
+    result.real = left[0] * right[0] - left[1] * right[1]
+    result.imag = left[0] * right[1] + left[1] * right[0]
+    return result
+
+
+def _norm(columns: _Parts, factors: _Parts) -> float:
+    return sum(map(frobenius, columns)) * max(float(np.abs(x).max(initial=0.0)) for x in factors) * 2.0
+
+
+def _split(
+    x: FloatArray, largest: FloatArray, digits: int, low: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Cut off the leading digits of numbers of at most a given size; what is left is exact too.
+
+    It is written to ``low``, which may be x.
+    """
+    # Adding and subtracting 1.5·2⁵² units of the last digit wanted rounds to it.
+    exponent = np.clip(np.frexp(largest)[1], -900, 900)
+    shift = np.ldexp(1.5, exponent - digits + 52)
+    high = x + shift
+    high -= shift
+    return high, np.subtract(x, high, out=low)

@@ -1,0 +1,1 @@
+"""Closed forms by several routes, and certified powers."""

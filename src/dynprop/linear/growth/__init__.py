@@ -1,0 +1,1 @@
+"""Norms of powers: growth, bounds, Kreiss constant, stability."""

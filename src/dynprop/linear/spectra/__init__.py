@@ -1,0 +1,1 @@
+"""Eigenvalues, their structure and their modes."""

@@ -1,0 +1,1 @@
+"""The distribution of a product of independent random weights."""

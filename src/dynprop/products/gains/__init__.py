@@ -1,0 +1,1 @@
+"""Gains at which norms neither grow nor decay."""

@@ -1,0 +1,1 @@
+"""Products of random matrices: Lyapunov exponents."""

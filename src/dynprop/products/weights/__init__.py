@@ -1,0 +1,1 @@
+"""One random weight: moments, quadrature, activations."""

@@ -1,0 +1,1 @@
+"""An implementation in the arrays of one library: adapters, frameworks, guarded calls."""

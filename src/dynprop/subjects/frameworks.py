@@ -1,0 +1,298 @@
+"""Array libraries that a target may take: how to make its arrays and differentiate through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Protocol
+
+import numpy as np
+
+from dynprop.arrays import NumericArray, dtype_name, to_numpy
+from dynprop.errors import ArgumentError, TargetError
+from dynprop.subjects.calls import attributed
+
+__all__ = ["FRAMEWORKS", "Framework", "framework_named"]
+
+Loss = Callable[[Mapping[str, Any]], Any]
+
+
+class Framework(Protocol):
+    """What the adapters need of an array library."""
+
+    name: str
+    dtypes: tuple[str, ...]
+    differentiable: bool
+    compiles: bool  # every new shape, so that few are drawn
+    has_layouts: bool  # that a caller can choose
+    thread_counts: tuple[int, ...]
+
+    def array(self, values: NumericArray, dtype: str) -> Any:
+        """Return a fresh array of a dtype; integers and booleans keep their own."""
+        ...
+
+    def setting(self, dtype: str) -> AbstractContextManager[Any]:
+        """Return the context in which targets of this dtype are called."""
+        ...
+
+    def gradients(self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str]) -> dict[str, NumericArray]:
+        """Return the gradients of a scalar loss to named arrays; zero where it does not depend."""
+        ...
+
+    def layouts(self, value: Any) -> Iterator[tuple[str, Any]]:
+        """Yield arrays with the same values in other memory layouts."""
+        ...
+
+    def metadata(self, value: Any) -> tuple[object, ...]:
+        """Return what a call must not change besides the values."""
+        ...
+
+    def threads(self, count: int) -> AbstractContextManager[None]:
+        """Run with this many threads inside the context."""
+        ...
+
+    def seed(self, seed: int) -> None:
+        """Seed the library's global random numbers."""
+        ...
+
+    def random_number(self) -> float | None:
+        """Draw from the library's global random numbers, if it has any."""
+        ...
+
+    def device_of(self, value: Any) -> str:
+        """Name the device of an array."""
+        ...
+
+
+def _dtype_for(values: NumericArray, dtype: str) -> str:
+    """Return the dtype to give: real formats for reals, their complex partner for complex values."""
+    if np.iscomplexobj(values):
+        return "complex128" if dtype == "float64" else "complex64"
+    return dtype if np.issubdtype(values.dtype, np.floating) else str(values.dtype)
+
+
+class NumpyFramework:
+    """numpy: no gradients, many layouts."""
+
+    name = "numpy"
+    dtypes: tuple[str, ...] = ("float64", "float32")
+    differentiable = False
+    compiles = False
+    has_layouts = True
+    thread_counts: tuple[int, ...] = ()
+
+    def __init__(self, device: str = "cpu") -> None:
+        """Numpy knows one device."""
+        if device != "cpu":
+            raise ArgumentError("device", repr(device), "'cpu', the only one of numpy")
+
+    def array(self, values: NumericArray, dtype: str) -> Any:
+        """Return a fresh C-ordered array."""
+        return np.array(values, dtype=_dtype_for(values, dtype), order="C")
+
+    def setting(self, dtype: str) -> AbstractContextManager[Any]:
+        """Silence numpy's floating-point warnings, which are the target's business."""
+        return np.errstate(all="ignore")
+
+    def gradients(self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str]) -> dict[str, NumericArray]:
+        """Numpy has no automatic differentiation."""
+        raise NotImplementedError("numpy has no automatic differentiation")
+
+    def layouts(self, value: Any) -> Iterator[tuple[str, Any]]:
+        """Yield strided, transposed, reversed and read-only arrays."""
+        yield "strided", np.repeat(value, 2, axis=1)[:, ::2]
+        yield "Fortran-ordered", np.asfortranarray(value)
+        yield "transposed", np.ascontiguousarray(np.swapaxes(value, 0, 1)).swapaxes(0, 1)
+        yield "negatively strided", value[:, ::-1].copy()[:, ::-1]
+        locked = value.copy()
+        locked.flags.writeable = False
+        yield "read-only", locked
+
+    def metadata(self, value: Any) -> tuple[object, ...]:
+        """Return shape, strides, dtype and writability."""
+        return (value.shape, value.strides, str(value.dtype), bool(value.flags.writeable))
+
+    def threads(self, count: int) -> AbstractContextManager[None]:
+        """Numpy has no thread setting."""
+        return nullcontext()
+
+    def seed(self, seed: int) -> None:
+        """Seed numpy's legacy global generator, which targets may still use."""
+        np.random.seed(seed)  # noqa: NPY002  (the target's global state, not ours)
+
+    def random_number(self) -> float | None:
+        """Draw from numpy's legacy global generator."""
+        return float(np.random.random())  # noqa: NPY002  (the target's global state, not ours)
+
+    def device_of(self, value: Any) -> str:
+        """Name the only device."""
+        return "cpu"
+
+
+class TorchFramework:
+    """PyTorch."""
+
+    name = "torch"
+    dtypes: tuple[str, ...] = ("float64", "float32", "bfloat16")
+    differentiable = True
+    compiles = False
+    has_layouts = True
+    thread_counts: tuple[int, ...] = (1, 2, 3)
+
+    def __init__(self, device: str = "cpu") -> None:
+        """Check that torch is installed and has the device."""
+        try:
+            import torch
+        except ImportError as error:
+            raise TargetError(f"framework torch: PyTorch cannot be imported ({error})") from error
+        self._torch = torch
+        try:
+            self._device = torch.empty(0, device=device).device
+        except (RuntimeError, AssertionError) as error:
+            line = str(error).splitlines()[0]
+            raise ArgumentError("device", repr(device), f"a device of this torch ({line})") from error
+
+    def array(self, values: NumericArray, dtype: str) -> Any:
+        """Return a fresh contiguous tensor on the device."""
+        wanted = getattr(self._torch, _dtype_for(values, dtype))
+        return self._torch.from_numpy(np.array(values, order="C")).to(self._device, wanted)
+
+    def setting(self, dtype: str) -> AbstractContextManager[Any]:
+        """Nothing to set."""
+        return nullcontext()
+
+    def gradients(self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str]) -> dict[str, NumericArray]:
+        """Differentiate once; an unused leaf has gradient zero."""
+        leaves = {n: a.detach().clone().requires_grad_(n in wrt) for n, a in arrays.items()}
+        total = loss(leaves)
+        found: Sequence[Any] = [None] * len(wrt)
+        if total.requires_grad:
+            with attributed():
+                found = self._torch.autograd.grad(total, [leaves[n] for n in wrt], allow_unused=True)
+        zero = self._torch.zeros_like
+        return {
+            name: to_numpy(zero(leaves[name]) if grad is None else grad)
+            for name, grad in zip(wrt, found, strict=True)
+        }
+
+    def layouts(self, value: Any) -> Iterator[tuple[str, Any]]:
+        """Yield strided, transposed and channel-first tensors."""
+        yield "strided", value.repeat_interleave(2, dim=1)[:, ::2]
+        yield "transposed", value.transpose(0, 1).contiguous().transpose(0, 1)
+        if value.ndim > 2:
+            yield "channel-first", value.transpose(1, 2).contiguous().transpose(1, 2)
+        yield "offset", self._torch.cat([value[:1], value])[1:]
+
+    def metadata(self, value: Any) -> tuple[object, ...]:
+        """Return shape, strides, dtype and whether a gradient is wanted."""
+        return (tuple(value.shape), value.stride(), str(value.dtype), value.requires_grad)
+
+    @contextmanager
+    def threads(self, count: int) -> Iterator[None]:
+        """Set the number of intra-op threads for a while."""
+        before = self._torch.get_num_threads()
+        self._torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            self._torch.set_num_threads(before)
+
+    def seed(self, seed: int) -> None:
+        """Seed torch's global generator."""
+        self._torch.manual_seed(seed)
+
+    def random_number(self) -> float | None:
+        """Draw from torch's global generator."""
+        return float(self._torch.rand(()))
+
+    def device_of(self, value: Any) -> str:
+        """Name the device of a tensor."""
+        return str(value.device)
+
+
+class JaxFramework:
+    """JAX; float64 cases run under its x64 setting."""
+
+    name = "jax"
+    dtypes: tuple[str, ...] = ("float64", "float32")
+    differentiable = True
+    compiles = True
+    has_layouts = False
+    thread_counts: tuple[int, ...] = ()
+
+    def __init__(self, device: str = "cpu") -> None:
+        """Check that jax is installed and has the device."""
+        try:
+            import jax
+        except ImportError as error:
+            raise TargetError(f"framework jax: JAX cannot be imported ({error})") from error
+        self._jax = jax
+        try:
+            self._device = jax.devices(device)[0]
+        except RuntimeError as error:
+            raise ArgumentError("device", repr(device), f"a device of this jax ({error})") from error
+
+    def array(self, values: NumericArray, dtype: str) -> Any:
+        """Return a device array."""
+        wanted = _dtype_for(values, dtype)
+        with self._jax.enable_x64(True):
+            made = self._jax.device_put(self._jax.numpy.asarray(values), self._device)
+            return made.astype(wanted)
+
+    def setting(self, dtype: str) -> AbstractContextManager[Any]:
+        """Switch x64 on for float64 only."""
+        context: AbstractContextManager[Any] = self._jax.enable_x64(dtype == "float64")
+        return context
+
+    def gradients(self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str]) -> dict[str, NumericArray]:
+        """Differentiate with jax.grad."""
+        fixed = {n: a for n, a in arrays.items() if n not in wrt}
+
+        def total(leaves: Mapping[str, Any]) -> Any:
+            return loss({**fixed, **leaves})
+
+        with attributed():
+            found = self._jax.grad(total)({n: arrays[n] for n in wrt})
+        return {name: to_numpy(found[name]) for name in wrt}
+
+    def layouts(self, value: Any) -> Iterator[tuple[str, Any]]:
+        """JAX arrays have no layout that a caller can set."""
+        return iter(())
+
+    def metadata(self, value: Any) -> tuple[object, ...]:
+        """Return shape and dtype."""
+        return (tuple(value.shape), dtype_name(value))
+
+    def threads(self, count: int) -> AbstractContextManager[None]:
+        """JAX has no thread setting."""
+        return nullcontext()
+
+    def seed(self, seed: int) -> None:
+        """JAX has no global random state."""
+
+    def random_number(self) -> float | None:
+        """JAX has no global random state."""
+        return None
+
+    def device_of(self, value: Any) -> str:
+        """Name the device of an array."""
+        return str(next(iter(value.devices())))
+
+
+FRAMEWORKS: dict[str, type[NumpyFramework] | type[TorchFramework] | type[JaxFramework]] = {
+    "numpy": NumpyFramework,
+    "torch": TorchFramework,
+    "jax": JaxFramework,
+}
+
+
+def framework_named(name: str, device: str = "cpu") -> Framework:
+    """Return the framework of this name on a device.
+
+    Raises:
+        ArgumentError: an unknown name or device.
+        TargetError: the library is not installed.
+    """
+    if name not in FRAMEWORKS:
+        raise ArgumentError("framework", repr(name), f"one of {', '.join(FRAMEWORKS)}")
+    return FRAMEWORKS[name](device)

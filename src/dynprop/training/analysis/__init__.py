@@ -1,0 +1,1 @@
+"""Success curves, forecasts and predictions."""

@@ -1,0 +1,338 @@
+r"""How probable success is, at each length, with intervals that mean what they say.
+
+For a number of seeds that was fixed beforehand: Clopper and Pearson (1934), quantiles of beta distributions.
+Where seeds are added until the answer is clear, that interval is wrong (peeking at each of 400 seeds, a
+nominal 95 % misses in 32 % of the sweeps), and an anytime-valid confidence sequence takes its place: with
+Beta(1, 1) as mixture,
+
+    { p : B(1 + s, 1 + n - s) / (p^s (1 - p)^(n - s)) < 1/α }
+
+holds the true p at every n at once with probability at least 1 - α, by Ville's inequality for the mixture
+martingale (Robbins 1970; Howard et al. 2021, section 3).
+
+Runs that were lost or timed out count as failures: leaving out what was hard would raise the probability.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from dynprop.errors import ArgumentError
+from dynprop.training.trials.trial import LOST, Trial
+
+__all__ = [
+    "LearningTime",
+    "SuccessCurve",
+    "SuccessRate",
+    "Threshold",
+    "confidence_sequence",
+    "learning_time",
+    "proportion_interval",
+    "success_curve",
+]
+
+LEVEL = 0.95
+
+
+def _require_counts(successes: int, trials: int, level: float) -> None:
+    if not 0 <= successes <= trials:
+        raise ArgumentError("successes", f"{successes} of {trials}", "a number from 0 to that of the trials")
+    if not 0.0 < level < 1.0:
+        raise ArgumentError("level", str(level), "a number between 0 and 1")
+
+
+def proportion_interval(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
+    """Return the interval of Clopper and Pearson (1934) for a probability; (0, 1) without any trial.
+
+    Args:
+        successes: how many of the trials succeeded.
+        trials: how many there were, a number that was fixed beforehand.
+        level: probability with which such an interval holds the truth, at least.
+
+    Raises:
+        ArgumentError: impossible counts or level.
+    """
+    _require_counts(successes, trials, level)
+    if trials == 0:
+        return 0.0, 1.0
+    from scipy.special import betaincinv
+
+    s, n, tail = successes, trials, 0.5 * (1.0 - level)
+    low = 0.0 if s == 0 else float(betaincinv(s, n - s + 1, tail))
+    # By failures: an end near 1 would lose its digits.
+    high = 1.0 if s == n else 1.0 - float(betaincinv(n - s, s + 1, tail))
+    return low, high
+
+
+def confidence_sequence(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
+    """Return an interval for a probability that is valid at every number of trials at once.
+
+    Args:
+        successes: how many of the trials succeeded.
+        trials: how many there are by now; stopping may depend on them.
+        level: probability with which all intervals of a sequence hold the truth, at least.
+
+    Raises:
+        ArgumentError: impossible counts or level.
+    """
+    _require_counts(successes, trials, level)
+    if trials == 0:
+        return 0.0, 1.0
+    from scipy.optimize import brentq
+    from scipy.special import betaln, xlog1py, xlogy
+
+    s, n = successes, trials
+    mixture = float(betaln(1.0 + s, 1.0 + n - s))
+    limit = math.log(1.0 / (1.0 - level))
+
+    def excess(successes: int, p: float) -> float:
+        return mixture - float(xlogy(successes, p) + xlog1py(n - successes, -p)) - limit
+
+    def least(successes: int) -> float:
+        if successes == 0:
+            return 0.0
+        # Relative digits alone: the end may be far below the absolute tolerance that is the default.
+        return float(brentq(partial(excess, successes), 1e-300, successes / n, xtol=1e-300))
+
+    # Failures are successes of the opposite, whose probability may be far below a unit of 1.
+    return least(s), 1.0 - least(n - s)
+
+
+@dataclass(frozen=True)
+class SuccessRate:
+    """How many trials succeeded at one length.
+
+    Attributes:
+        length: of the task.
+        trials: how many there were, lost ones included.
+        successes: how many met the criterion.
+        explosions, vanishings: failures by cause.
+        at_chance: failures at the loss of a prediction that looks at no input.
+        lost: runs that timed out or whose worker was lost.
+    """
+
+    length: int
+    trials: int
+    successes: int
+    explosions: int = 0
+    vanishings: int = 0
+    at_chance: int = 0
+    lost: int = 0
+
+    @property
+    def rate(self) -> float:
+        """The share of successes; NaN without any trial."""
+        return self.successes / self.trials if self.trials else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 %, for a number of seeds that was fixed beforehand."""
+        return proportion_interval(self.successes, self.trials)
+
+    @property
+    def sequence(self) -> tuple[float, float]:
+        """95 %, whenever one stops."""
+        return confidence_sequence(self.successes, self.trials)
+
+    @property
+    def clear(self) -> bool:
+        """Whether the confidence sequence lies on one side of one half."""
+        low, high = self.sequence
+        return low > 0.5 or high < 0.5
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The length at which half of the trials succeed.
+
+    Attributes:
+        length: where the monotone fit crosses one half; None where it does not, or where low is above high.
+        low: the largest length whose confidence sequence lies above one half, or None.
+        high: the smallest length whose confidence sequence lies below, or None.
+    """
+
+    length: float | None
+    low: int | None
+    high: int | None
+
+    def __str__(self) -> str:
+        """Say it in a few words."""
+        if self.low is not None and self.high is not None and self.low > self.high:
+            return f"no threshold: less than half succeed at length {self.high}, more at {self.low}"
+        if self.length is not None:
+            return f"half succeed at length {self.length:.3g} ({self._brackets()})"
+        if self.low is not None:
+            return f"more than half succeed up to length {self.low}"
+        return f"less than half succeed at length {self.high}" if self.high is not None else "not clear yet"
+
+    def _brackets(self) -> str:
+        """Say between which lengths it lies, as far as they are clear."""
+        if self.low is not None and self.high is not None:
+            return f"between {self.low} and {self.high}"
+        if self.low is not None:
+            return f"clearly above {self.low}"
+        return f"clearly below {self.high}" if self.high is not None else "no length is clear yet"
+
+
+@dataclass(frozen=True)
+class SuccessCurve:
+    """The probability of success against length, for one way of training.
+
+    Attributes:
+        name: what was trained, such as "tanh, orthogonal".
+        rates: by increasing length.
+    """
+
+    name: str
+    rates: tuple[SuccessRate, ...]
+
+    @classmethod
+    def of(cls, name: str, trials: Iterable[Trial]) -> SuccessCurve:
+        """Count trials by their lengths."""
+        by_length: dict[int, list[Trial]] = {}
+        for trial in trials:
+            by_length.setdefault(trial.setting.length, []).append(trial)
+        return cls(name, tuple(_rate(length, found) for length, found in sorted(by_length.items())))
+
+    @property
+    def threshold(self) -> Threshold:
+        """Where half of the trials succeed: isotonic regression, interpolated.
+
+        Its brackets are lengths that are clear: the confidence sequence holds whenever seeds were added.
+        """
+        known = [rate for rate in self.rates if rate.trials]
+        clear = [rate for rate in known if rate.clear]
+        low = max((rate.length for rate in clear if rate.rate > 0.5), default=None)
+        high = min((rate.length for rate in clear if rate.rate < 0.5), default=None)
+        if len(known) < 2 or (low is not None and high is not None and low > high):
+            return Threshold(None, low, high)
+        from scipy.optimize import isotonic_regression
+
+        weights = [rate.trials for rate in known]
+        fit = isotonic_regression([rate.rate for rate in known], weights=weights, increasing=False).x
+        for i in range(len(known) - 1):
+            if fit[i] >= 0.5 >= fit[i + 1] and fit[i] > fit[i + 1]:
+                share = (fit[i] - 0.5) / (fit[i] - fit[i + 1])
+                first, second = known[i].length, known[i + 1].length
+                return Threshold(float(first + share * (second - first)), low, high)
+        return Threshold(None, low, high)
+
+
+def _rate(length: int, trials: Sequence[Trial]) -> SuccessRate:
+    def count(which: Any) -> int:
+        return sum(map(which, trials))
+
+    return SuccessRate(
+        length,
+        len(trials),
+        count(lambda t: t.succeeded),
+        count(lambda t: t.cause == "explosion"),
+        count(lambda t: t.cause == "vanishing"),
+        count(lambda t: t.at_chance),
+        count(lambda t: t.status in LOST),
+    )
+
+
+@dataclass(frozen=True)
+class LearningTime:
+    """Updates until success, runs without success being censored.
+
+    Attributes:
+        trials: how many runs.
+        successes: how many of them succeeded.
+        median: updates by which half of the runs have succeeded, or None if that is never seen.
+        low, high: 95 % interval of the median, None where it is open.
+        updates: the times at which runs succeeded, increasing.
+        unsolved: Kaplan-Meier estimate of the share that is unsolved after each of them.
+    """
+
+    trials: int
+    successes: int
+    median: float | None
+    low: float | None
+    high: float | None
+    updates: tuple[float, ...]
+    unsolved: tuple[float, ...]
+
+
+def learning_time(trials: Iterable[Trial]) -> LearningTime:
+    """Estimate how long it takes to learn, by Kaplan and Meier (1958).
+
+    A run without success is censored at the updates that it had made; one that diverged at the whole budget
+    of its setting, since it would not have succeeded in what was left: censored where it broke off, it would
+    be counted as if it could still learn like the others. The interval of the median is where the pointwise
+    interval of the curve (log-log, Greenwood's variance) holds one half; with fewer than five successes it
+    misses more often than it says.
+
+    Raises:
+        ArgumentError: there is no trial.
+    """
+    found = list(trials)
+    if not found:
+        raise ArgumentError("trials", "none", "at least one")
+    solved = [float(t.updates) for t in found if t.succeeded]
+    censored = [
+        float(t.setting.updates if t.status == "diverged" else t.updates) for t in found if not t.succeeded
+    ]
+    if not solved:
+        return LearningTime(len(found), 0, None, None, None, (), ())
+    from scipy.stats import CensoredData, ecdf
+
+    curve: Any = ecdf(CensoredData(uncensored=solved, right=censored)).sf
+    with warnings.catch_warnings():
+        # Where none is unsolved the formula has no interval but NaN.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        band = curve.confidence_interval(LEVEL, method="log-log")
+    times = np.unique(solved)
+    share = np.asarray(curve.evaluate(times), dtype=np.float64)
+
+    # A product of as many factors that is one half in fractions errs by two units for each.
+    half = 0.5 + 2.0 * len(times) * 2.0**-53
+
+    def crossing(values: Any, unknown: float = 0.0) -> float | None:
+        filled = np.nan_to_num(np.asarray(values, dtype=np.float64), nan=unknown)
+        below = np.flatnonzero(filled <= half)
+        return float(times[below[0]]) if len(below) else None
+
+    # Where the last runs at risk succeed together the formula says nothing; that all of so many succeed says
+    # by itself how many more might be left (Clopper and Pearson, one side).
+    left = 1.0 - (0.5 * (1.0 - LEVEL)) ** (1.0 / solved.count(times[-1]))
+    low, high = crossing(band.low.evaluate(times)), crossing(band.high.evaluate(times), unknown=left)
+    kept = tuple(float(x) for x in share)
+    return LearningTime(len(found), len(solved), crossing(share), low, high, tuple(times.tolist()), kept)
+
+
+def success_curve(
+    task: str, lengths: Sequence[int], seeds: int | Sequence[int] = 100, **options: Any
+) -> SuccessCurve:
+    """Train a task at several lengths in this process, and count.
+
+    Args:
+        task: its name.
+        lengths: at which to train.
+        seeds: how many, from 0 on, or which.
+        **options: fields of Setting: cell, init, optimiser, rate, clip, hidden, batch, updates, every, dtype.
+
+    Raises:
+        ArgumentError: an option is unknown or wrong, a length impossible, or there is no length or seed.
+    """
+    from dynprop.training.trials.setting import Setting
+    from dynprop.training.trials.training import train
+
+    known = [field.name for field in fields(Setting) if field.name not in ("task", "length")]
+    for option in options:
+        if option not in known:
+            raise ArgumentError("option", repr(option), f"one of {', '.join(known)}")
+    if isinstance(lengths, int | str) or not len(lengths):
+        raise ArgumentError("lengths", repr(lengths), "one or more whole numbers, such as [4, 6, 8]")
+    chosen = range(seeds) if isinstance(seeds, int) else seeds
+    settings = [Setting(task, length, **options) for length in lengths]
+    name = f"{task}, {settings[0].cell}, {settings[0].init}"
+    return SuccessCurve.of(name, [trial for setting in settings for trial in train(setting, list(chosen))])

@@ -1,0 +1,1 @@
+"""Recorded trials: a ledger in SQLite."""

@@ -1,0 +1,1 @@
+"""Many trials: sweep, engine, workers."""

@@ -1,0 +1,305 @@
+"""A sweep: configurations × lengths × seeds, in a folder that can be killed, resumed and extended.
+
+The folder holds `sweep.json`, what the sweep is, and the ledger of finished runs. What is missing is what the
+sweep asks for and the ledger does not hold, so that resuming, extending by more seeds and repeating the same
+command are one thing.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, fields, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from dynprop.errors import ArgumentError, LedgerError
+from dynprop.training.store.disk import DamageError, explained
+from dynprop.training.store.ledger import NAME, Ledger
+from dynprop.training.store.sealed import UNFINISHED, read_sealed, write_sealed
+from dynprop.training.trials.setting import Setting
+from dynprop.training.trials.trial import Trial
+
+__all__ = ["Folder", "Sweep", "belonging", "export_csv", "finished", "planned", "read_sweep", "say"]
+
+FILE = "sweep.json"
+LOCK = "lock"
+FORMAT = 1
+# In all: whoever trains a sweep keeps in memory which runs are done and which are missing, some hundred bytes
+# for each.
+MOST_RUNS = 10_000_000
+ROW = ("seed", "status", "cause", "updates", "loss", "wrong", "peak", "reach", "at_chance", "note")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Settings, each at several lengths, and how many seeds of each.
+
+    Attributes:
+        task: name of the task.
+        lengths: at which to train, all different.
+        cells, inits, optimisers: every combination of them is a configuration.
+        seeds: how many seeds, from 0 on.
+        options: the other fields of Setting, where they differ from its defaults.
+
+    Raises:
+        ArgumentError: something is unknown, empty or impossible.
+    """
+
+    task: str
+    lengths: tuple[int, ...]
+    cells: tuple[str, ...] = ("tanh",)
+    inits: tuple[str, ...] = ("default",)
+    optimisers: tuple[str, ...] = ("sgd",)
+    seeds: int = 100
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("lengths", "cells", "inits", "optimisers"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                raise ArgumentError(name, repr(values), "one or more, all different")
+        if isinstance(self.seeds, bool) or not isinstance(self.seeds, int) or self.seeds < 1:
+            raise ArgumentError("seeds", repr(self.seeds), "a whole number of at least 1")
+        each = math.prod(map(len, (self.lengths, self.cells, self.inits, self.optimisers)))
+        if self.seeds * each > MOST_RUNS:
+            raise ArgumentError(
+                "seeds",
+                f"{self.seeds} for each of {each} configurations and lengths",
+                f"at most {MOST_RUNS // each}: no more than {MOST_RUNS:,} runs, of which memory holds each",
+            )
+        # Each setting refuses what is impossible.
+        self.settings  # noqa: B018
+
+    @property
+    def settings(self) -> list[Setting]:
+        """Every setting: configurations, each with its lengths."""
+        made = itertools.product(self.cells, self.inits, self.optimisers, self.lengths)
+        options = dict(self.options)
+        return [
+            Setting(self.task, length, cell, init, optimiser, **options)
+            for cell, init, optimiser, length in made
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the sweep as plain JSON values."""
+        lists = {name: list(getattr(self, name)) for name in ("lengths", "cells", "inits", "optimisers")}
+        return {"task": self.task, **lists, "seeds": self.seeds, "options": dict(self.options)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Sweep:
+        """Build the sweep that ``to_json`` described."""
+        lists = {name: tuple(data[name]) for name in ("lengths", "cells", "inits", "optimisers")}
+        return cls(data["task"], seeds=data["seeds"], options=tuple(sorted(data["options"].items())), **lists)
+
+    def difference(self, other: Sweep) -> str:
+        """Name what differs from another sweep, seeds aside; "" if nothing does."""
+        for field in fields(self):
+            one, two = getattr(self, field.name), getattr(other, field.name)
+            if field.name == "seeds" or one == two:
+                continue
+            if field.name != "options":
+                return f"{field.name} {_shown(one)} there, {_shown(two)} here"
+            ours, theirs = dict(one), dict(two)
+            default = {f.name: f.default for f in fields(Setting)}
+            for name in sorted(set(ours) | set(theirs)):
+                pair = [values.get(name, default[name]) for values in (ours, theirs)]
+                if pair[0] != pair[1]:
+                    return f"{name} {pair[0]} there, {pair[1]} here"
+        return ""
+
+
+def _shown(value: Any) -> str:
+    return ",".join(str(v) for v in value) if isinstance(value, tuple) else str(value)
+
+
+def say(text: str) -> None:
+    """Print a line for the user on stderr."""
+    print("dynprop:", " ".join(text.split()), file=sys.stderr, flush=True)
+
+
+def read_sweep(folder: Path) -> Sweep:
+    """Return the sweep of a folder.
+
+    Raises:
+        ArgumentError: the folder holds none.
+        LedgerError: its description was written by a newer version, is damaged, or cannot be read.
+    """
+    path = folder / FILE
+    try:
+        there = path.is_file()
+    except OSError as error:
+        raise explained(error, path) from error
+    if not there:
+        raise ArgumentError(
+            "folder", str(folder), f"a folder that dynprop train --out made; it has no {FILE}"
+        )
+    try:
+        data = read_sealed(path, ("format", "sweep", "versions"))
+        if data["format"] > FORMAT:
+            raise LedgerError(
+                f"{path} was written by a newer dynprop (format {data['format']}): use that version"
+            )
+        return Sweep.from_json(data["sweep"])
+    except (DamageError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise LedgerError(
+            f"{path} is damaged or was changed ({error}): put back a copy, or use another folder"
+        ) from error
+
+
+def planned(path: Path, sweep: Sweep | None = None, seeds: int | None = None) -> Sweep:
+    """Return what is to be trained in a folder, without changing anything.
+
+    Args:
+        path: of the folder, which need not be there.
+        sweep: what is wanted; None takes what the folder says.
+        seeds: a number of seeds that replaces that of the folder, where it is larger.
+
+    Raises:
+        ArgumentError: the number is impossible, or the folder holds another sweep, the difference is named,
+            or other files.
+        LedgerError: its description cannot be read.
+    """
+    if seeds is not None and seeds < 1:
+        raise ArgumentError("seeds", str(seeds), "a whole number of at least 1")
+    try:
+        inside = {file.name for file in path.iterdir()} if path.is_dir() else set()
+    except OSError as error:
+        raise explained(error, path) from error
+    known = read_sweep(path) if sweep is None or FILE in inside else None
+    if known is not None and sweep is not None and (other := known.difference(sweep)):
+        raise ArgumentError("out", f"{path}, which holds another sweep ({other})", "another folder")
+    # Whoever was killed before there was a sweep left these.
+    if known is None and inside - {LOCK, FILE + UNFINISHED}:
+        raise ArgumentError("out", f"{path}, which holds other files", "a folder that is new or empty")
+    wanted = sweep if known is None else known
+    assert wanted is not None
+    return replace(wanted, seeds=max([seeds or 0, *(each.seeds for each in (sweep, known) if each)]))
+
+
+class Folder:
+    """The folder of a sweep, open for writing: one coordinator at a time.
+
+    Args:
+        path: made if it is not there.
+        sweep, seeds: as for `planned`.
+
+    Attributes:
+        sweep: what is to be done.
+        ledger: what is done.
+
+    Raises:
+        ArgumentError: the folder holds another sweep; the difference is named.
+        LedgerError: the ledger cannot be used, its runs are those of a version that trains otherwise, or
+            another process is at work in the folder.
+    """
+
+    def __init__(self, path: Path, sweep: Sweep | None = None, seeds: int | None = None) -> None:
+        self.path = path
+        planned(path, sweep, seeds)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = self._locked()
+        except OSError as error:
+            raise LedgerError(f"{path}: {error.strerror}: choose a folder that can be written") from error
+        with ExitStack() as undo:
+            undo.callback(os.close, self._lock)
+            # Again, now that nobody else can change it.
+            self.sweep = planned(path, sweep, seeds)
+            if not (path / FILE).exists() or read_sweep(path) != self.sweep:
+                write_sealed(
+                    path / FILE,
+                    {"format": FORMAT, "sweep": self.sweep.to_json(), "versions": _versions()},
+                )
+            self.ledger = undo.enter_context(Ledger(path / NAME, self.sweep.settings))
+            self.ledger.require_same_epoch()
+            undo.pop_all()
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.ledger.close()
+        os.close(self._lock)
+
+    def _locked(self) -> int:
+        """Hold the folder for this process; the lock ends with it, however it ends."""
+        handle = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:
+            pass
+        except OSError as error:
+            os.close(handle)
+            raise LedgerError(f"{self.path}: another dynprop train is at work here; wait for it") from error
+        return handle
+
+    def missing(self, *, retry: bool = False) -> list[tuple[Setting, Sequence[int]]]:
+        """Return the seeds that are still to be trained, setting by setting.
+
+        Args:
+            retry: whether runs that timed out or lost their worker are among them.
+        """
+        done = self.ledger.done(lost=not retry)
+        found: list[tuple[Setting, Sequence[int]]] = []
+        for setting in self.sweep.settings:
+            there = done.get(setting.key, set())
+            wanted = range(self.sweep.seeds)
+            seeds = [seed for seed in wanted if seed not in there] if there else wanted
+            if seeds:
+                found.append((setting, seeds))
+        return found
+
+
+def _versions() -> dict[str, str]:
+    names = ("dynprop", "numpy", "torch")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+
+
+def belonging(sweep: Sweep, ledger: Ledger) -> list[Trial]:
+    """Return the finished runs of a ledger that belong to a sweep."""
+    keys = {setting.key for setting in sweep.settings}
+    return [trial for trial in ledger.trials() if trial.setting.key in keys]
+
+
+def finished(folder: Path, tell: Callable[[str], None] = say) -> tuple[Sweep, list[Trial]]:
+    """Return the sweep of a folder and its finished runs, as far as they belong to it.
+
+    The folder is only read, also while another process trains in it.
+
+    Args:
+        folder: of the sweep.
+        tell: is called with what is damaged or lost, if anything is.
+
+    Raises:
+        ArgumentError: the folder holds no sweep.
+        LedgerError: its description or its ledger cannot be read.
+    """
+    sweep = read_sweep(folder)
+    with (
+        tempfile.TemporaryDirectory() as private,
+        Ledger(folder / NAME, sweep.settings, private=Path(private)) as ledger,
+    ):
+        if ledger.recovered:
+            tell(ledger.recovered)
+        return sweep, belonging(sweep, ledger)
+
+
+def export_csv(trials: Sequence[Trial], path: Path) -> None:
+    """Write one line per run: its setting, field by field, and how it came out."""
+    names = [field.name for field in fields(Setting)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*names, *ROW])
+        for trial in trials:
+            writer.writerow([*trial.setting.to_json().values(), *(getattr(trial, name) for name in ROW)])

@@ -1,0 +1,1 @@
+"""One trial: setting, initial weights, ensemble, training."""

@@ -1,0 +1,311 @@
+r"""Many models of one shape, trained as one computation.
+
+Parameters of all models lie in one array (model, parameter); each step of a cell is one batched product.
+Models share nothing: losses are added, so that each model's gradient is its own, and each is clipped by its
+own norm.
+
+What a model computes does not depend on its neighbours: products of matrices are made model by model,
+reductions within a model have one order, and everything else is elementwise and the same in every place of an
+array. So a trial has the same bits alone as in any ensemble, by any number of threads; tests compare them for
+every cell and optimiser. On a machine whose libraries round otherwise the promise is what rounding makes of
+it in training: `ROUNDING` of the loss after 40 updates (seen, with torch's own batched products: 8e-8 for
+gru, lstm and tanh, 1e-3 for an unclipped relu net).
+
+The gradient of the loss with respect to the predictions is written out, with p = softmax(ŷ):
+
+    squared        2 (ŷ - y)/n          logistic  -y σ(-y ŷ)/n          cross-entropy  (p - 1_y)/n
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynprop.arrays import FloatArray, IntArray, NumericArray
+from dynprop.gradients.cells import Cell, State, cell_named
+from dynprop.gradients.elman import product, with_bias
+from dynprop.training.tasks import task_named
+from dynprop.training.tasks.task import Batch
+from dynprop.training.trials.initial import initial_weights, parse_init
+from dynprop.training.trials.setting import OPTIMISERS, Setting
+from dynprop.training.trials.spelling import spelled
+
+__all__ = ["CHUNK", "ROUNDING", "Ensemble", "bytes_per_model", "output_gradient"]
+
+# Relative difference of losses that rounding may make where bits are not the same.
+ROUNDING = 1e-2
+
+
+@np.errstate(all="ignore")
+def output_gradient(loss: str, predictions: NumericArray, targets: NumericArray) -> NumericArray:
+    """Return the gradient of each model's mean loss with respect to its predictions.
+
+    Args:
+        loss: "squared", "logistic" or "cross-entropy".
+        predictions: (model, count, output), or (time, model, count, class).
+        targets: as predictions for squared and logistic; class numbers, without the last axis, else.
+    """
+    found: NumericArray
+    if loss == "cross-entropy":
+        count = targets.shape[-1] * (targets.shape[0] if targets.ndim == 3 else 1)
+        powers = np.exp(predictions - predictions.max(axis=-1, keepdims=True))
+        # In a fixed order, unlike .sum().
+        total = powers[..., 0].copy()
+        for k in range(1, powers.shape[-1]):
+            total += powers[..., k]
+        found = powers / total[..., None]
+        found -= targets[..., None] == np.arange(powers.shape[-1])
+        found /= count
+        return found
+    count = predictions.shape[-2] * predictions.shape[-1]
+    if loss == "squared":
+        found = (predictions - targets) * (2.0 / count)
+    else:
+        found = targets * (np.tanh(0.5 * targets * predictions) - 1.0) * (0.5 / count)
+    return found
+
+
+def bytes_per_model(setting: Setting) -> int:
+    """Estimate the memory that one model of an ensemble takes while it trains and is judged, in bytes."""
+    task, cell = task_named(setting.task), cell_named(setting.cell)
+    size = 4 if setting.dtype == "float32" else 8
+    steps, per_step = task.steps(setting.length), setting.hidden * (cell.gates + cell.buffers)
+    training = steps * setting.batch * (per_step + 2 * task.features)
+    block = steps * setting.batch * task.features * updates_per_block(setting)
+    judged = min(task.criterion.count, CHUNK)
+    judging = steps * judged * (setting.hidden * (cell.gates + 2) + 4 * task.features)
+    weights = sum(math.prod(shape) for shape in cell.shapes(task.features, setting.hidden).values())
+    weights += cell.width * setting.hidden * task.outputs
+    # Parameters, their gradient, twice that in float64 for its norm, and what an optimiser keeps.
+    return size * (training + block + judging) + 8 * 4 * weights
+
+
+# Sequences that are judged at a time.
+CHUNK = 512
+
+
+def updates_per_block(setting: Setting) -> int:
+    """Return how many updates' sequences are drawn at a time: a function of the setting alone."""
+    task = task_named(setting.task)
+    per_update = task.steps(setting.length) * setting.batch * task.features
+    return max(1, min(setting.every, 65536 // per_update))
+
+
+class Ensemble:
+    """Models that are trained together, each with a seed of its own.
+
+    Args:
+        setting: what all of them share.
+        seeds: one for each model.
+        dtype: of the computation, in the place of the setting's; the same numbers are drawn.
+
+    Attributes:
+        seeds: of the models that are still there.
+        peak: largest gradient norm of each so far.
+        diverged: which of them met a number that is none.
+    """
+
+    def __init__(self, setting: Setting, seeds: Sequence[int], dtype: str | None = None) -> None:
+        self.setting = setting
+        self._format = dtype or setting.dtype
+        self.task = task_named(setting.task)
+        self.cell: Cell = cell_named(setting.cell)
+        self.seeds = list(seeds)
+        self.dtype = torch.float32 if self._format == "float32" else torch.float64
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self.flat = self._drawn().requires_grad_(True)
+        self.optimiser = self._optimiser()
+        self.peak = np.zeros(len(self.seeds))
+        self.diverged = np.zeros(len(self.seeds), dtype=np.bool_)
+        self._blocks: tuple[int, Tensor, Tensor, Tensor] | None = None
+
+    def _drawn(self) -> Tensor:
+        """Return the initial parameters, (model, parameters)."""
+        init = parse_init(self.setting.init, self.setting.cell)
+        rows = []
+        for seed in self.seeds:
+            rng = self.setting.generator(seed, "weights")
+            found = initial_weights(
+                self.task, self.setting.cell, init, self.setting.hidden, self.setting.length, rng
+            )
+            self._shapes = {name: value.shape for name, value in found.items()}
+            rows.append(np.concatenate([value.ravel() for value in found.values()]))
+        return torch.from_numpy(np.stack(rows)).to(self.dtype)
+
+    def _optimiser(self) -> torch.optim.Optimizer:
+        name, number = spelled("optimiser", self.setting.optimiser, OPTIMISERS)
+        if name == "adam":
+            return torch.optim.Adam([self.flat], lr=self.setting.rate)
+        return torch.optim.SGD([self.flat], lr=self.setting.rate, momentum=number or 0.0)
+
+    def parameters(self, flat: Tensor | None = None) -> dict[str, Tensor]:
+        """Return the parameters by name, each with the models as its first axis."""
+        source = self.flat if flat is None else flat
+        sizes = [math.prod(shape) for shape in self._shapes.values()]
+        parts = torch.split(source, sizes, dim=1)
+        return {
+            name: part.reshape(len(source), *shape)
+            for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
+        }
+
+    def seen(self, parameters: dict[str, Tensor], inputs: Tensor, ends: Tensor, start: State) -> Tensor:
+        """Return what the read-out sees: at the end of each sequence, or at every step where all are read.
+
+        Args:
+            parameters: by name.
+            inputs: (time, model, count, feature).
+            ends: index of the last step of each sequence, (model, count).
+            start: the state before the first step.
+        """
+        if self.task.every:
+            return self.cell.run(parameters, inputs, start)
+        if bool((ends == len(inputs) - 1).all()):
+            return self.cell.final(parameters, inputs, start)
+        states = self.cell.run(parameters, inputs, start)
+        return torch.gather(states, 0, ends[None, :, :, None].expand(1, *states.shape[1:]))[0]
+
+    def predictions(self, parameters: dict[str, Tensor], seen: Tensor) -> Tensor:
+        """Return what the models say, (model, count, output), or (time, model, count, class).
+
+        Args:
+            parameters: by name.
+            seen: what `seen` returns.
+        """
+        if self.task.direct:
+            return seen
+        shape = seen.shape
+        rows = seen.transpose(0, 1).reshape(shape[1], -1, shape[-1]) if self.task.every else seen
+        ones = rows.new_ones(*rows.shape[:-1], 1)
+        weights = with_bias(parameters["out"], parameters["out bias"])
+        found = product(torch.cat([rows, ones], dim=-1), weights)
+        if self.task.every:
+            return found.view(shape[1], shape[0], shape[2], -1).transpose(0, 1)
+        return found
+
+    def update(self, number: int) -> None:
+        """Make one update of every model on its own sequences."""
+        self.flat.grad = self.gradients(*self._sequences(number))
+        self._clip()
+        self.optimiser.step()
+
+    def gradients(self, inputs: Tensor, targets: Tensor, ends: Tensor) -> Tensor:
+        """Return the gradient of each model's mean loss on its sequences, (model, parameters)."""
+        parameters = self.parameters()
+        start = self.cell.start(len(self.seeds), inputs.shape[2], self.setting.hidden, self.dtype)
+        said = self.predictions(parameters, self.seen(parameters, inputs, ends, start))
+        (found,) = torch.autograd.grad([said], [self.flat], [self._upstream(said, targets)])
+        return found
+
+    def _upstream(self, said: Tensor, targets: Tensor) -> Tensor:
+        return torch.from_numpy(output_gradient(self.task.loss, said.detach().numpy(), targets.numpy()))
+
+    def _clip(self) -> None:
+        """Scale gradients that are too long, and silence models whose gradient is no number."""
+        assert self.flat.grad is not None
+        gradient: NumericArray = self.flat.grad.numpy()
+        norms = _norms(gradient)
+        broken = ~np.isfinite(gradient).all(axis=1)
+        if broken.any():
+            self.diverged |= broken
+            gradient[broken] = 0.0
+            norms[broken] = 0.0
+            self.flat.detach().numpy()[broken] = 0.0
+        self.peak = np.where(self.diverged, np.inf, np.maximum(self.peak, norms))
+        if self.setting.clip is not None:
+            gradient *= (self.setting.clip / np.maximum(norms, self.setting.clip))[:, None]
+
+    def _sequences(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the sequences of one update."""
+        size = updates_per_block(self.setting)
+        block, at = divmod(number, size)
+        if self._blocks is None or self._blocks[0] != block:
+            drawn = self.drawn("training", block, size * self.setting.batch)
+            self._blocks = (block, *drawn)
+        _, inputs, targets, ends = self._blocks
+        part = slice(at * self.setting.batch, (at + 1) * self.setting.batch)
+        held = targets[:, :, part] if self.task.every else targets[:, part]
+        return inputs[:, :, part], held, ends[:, part]
+
+    def drawn(self, stream: str, block: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return fresh sequences of every model: inputs (time, model, count, feature), targets, ends."""
+        draw = self.task.draw
+        return self.stacked(
+            [
+                draw(self.setting.length, count, self.setting.generator(seed, stream, block))
+                for seed in self.seeds
+            ]
+        )
+
+    def stacked(self, batches: Sequence[Batch]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return one batch for each model as inputs (time, model, count, feature), targets, ends."""
+        inputs = np.stack([batch.inputs.astype(self._format) for batch in batches], axis=1)
+        axis = 1 if self.task.every else 0
+        targets: Any = np.stack([batch.targets for batch in batches], axis=axis)
+        targets = targets if self.task.loss == "cross-entropy" else targets.astype(self._format)
+        ends: IntArray = np.stack([batch.ends for batch in batches])
+        return torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(ends)
+
+    def keep(self, which: IntArray) -> None:
+        """Go on with some of the models only."""
+        index = torch.from_numpy(which)
+        state = self.optimiser.state.get(self.flat, {})
+        self.flat = self.flat.detach()[index].clone().requires_grad_(True)
+        self.optimiser = self._optimiser()
+        kept = {k: v[index].clone() if v.ndim == 2 else v for k, v in state.items() if torch.is_tensor(v)}
+        if kept:
+            self.optimiser.state[self.flat] = kept
+        self.seeds = [self.seeds[i] for i in which]
+        self.peak, self.diverged = self.peak[which], self.diverged[which]
+        if self._blocks is not None:
+            block, inputs, targets, ends = self._blocks
+            held = targets[:, index] if self.task.every else targets[index]
+            self._blocks = (block, inputs[:, index], held, ends[index])
+
+    def copied(self, count: int) -> Ensemble:
+        """Return an ensemble of as many copies of the first model, to look at its gradients."""
+        copies = copy.copy(self)
+        copies.seeds = self.seeds[:1] * count
+        copies.flat = self.flat.detach()[:1].repeat(count, 1).requires_grad_(True)
+        return copies
+
+    # Judging
+
+    def said(self, inputs: Tensor, ends: Tensor, which: IntArray) -> NumericArray:
+        """Return what some of the models say about sequences of their own, as float64, model first."""
+        with torch.no_grad():
+            parameters = self.parameters(self.flat[torch.from_numpy(which)])
+            start = self.cell.start(len(which), inputs.shape[2], self.setting.hidden, self.dtype)
+            found = self.predictions(parameters, self.seen(parameters, inputs, ends, start))
+        whole = found.double().numpy()
+        return np.moveaxis(whole, 1, 0) if self.task.every else np.asarray(whole)
+
+    def reach(self, count: int = 64) -> FloatArray:
+        """Return ‖∂L/∂h(0)‖ over the norm of what the loss says to the states directly, for each model."""
+        inputs, targets, ends = self.drawn("looking", 0, count)
+        parameters = {name: value.detach() for name, value in self.parameters().items()}
+        start = self.cell.start(len(self.seeds), count, self.setting.hidden, self.dtype)
+        held = tuple(part.requires_grad_(True) for part in start)
+        seen = self.seen(parameters, inputs, ends, held)
+        said = self.predictions(parameters, seen)
+        upstream = self._upstream(said, targets)
+        grads = torch.autograd.grad([said], [seen, *held], [upstream], materialize_grads=True)
+        direct = _norms((grads[0].transpose(0, 1) if self.task.every else grads[0]).numpy())
+        back = _norms(np.stack([_norms(part.numpy()) for part in grads[1:]], axis=1))
+        with np.errstate(all="ignore"):
+            return np.where(direct > 0.0, back / direct, np.nan)
+
+
+@np.errstate(all="ignore")
+def _norms(values: NumericArray) -> FloatArray:
+    """Return the norm of each model's numbers, whose squares may be beyond the format."""
+    rows = np.array(values, dtype=np.float64).reshape(len(values), -1)
+    largest: FloatArray = np.abs(rows).max(axis=1)
+    rows /= np.where(largest > 0.0, largest, 1.0)[:, None]
+    norms: FloatArray = largest * np.sqrt(np.matmul(rows[:, None, :], rows[:, :, None])[:, 0, 0])
+    return norms

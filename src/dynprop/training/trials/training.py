@@ -1,0 +1,222 @@
+"""Trials of one setting, trained together and judged one by one."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from dynprop.arrays import BoolArray, FloatArray, IntArray
+from dynprop.errors import ArgumentError
+from dynprop.training.tasks.task import sequence_losses
+from dynprop.training.trials.ensemble import CHUNK, Ensemble, bytes_per_model
+from dynprop.training.trials.setting import Setting
+from dynprop.training.trials.threads import one_thread_each, threads_that_pay
+from dynprop.training.trials.trial import Trial
+
+__all__ = ["BUDGET", "group_size", "train"]
+
+# Bytes that one ensemble may take.
+BUDGET = 512 * 2**20
+# Fresh sequences that a learner must do well on before more of a criterion's are drawn.
+SCREEN = 128
+
+Listener = Callable[[int, int, int], None]
+
+
+def _unheard(updates: int, going: int, succeeded: int) -> None:
+    return None
+
+
+def group_size(setting: Setting, budget: int = BUDGET) -> int:
+    """Return how many models fit into a budget of bytes, at least one."""
+    return max(1, budget // bytes_per_model(setting))
+
+
+def train(
+    setting: Setting,
+    seeds: Sequence[int],
+    *,
+    budget: int = BUDGET,
+    timeout: float | None = None,
+    threads: int | None = None,
+    listen: Listener = _unheard,
+) -> list[Trial]:
+    """Train one model for each seed and say how each came out.
+
+    A trial is a function of setting and seed alone: which other seeds are trained beside it, in how many
+    ensembles, by how many threads and in which order, makes no difference (tests compare bits).
+
+    Args:
+        setting: what to train, and how.
+        seeds: whole numbers of at least 0, all different.
+        budget: bytes that the models trained at a time may take; beyond it they are trained in turns.
+        timeout: seconds for the models trained at a time, after which they are "timed out".
+        threads: how many may train, each an ensemble of its own; None for torch's number of threads where
+            the models are large enough for that to pay.
+        listen: called now and then with updates made, models still training and successes among those
+            trained at a time.
+
+    Returns:
+        One Trial for each seed, in the order of the seeds.
+
+    Raises:
+        ArgumentError: no seed, a negative one, or one twice; no thread.
+    """
+    whole = [isinstance(seed, int | np.integer) and not isinstance(seed, bool) for seed in seeds]
+    if not (len(seeds) and all(whole) and min(seeds) >= 0 and len(set(seeds)) == len(seeds)):
+        raise ArgumentError(
+            "seeds", f"{list(seeds)[:5]}", "different whole numbers of at least 0, one or more"
+        )
+    seeds = [int(seed) for seed in seeds]
+    if threads is not None and threads < 1:
+        raise ArgumentError("threads", str(threads), "a whole number of at least 1")
+    size = group_size(setting, budget)
+    found: dict[int, Trial] = {}
+    for first in range(0, len(seeds), size):
+        group = seeds[first : first + size]
+        wanted = threads_that_pay(setting, len(group)) if threads is None else threads
+        with one_thread_each():
+            trials = _side_by_side(setting, group, min(wanted, len(group)), timeout, listen)
+        found |= {trial.seed: trial for trial in trials}
+    return [found[seed] for seed in seeds]
+
+
+def _side_by_side(
+    setting: Setting, seeds: Sequence[int], threads: int, timeout: float | None, listen: Listener
+) -> list[Trial]:
+    """Train ensembles of neighbouring seeds, each by a thread of its own, from judgement to judgement."""
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    cuts = [len(seeds) * i // threads for i in range(threads + 1)]
+    runs = [_Run(setting, seeds[low:high], deadline) for low, high in itertools.pairwise(cuts)]
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            while going := [run for run in runs if run.ensemble.seeds]:
+                # One thread needs no other.
+                list(map(_Run.advance, going) if threads == 1 else pool.map(_Run.advance, going))
+                solved = sum(trial.succeeded for run in runs for trial in run.done)
+                made = max(run.made for run in runs)
+                listen(made, sum(len(run.ensemble.seeds) for run in runs), solved)
+        finally:
+            # After an interrupt nobody waits for a judgement.
+            for run in runs:
+                run.deadline = -math.inf
+    return [trial for run in runs for trial in run.done]
+
+
+class _Run:
+    """The training of one ensemble.
+
+    Attributes:
+        made: updates made so far.
+        done: trials of the models that are through.
+    """
+
+    def __init__(self, setting: Setting, seeds: Sequence[int], deadline: float) -> None:
+        self.setting = setting
+        self.ensemble = Ensemble(setting, seeds)
+        self.deadline = deadline
+        self.made = 0
+        self.done: list[Trial] = []
+
+    def advance(self) -> None:
+        """Train up to the next judgement and take out who has succeeded, diverged, or used up its updates."""
+        updates, every = self.setting.updates, self.setting.every
+        for number in range(self.made, min(updates, self.made - self.made % every + every)):
+            self.ensemble.update(number)
+            self.made = number + 1
+            late = time.monotonic() > self.deadline
+            if self.made % every == 0 or self.made == updates:
+                self._judge(final=self.made == updates)
+            if late:
+                self._leave(self.ensemble.diverged, "diverged")
+                self._leave(np.ones(len(self.ensemble.seeds), dtype=np.bool_), "timed out")
+                break
+
+    def _judge(self, *, final: bool) -> None:
+        """Take out the models that are through."""
+        self._leave(self.ensemble.diverged, "diverged")
+        if not self.ensemble.seeds:
+            return
+        # The last judgement may come early: its sequences are fresh, too.
+        block = -(-self.made // self.setting.every)
+        solved, losses, wrong = _judged(self.ensemble, block, final=final)
+        if final:
+            broken = ~np.isfinite(losses)
+            self._leave(broken, "diverged")
+            solved, losses, wrong = solved[~broken], losses[~broken], wrong[~broken]
+            if not self.ensemble.seeds:
+                return
+            reach = self.ensemble.reach()
+            for status, which in (("success", solved), ("failure", ~solved)):
+                chosen = np.flatnonzero(which)
+                self._note(chosen, status, losses, wrong, None if status == "success" else reach)
+            self.ensemble.keep(np.zeros(0, dtype=np.int64))
+        elif solved.any():
+            self._note(np.flatnonzero(solved), "success", losses, wrong, None)
+            self.ensemble.keep(np.flatnonzero(~solved))
+
+    def _leave(self, which: BoolArray, status: str) -> None:
+        """Take models out that cannot be judged."""
+        if not which.any():
+            return
+        self._note(np.flatnonzero(which), status, None, None, None)
+        self.ensemble.keep(np.flatnonzero(~which))
+
+    def _note(
+        self,
+        which: IntArray,
+        status: str,
+        losses: FloatArray | None,
+        wrong: FloatArray | None,
+        reach: FloatArray | None,
+    ) -> None:
+        for i in which:
+            loss, share, lag = (None if x is None else _number(x[i]) for x in (losses, wrong, reach))
+            seed, peak = self.ensemble.seeds[i], _number(self.ensemble.peak[i])
+            self.done.append(Trial(self.setting, seed, status, self.made, loss, share, peak, lag))
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _judged(ensemble: Ensemble, block: int, *, final: bool) -> tuple[BoolArray, FloatArray, FloatArray]:
+    """Judge every model on fresh sequences: which have succeeded, mean losses, shares of wrong answers.
+
+    Sequences come a few at a time. Unless this is the last judgement, a learner that has made more mistakes
+    than the criterion allows on all of them is through: it has failed this time, whatever the rest would say.
+    """
+    task, setting = ensemble.task, ensemble.setting
+    criterion, models = task.criterion, len(ensemble.seeds)
+    draw = task.examine or task.draw
+    streams = [setting.generator(seed, "judging", block) for seed in ensemble.seeds]
+    losses, mistakes, answers, judged = (np.zeros(models) for _ in range(4))
+    per_sequence = task.steps(setting.length) if task.every else 1
+    allowed = criterion.allowed * criterion.count * per_sequence
+    active = np.arange(models)
+    while len(active):
+        size = min(CHUNK if judged[active[0]] else SCREEN, criterion.count - int(judged[active[0]]))
+        if size == 0:
+            break
+        batches = [draw(setting.length, size, streams[i]) for i in active]
+        inputs, _, ends = ensemble.stacked(batches)
+        said = ensemble.said(inputs, ends, active)
+        for i, y, batch in zip(active, said, batches, strict=True):
+            wrong = criterion.mistakes(y, batch.targets)
+            mistakes[i] += wrong.sum()
+            answers[i] += wrong.size
+            losses[i] += sequence_losses(task.loss, y, batch.targets).sum()
+            judged[i] += size
+        if not final:
+            active = active[mistakes[active] <= allowed]
+    losses, wrong_share = losses / judged, mistakes / answers
+    limit = (
+        np.inf if criterion.loss_below is None else criterion.loss_below * task.chance_loss(setting.length)
+    )
+    solved = (judged == criterion.count) & (mistakes <= allowed) & (losses < limit)
+    return np.asarray(solved), losses, wrong_share

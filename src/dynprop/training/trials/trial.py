@@ -1,0 +1,116 @@
+r"""One training run and how it came out, failures named by their cause.
+
+A learner has succeeded at the first judgement at which fresh sequences meet the criterion of the task; it is
+not trained on. A failure is attributed to
+
+    explosion   a loss or gradient that is no number, or a gradient norm of at least 100 before clipping
+    vanishing   else, if at the end ‖∂L/∂h(0)‖ < 0.01 · ‖∂L/∂h(direct)‖: less than a hundredth of what the
+                loss says to the states that it reads comes back to the beginning
+    neither     else: the gradient reaches back and does not explode, and yet the updates did not suffice
+
+The two limits are conventions, not laws: they are stored with the numbers that they are compared with, so
+that other limits can be tried on a finished sweep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dynprop.training.tasks import task_named
+from dynprop.training.trials.setting import Setting
+
+__all__ = ["EXPLODED", "LOST", "STATUSES", "VANISHED", "Trial", "cause_of"]
+
+EXPLODED = 100.0
+VANISHED = 0.01
+# Relative distance from the level of chance within which a learner has learnt nothing.
+NEAR_CHANCE = 0.1
+STATUSES = ("success", "failure", "diverged", "timed out", "worker lost")
+# Of runs that say nothing about the learner: they may be trained again.
+LOST = ("timed out", "worker lost")
+
+
+def cause_of(status: str, peak: float | None, reach: float | None) -> str:
+    """Name the cause of a failure: "explosion", "vanishing", "neither", or "" where there is none to name.
+
+    Args:
+        status: one of STATUSES.
+        peak: largest gradient norm before clipping; None where it was no number.
+        reach: ‖∂L/∂h(0)‖ over ‖∂L/∂h(direct)‖ at the end, or None.
+    """
+    if status == "diverged":
+        return "explosion"
+    if status != "failure":
+        return ""
+    if peak is None or peak >= EXPLODED:
+        return "explosion"
+    return "vanishing" if reach is not None and reach < VANISHED else "neither"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A training run: what was trained, with which seed, and how it came out.
+
+    Attributes:
+        setting: everything it depends on but the seed.
+        seed: a whole number of at least 0.
+        status: "success", "failure" (the criterion was never met), "diverged" (a number was none),
+            "timed out" or "worker lost".
+        updates: at the first success, or those that were made.
+        loss: mean loss on the last fresh sequences judged; None where there is none.
+        wrong: share of wrong answers among them.
+        peak: largest norm of the model's gradient before clipping.
+        reach: share of the loss's gradient that comes back to the beginning, at the end of a failure.
+        note: what a machine said, for runs that were lost.
+    """
+
+    setting: Setting
+    seed: int
+    status: str
+    updates: int
+    loss: float | None = None
+    wrong: float | None = None
+    peak: float | None = None
+    reach: float | None = None
+    note: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name of the run: hash of its setting, and seed."""
+        return f"{self.setting.key}-{self.seed}"
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the criterion was met."""
+        return self.status == "success"
+
+    @property
+    def cause(self) -> str:
+        """What a failure is attributed to."""
+        return cause_of(self.status, self.peak, self.reach)
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether a failed learner ended at the loss of a prediction that looks at no input."""
+        if self.succeeded or self.loss is None:
+            return False
+        level = task_named(self.setting.task).chance_loss(self.setting.length)
+        return abs(self.loss - level) <= NEAR_CHANCE * level
+
+    def remark(self) -> str:
+        """Say in a few words what became of the run."""
+        if self.succeeded:
+            return f"success after {self.updates} updates"
+        parts = [self.status if self.status != "failure" else f"no success in {self.updates} updates"]
+        if self.cause:
+            parts.append(f"cause: {self.cause}")
+        if self.at_chance:
+            level = task_named(self.setting.task).level
+            parts.append(f"loss {self.loss:.4g} is the level of {level}")
+        return "; ".join(parts + ([self.note] if self.note else []))
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the outcome as plain values, without the setting."""
+        names = ("seed", "status", "updates", "loss", "wrong", "peak", "reach", "note")
+        return {name: getattr(self, name) for name in names}

@@ -1,0 +1,112 @@
+"""Each law across functions of random products fails the one wrong function that it is about."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dynprop import linear, products
+from dynprop.check.run.runner import Options
+from dynprop.cli import main
+from dynprop.kinds import laws_for
+from dynprop.kinds.agreement.depths import DepthCase
+from dynprop.kinds.agreement.target import Agreement
+from tests.properties.kinds.kinds import assert_caught, correct, judged, planted
+
+LAWS = [law.id for law in laws_for("agreement") if law.test.__module__.endswith(("weights", "layers"))]
+
+CAUGHT = [
+    ("agreement/variance-of-products", "constant-beside-the-variance", "wrong"),
+    ("agreement/variance-of-products", "variance-without-the-mean", "wrong"),
+    ("agreement/step-variance", "step-is-a-quotient", "wrong"),
+    ("agreement/step-variance", "step-is-a-deviation", "wrong"),
+    ("agreement/shared-variance", "shared-weight-as-fresh", "wrong"),
+    ("agreement/typical-size", "size-from-the-variance", "wrong"),
+    ("agreement/zero-drift", "no-drift-at-variance-one", "wrong"),
+    ("agreement/running-product", "running-signs-lost", "wrong"),
+    ("agreement/running-product", "running-zeros-lost", "inaccurate"),
+    ("agreement/gain-without-drift", "gain-to-first-order", "wrong"),
+    ("agreement/gain-without-drift", "gain-of-the-mean-square", "wrong"),
+    ("agreement/sum-of-exponents", "exponents-of-one-direction", "wrong"),
+    ("agreement/edge-of-chaos", "edge-without-bias", "wrong"),
+    ("agreement/norm-of-layers", "walks-of-a-wider-net", "wrong"),
+]
+
+
+def both_rooms() -> Any:
+    return SimpleNamespace(
+        **{name: getattr(room, name) for room in (linear, products) for name in room.__all__}
+    )
+
+
+@pytest.mark.parametrize(("law", "fault", "verdict"), CAUGHT)
+def test_the_law_fails_the_fault_that_it_is_about(law: str, fault: str, verdict: str) -> None:
+    result = judged(law, planted(f"agreement/{fault}"), Options(examples=40, patience=0.3))
+    assert_caught(result, verdict)
+
+
+def test_every_law_has_a_fault_here() -> None:
+    assert {law for law, _, _ in CAUGHT} == set(LAWS)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_products_agree_with_themselves_and_with_scans(law: str) -> None:
+    result = judged(law, Agreement(both_rooms(), framework="numpy"), Options(examples=40, iid=40))
+    assert result.verdict == "pass", result.counterexample
+    assert result.decided == result.cases >= 80
+    assert result.worst_ratio <= 1.0
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_formulas_and_loops_of_others_are_not_accused(law: str) -> None:
+    result = judged(law, correct("agreement-formulas"), Options(examples=100, patience=0.3))
+    assert result.verdict in ("pass", "not-applicable"), result.counterexample
+
+
+def test_a_case_survives_json_and_shrinks_to_one_step() -> None:
+    case = DepthCase(9, 4, 7)
+    assert DepthCase.from_json(json.loads(json.dumps(case.to_json()))) == case
+    assert Agreement.case_from_json(case.to_json()) == case
+    assert {(c.depth, c.width, c.seed) for c in case.smaller()} >= {(1, 4, 7), (9, 1, 7), (9, 4, 0)}
+    assert list(DepthCase(1, 1, 0).smaller()) == []
+
+
+def test_the_products_room_is_judged_on_the_command_line(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    arguments = ["check", "dynprop:products", "--kind", "agreement", "--examples", "2", "--json", str(report)]
+    assert main(arguments) == 0
+    verdicts = {law["id"]: law["verdict"] for law in json.loads(report.read_text())["laws"]}
+    assert {verdicts[law] for law in LAWS if law != "agreement/running-product"} == {"pass"}
+    assert verdicts["agreement/running-product"] == "not-applicable"
+
+
+def test_a_counterexample_shows_the_functions_without_dynprop_around_them() -> None:
+    result = judged("agreement/step-variance", planted("agreement/step-is-a-quotient"))
+    assert result.counterexample is not None
+    assert "depth, width, seed = 2, " in result.counterexample.script
+    assert "f.step_variance(1e-10, depth)" in result.counterexample.script
+
+
+def test_a_discrepancy_of_a_unit_in_the_twelfth_place_is_seen() -> None:
+    """The bounds are not idle: 1e-12 too much in each function fails its law."""
+
+    def off(name: str) -> Any:
+        def function(*given: Any) -> Any:
+            return getattr(products, name)(*given) * (1.0 + 1e-12)
+
+        return Agreement(SimpleNamespace(**{**vars(both_rooms()), name: function}), framework="numpy")
+
+    assert judged("agreement/step-variance", off("step_variance")).verdict != "pass"
+    assert judged("agreement/gain-without-drift", off("critical_gain")).verdict != "pass"
+
+    def logs(weights: Any) -> Any:
+        signs, found = products.running_log_products(weights)
+        return signs, found * (1.0 + 1e-12) + np.where(np.isfinite(found), 1e-12, 0.0)
+
+    namespace = SimpleNamespace(**{**vars(both_rooms()), "running_log_products": logs})
+    assert judged("agreement/running-product", Agreement(namespace, framework="numpy")).verdict != "pass"

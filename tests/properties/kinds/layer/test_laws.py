@@ -1,0 +1,188 @@
+"""Each law of kind layer fails a layer with the defect it is about, and passes one that is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dynprop.check.run.outcome import LawResult
+from dynprop.check.run.runner import Options
+from dynprop.kinds import law_by_id, laws_for
+from dynprop.kinds.layer.faults.bases import Elman
+from dynprop.kinds.layer.target import Layer
+from tests.properties.kinds.kinds import assert_caught, catalogue
+from tests.properties.kinds.kinds import judged as judged_by
+
+BRIEF = Options(examples=6, patience=0.5)
+# No time for drawn cases: those that a law always runs first, and no others.
+FIXED_ONLY = Options(examples=1, budget=0.0, patience=0.0)
+LAWS = [law.id for law in laws_for("layer")]
+# Short sequences in one format: the defects below need no more, and a shared machine is slow.
+SHORT: dict[str, Any] = {"max_length": 12, "dtypes": ("float64",)}
+LONGER = {"chunk-carry-lost": 20, "parallel-decay-overflows": 400}
+
+
+def subject(name: str, **options: Any) -> Any:
+    """Return a fault of the catalogue, or a control, ready to be judged."""
+    entry = catalogue()[name if name.startswith("control/") else f"layer/{name}"]
+    target = entry.build()
+    options = {"max_length": LONGER.get(name, SHORT["max_length"]), **entry.domain, **options}
+    layer = Layer.of(target, **{**SHORT, **options})
+    layer.preflight()
+    return layer
+
+
+def judged(law: str, layer: Any, options: Options = BRIEF) -> LawResult:
+    return judged_by(law, layer, options)
+
+
+CAUGHT = [
+    ("layer/row-alone", "batch-mean-subtracted", "wrong"),
+    ("layer/row-alone", "batch-first-by-view", "wrong"),
+    ("layer/row-alone", "single-row-squeezed", "wrong"),
+    ("layer/row-alone-with-state", "state-for-row-zero", "wrong"),
+    ("layer/row-alone-with-state", "first-state-for-all-rows", "wrong"),
+    ("layer/row-alone-with-state", "square-state-transposed", "wrong"),
+    ("layer/padding", "empty-row-returns-padded-state", "wrong"),
+    ("layer/padding", "padded-row-runs-on", "wrong"),
+    ("layer/side-inputs", "spans-of-the-next-step", "wrong"),
+    ("layer/side-inputs", "spans-of-the-first-row", "wrong"),
+    ("layer/own-steps", "cell-state-lost", "wrong"),
+    ("layer/own-steps", "stack-returned-upside-down", "wrong"),
+    ("layer/forms-agree", "parallel-decay-one-step-off", "wrong"),
+    ("layer/forms-agree", "chunk-ignores-state", "wrong"),
+    ("layer/forms-agree", "chunk-carry-lost", "wrong"),
+    ("layer/forms-agree", "parallel-decay-overflows", "wrong"),
+    ("layer/split-resume", "activation-twice-on-resume", "wrong"),
+    ("layer/split-resume", "convolution-cache-lost", "wrong"),
+    ("layer/split-resume", "short-piece-cache", "wrong"),
+    ("layer/hand-over", "chunk-state-scaled", "wrong"),
+    ("layer/causality", "looks-one-step-ahead", "wrong"),
+    ("layer/causality", "normalised-over-time", "wrong"),
+    ("layer/gradient-by-lag", "initial-gradient-garbage", "wrong"),
+    ("layer/gradient-initial-state", "detaches-in-long-calls", "wrong"),
+    ("layer/step-gradient", "initial-state-detached", "wrong"),
+    ("layer/step-gradient", "initial-gradient-garbage", "wrong"),
+    ("layer/step-gradient", "gate-gradient-missing", "wrong"),
+    ("layer/shape-and-dtype", "state-dtype-changed", "wrong"),
+    ("layer/one-precision", "single-precision-inside", "wrong"),
+    ("layer/inputs-unchanged", "inputs-overwritten", "wrong"),
+    ("layer/inputs-unchanged", "given-state-overwritten", "wrong"),
+    ("layer/no-hidden-state", "keeps-state-between-calls", "wrong"),
+    ("layer/no-hidden-state", "global-seed-reset", "wrong"),
+    ("layer/no-hidden-state", "weights-rescaled", "wrong"),
+    ("layer/no-hidden-state", "dropout-in-evaluation", "wrong"),
+    ("layer/own-state-accepted", "own-state-not-accepted", "error"),
+    ("layer/own-initial-state", "initial-state-is-not-none", "wrong"),
+]
+
+
+@pytest.mark.parametrize(("law", "fault", "verdict"), CAUGHT)
+def test_the_law_fails_the_fault_that_it_is_about(law: str, fault: str, verdict: str) -> None:
+    result = judged(law, subject(fault))
+    assert_caught(result, verdict)
+
+
+def test_every_law_has_a_fault_here() -> None:
+    assert {law for law, _, _ in CAUGHT} == set(LAWS)
+
+
+# Between them these layers have every form; a law that none of them can be asked would go untested.
+SOUND = ("control/torch-gru", "control/diagonal-forms", "control/padded-rows", "control/time-spans")
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_the_law_passes_what_is_right(law: str) -> None:
+    applied = 0
+    for name in SOUND:
+        result = judged(law, subject(name, max_length=8, dtypes=("float64", "float32")), Options(examples=3))
+        applied += not result.not_applicable
+        assert result.verdict in ("pass", "not-applicable"), (name, result.counterexample)
+        # Observed: 0.08 at most; the bounds of a black box are wide.
+        assert result.worst_ratio <= 1.0
+        assert result.decided == (0 if result.not_applicable else result.cases)
+    assert applied > 0
+
+
+def test_a_state_that_is_scaled_when_handed_over_is_recognised() -> None:
+    result = judged("layer/hand-over", subject("chunk-state-scaled"))
+    assert result.hypothesis is not None
+    assert "state scaled by √8 when handed over" in result.hypothesis
+
+
+def test_a_truncated_gradient_has_the_effective_lag_at_which_it_is_cut() -> None:
+    for steps, lag in ((16, 15), (17, 0), (24, 7)):
+        layer = subject("truncated-every-16", max_length=steps)
+        result = judged("layer/gradient-by-lag", layer, FIXED_ONLY)
+        # One case, as long as the domain allows; from its end the gradient reaches back to step 16.
+        assert (result.cases, result.max_decided_lag) == (1, steps - 1)
+        assert result.effective_lag == lag
+        assert result.verdict == ("pass" if steps == 16 else "wrong")
+
+
+def test_a_gradient_through_logarithms_loses_its_long_lags_although_its_outputs_are_right() -> None:
+    layer = subject("log-space-gradient", max_length=40, dtypes=("float32",))
+    result = judged("layer/gradient-by-lag", layer, FIXED_ONLY)
+    assert result.failed
+    assert result.max_decided_lag == 39
+    assert result.effective_lag is not None
+    assert 5 <= result.effective_lag < 40  # observed: 15, as for minGRU-pytorch 0.2.1
+    forwards = judged("layer/split-resume", subject("log-space-gradient", max_length=12), Options(examples=3))
+    assert forwards.verdict == "pass"
+
+
+def test_a_gradient_that_is_cut_on_purpose_passes_within_its_reach() -> None:
+    class Detaching(Elman):
+        """Cuts every gradient to the past."""
+
+        def cell(self, x_t: Tensor, state: Tensor) -> Tensor:
+            return super().cell(x_t, state.detach())
+
+    # Its own Jacobian of one step is zero, and so are all products: nothing is left to be judged.
+    plain = Layer.of(Detaching, **SHORT)
+    plain.preflight()
+    assert judged("layer/step-gradient", plain).verdict == "wrong"
+
+    for reach, verdict in ((3, "pass"), (4, "wrong")):
+        cut = subject("truncated-every-16", max_length=20, reach=reach)
+        result = judged("layer/gradient-by-lag", cut, FIXED_ONLY)
+        assert (result.verdict, result.effective_lag) == (verdict, 3)
+
+
+def test_a_bidirectional_layer_is_not_asked_what_it_cannot_answer() -> None:
+    layer = subject("control/torch-gru-bidirectional")
+    asked = {law: law_by_id(law).applies(layer) is None for law in LAWS}
+    for law in ("own-steps", "split-resume", "causality", "gradient-by-lag", "step-gradient", "hand-over"):
+        assert not asked[f"layer/{law}"]
+    for law in ("row-alone", "row-alone-with-state", "padding", "shape-and-dtype", "own-state-accepted"):
+        assert asked[f"layer/{law}"]
+
+
+class OtherRowsAreNan(Elman):
+    """Returns NaN for every row but the first."""
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        y, last = super().forward(x, state)
+        rows = torch.arange(x.shape[1])[:, None] > 0
+        return torch.where(rows, torch.nan, y), last
+
+
+class NanFromStepFive(Elman):
+    """Returns NaN from step 5 on."""
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        y, last = super().forward(x, state)
+        late = torch.arange(len(x))[:, None, None] >= 5
+        return torch.where(late, torch.nan, y), last
+
+
+@pytest.mark.parametrize(
+    ("build", "law"), [(OtherRowsAreNan, "layer/row-alone"), (NanFromStepFive, "layer/own-steps")]
+)
+def test_nan_is_wrong_where_a_number_was_due(build: type[nn.Module], law: str) -> None:
+    layer = Layer.of(build, **SHORT)
+    layer.preflight()
+    assert judged(law, layer, Options(examples=15, patience=0.2)).verdict == "wrong"

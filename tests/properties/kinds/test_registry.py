@@ -1,0 +1,144 @@
+"""Every law says what it claims and where from, and earns its place by a fault that it catches."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from dynprop.contracts.domain import Domain
+from dynprop.errors import ArgumentError
+from dynprop.evidence.kill_matrix import kill_matrix
+from dynprop.kinds import all_controls, all_faults, all_kinds, all_laws, law_by_id, laws_for
+from dynprop.laws.catalogue import Control, Fault
+from dynprop.laws.evidence import Evidence
+from dynprop.laws.law import Law, law
+from tests.properties.kinds.agreement import test_laws as test_agreement_laws
+from tests.properties.kinds.agreement import test_products as test_agreement_products
+from tests.properties.kinds.agreement import test_training as test_agreement_training
+from tests.properties.kinds.associative_scan import test_laws as test_associative_scan
+from tests.properties.kinds.initializer import test_laws as test_initializer_laws
+from tests.properties.kinds.layer import test_laws as test_layer_laws
+from tests.properties.kinds.power.closed_form import test_laws as test_closed_form_laws
+from tests.properties.kinds.power.unroll import test_laws as test_unroll_laws
+from tests.properties.kinds.product import test_laws as test_product_laws
+from tests.properties.kinds.scan import test_laws as test_scan_laws
+from tests.properties.kinds.task import test_laws as test_task_laws
+
+LAWS = all_laws()
+SLUG = re.compile(rf"({'|'.join(all_kinds())})/[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def test_there_are_laws_of_every_kind() -> None:
+    assert {found.kind for found in LAWS} == set(all_kinds())
+
+
+@pytest.mark.parametrize("found", LAWS, ids=lambda found: found.id)
+def test_a_law_is_named_claimed_stated_and_sourced(found: Law) -> None:
+    assert SLUG.fullmatch(found.id)
+    assert found.id == f"{found.kind}/{found.slug}"
+    assert re.fullmatch("C[0-7]", found.claim)
+    assert found.statement.strip() == found.statement != ""
+    assert not found.statement.endswith(".")
+    assert "\n" not in found.statement + found.source
+    assert found.source
+    assert inspect.getdoc(found.test)
+    assert 0.0 < found.share <= 1.0
+
+
+@pytest.mark.parametrize("found", LAWS, ids=lambda found: found.id)
+def test_a_script_that_is_shown_is_python(found: Law) -> None:
+    assert any(found.script.values())
+    for framework, script in found.script.items():
+        compile(re.sub(r"\{[a-z]+\}", "1", script), f"{found.id} {framework}", "exec")
+
+
+def test_ids_are_unique() -> None:
+    ids = [found.id for found in LAWS]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_law_is_found_by_its_id() -> None:
+    assert all(law_by_id(found.id) is found for found in LAWS)
+
+
+def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ArgumentError) as caught:
+        laws_for("scans")
+    assert str(caught.value) == f"kind: got 'scans', expected one of {', '.join(all_kinds())}"
+
+
+def test_an_unknown_law_is_answered_with_where_to_look() -> None:
+    with pytest.raises(ArgumentError) as caught:
+        law_by_id("scan/nothing")
+    assert str(caught.value) == "law: got 'scan/nothing', expected an id that `dynprop laws` lists"
+
+
+def test_an_id_cannot_be_taken_twice() -> None:
+    with pytest.raises(ArgumentError, match="law: got 'scan/forward', expected an id that is not taken"):
+
+        @law("scan/forward", claim="C1", statement="", source="", draw=lambda *_: None)
+        def forward(subject: object, case: object) -> Evidence:
+            return Evidence()
+
+    assert law_by_id("scan/forward").statement
+
+
+def test_the_order_of_laws_is_that_of_their_definition() -> None:
+    assert [found.id for found in laws_for("scan")][:2] == ["scan/forward", "scan/lengths"]
+    assert [found.kind for found in LAWS] == sorted((f.kind for f in LAWS), key=list(all_kinds()).index)
+
+
+WITH_STEPS = [f for f in LAWS if f.kind in ("scan", "unroll", "closed-form")]
+
+
+@pytest.mark.parametrize("found", WITH_STEPS, ids=lambda found: found.id)
+@pytest.mark.parametrize("longest", [1, 5, 2048])
+def test_fixed_cases_keep_to_the_longest_length_of_a_domain(found: Law, longest: int) -> None:
+    domain = Domain(max_length=longest)
+    for compiles in (False, True):
+        for case in found.fixed(domain, SimpleNamespace(domain=domain, compiles=compiles)):
+            assert case.steps <= longest
+            assert case.dtype in domain.dtypes
+
+
+# Every law catches something. The faults stand in the test modules of each kind, law by law, where they are
+# caught; `dynprop faults` prints the whole matrix.
+
+# Laws that are allowed to catch nothing yet, each with its reason.
+IDLE: dict[str, str] = {}
+
+
+def test_every_law_catches_a_fault_or_says_why_not() -> None:
+    modules = (
+        test_scan_laws,
+        test_associative_scan,
+        test_layer_laws,
+        test_unroll_laws,
+        test_closed_form_laws,
+        test_agreement_laws,
+        test_agreement_products,
+        test_agreement_training,
+        test_product_laws,
+        test_initializer_laws,
+        test_task_laws,
+    )
+    caught = {row[0] for module in modules for row in module.CAUGHT}
+    assert caught | set(IDLE) == {found.id for found in LAWS}
+    assert not caught & set(IDLE)
+
+
+def test_the_kill_matrix_says_which_law_caught_what_and_accuses_no_control() -> None:
+    known: list[Fault | Control] = [*all_faults(), *all_controls()]
+    faults = ("associative-scan/suffixes", "associative-scan/elements-overwritten")
+    chosen = [entry for entry in known if entry.name in (*faults, "control/associative-blocks")]
+    matrix = kill_matrix(examples=10, entries=chosen)
+    assert (matrix.uncaught, matrix.accused) == ((), ())
+    assert matrix.idle == ("associative-scan/repeatable",)
+    rows = {row.name: row for row in matrix.rows}
+    assert rows["associative-scan/elements-overwritten"].caught_by == ("associative-scan/elements-unchanged",)
+    assert "associative-scan/order" in rows["associative-scan/suffixes"].caught_by
+    assert rows["control/associative-blocks"].correct
+    assert set(rows["control/associative-blocks"].verdicts.values()) == {"pass"}

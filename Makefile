@@ -21,7 +21,7 @@ EXAMPLES ?= 10000
 CASES ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check survey lint bench ratios evidence experiments kills clean
+.PHONY: help setup test check survey lint docs bench ratios evidence experiments kills clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -50,6 +50,12 @@ lint: $(STAMPS)/dev ## ruff, import-linter and mypy --strict
 	$(BIN)/lint-imports --no-logo
 	@echo "==> mypy"
 	$(BIN)/mypy
+
+docs: $(STAMPS)/dev ## make every page that is made: parts from the registry, records, executed blocks
+	@echo "==> docs"
+	$(PY) docs/fill.py
+	$(PY) docs/generate.py
+	OMP_NUM_THREADS=1 $(PY) docs/blocks.py
 
 bench: $(STAMPS)/dev ## time what is promised to be fast, against references and committed ratios
 	@echo "==> benchmarks"

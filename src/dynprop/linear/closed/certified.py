@@ -2,14 +2,14 @@ r"""Certified powers: :math:`W^t` and :math:`(W^t)^T h` in ball arithmetic, for 
 
 Floats are dyadic rationals, so the balls start with radius zero; every operation encloses (Johansson
 2017, IEEE Trans. Comput. 66, Arb), at any exponent. The precision is doubled until the radius is
-small enough relative to the largest entry. Not entry by entry: an entry that is exactly zero never
-gets a relative accuracy. A state that is exactly zero gets none either; it is recognised by exact
-arithmetic: :math:`A^t h = 0` for t ≥ n if and only if :math:`A^n h = 0` (Fitting's lemma).
+small enough relative to the largest entry, not to each entry: an entry that is exactly zero has no relative
+accuracy. Nor has a state that is exactly zero; exact arithmetic recognises it:
+:math:`A^t h = 0` for t ≥ n if and only if :math:`A^n h = 0` (Fitting's lemma).
 
-**What is certified is the stored matrix.** A float64 "orthogonal" matrix is not orthogonal, and its power
-shows it: the rotation stored as ``[[0.6, -0.8], [0.8, 0.6]]`` has determinant 1 + 4.4e-17, and at t = 10¹⁸
-its exact power stretches every vector by 4.4e9. The rotation by the rational numbers 3/5 and 4/5 keeps
-lengths for ever; that is a statement about another matrix.
+**The stored matrix is certified.** A float64 "orthogonal" matrix is not orthogonal, as its power
+shows: the rotation stored as ``[[0.6, -0.8], [0.8, 0.6]]`` has determinant 1 + 4.4e-17, and at t = 10¹⁸
+its exact power stretches every vector by 4.4e9. The rotation by the rational numbers 3/5 and 4/5 preserves
+lengths, but it is another matrix.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class CertifiedPower:
 def limits(max_bits: Any, max_seconds: Any) -> tuple[int, float]:
     """Validate the caps of certified arithmetic: bits, an integer from 64 on, and seconds, positive."""
     if isinstance(max_bits, bool) or not isinstance(max_bits, int | np.integer) or max_bits < 64:
-        raise ArgumentError("max_bits", describe(max_bits), "an integer from 64 on")
+        raise ArgumentError("max_bits", describe(max_bits), "an integer ≥ 64")
     number = isinstance(max_seconds, int | float | np.integer | np.floating)
     if isinstance(max_seconds, bool) or not number or not max_seconds > 0:
         raise ArgumentError("max_seconds", describe(max_seconds), "a positive number of seconds")
@@ -72,18 +72,27 @@ def limits(max_bits: Any, max_seconds: Any) -> tuple[int, float]:
 def certified_power(
     W: Any, t: Any, bits: int = 64, *, max_bits: int = MAX_BITS, max_seconds: float = MAX_SECONDS
 ) -> CertifiedPower:
-    """Enclose Wᵗ (not its transpose) for any t from 0 to 2⁶³ - 1; time grows with log t.
+    """Enclose Wᵗ (not its transpose) for any t from 0 to 2⁶³ - 1; the time grows with log t.
 
     Args:
-        W: shape (n, n), real or complex floats.
+        W: square matrix, shape (n, n), real or complex.
         t: the power, an integer of Python or numpy.
-        bits: accuracy asked of the enclosure, relative to its largest entry.
-        max_bits: largest working precision to try.
-        max_seconds: time to spend.
+        bits: wanted accuracy of the enclosure, relative to its largest entry.
+        max_bits: largest working precision.
+        max_seconds: time limit.
 
     Raises:
-        ArgumentError: an argument is not what it should be.
-        PrecisionError: the limits are reached before the accuracy.
+        ArgumentError: an argument has the wrong shape, type or value.
+        PrecisionError: a limit is reached before the accuracy.
+
+    Example:
+        >>> import numpy as np
+        >>> power = certified_power(np.array([[1.0, 1.0], [0.0, 1.0]]), 1000)
+        >>> power.value * 2.0**power.exponent
+        array([[   1., 1000.],
+               [   0.,    1.]])
+        >>> power.relative_bound
+        0.0
 
     Source: Johansson (2017), Arb, IEEE Transactions on Computers 66, section 2.
     """
@@ -128,17 +137,17 @@ class _Budget:
         """Return the precision to try next."""
         if wanted >= 2 * self.bits:
             raise PrecisionError(
-                f"{self.work} needs more than {self.bits} bits (max_bits): its digits cancel. Allow more, or "
-                "take the part of the state out that dwarfs the rest"
+                f"{self.work} needs more than {self.bits} bits (max_bits), because its digits cancel: raise "
+                "max_bits, or remove the component of the state that dominates the rest"
             )
         return min(wanted, self.bits)
 
     def check(self) -> None:
-        """Raise where the time is over."""
+        """Raise once the time limit has passed."""
         if time.monotonic() > self.end:
             raise PrecisionError(
-                f"{self.work} takes more than {self.seconds} seconds (max_seconds): allow more, or take a "
-                "smaller t or matrix"
+                f"{self.work} takes more than {self.seconds} seconds (max_seconds): raise max_seconds, or "
+                "take a smaller t or matrix"
             )
 
 
@@ -178,7 +187,7 @@ def _accurate(matrix: BallMatrix, bits: int) -> bool:
 def certified_states(
     A: Matrix, h: Matrix, times: Sequence[int], bits: int, max_bits: int, max_seconds: float
 ) -> list[Enclosure]:
-    """Enclose Aᵗ h for every t, from one sequence of squarings; see `certified_power` for the limits."""
+    """Enclose Aᵗ h for every t with one sequence of squarings; limits as in `certified_power`."""
     budget = _Budget(max_bits, max_seconds, work=f"the state of a recurrence of size {len(A)}")
     found: dict[int, Enclosure] = {}
     wanted, zeros_known = list(times), False
@@ -200,7 +209,7 @@ def certified_states(
 
 
 def _states(A: Matrix, h: Matrix, times: Sequence[int], budget: _Budget) -> list[BallMatrix]:
-    """Return Aᵗ h for every t as columns, by the squarings of A that the digits of any t name."""
+    """Return Aᵗ h for every t as columns, from the squarings A, A², A⁴, ... in the binary expansion of t."""
     is_complex = np.iscomplexobj(A) or np.iscomplexobj(h)
     dtype = np.complex128 if is_complex else np.float64
     power = ball_matrix(A.astype(dtype))
@@ -216,7 +225,7 @@ def _states(A: Matrix, h: Matrix, times: Sequence[int], budget: _Budget) -> list
 
 
 def _steps_to_zero(A: Matrix, h: Matrix) -> int | None:
-    """Return the least t with Aᵗ h exactly zero, or None: it is at most n, if there is one."""
+    """Return the least t with Aᵗ h exactly zero, at most n; None if there is none."""
     from flint import fmpz_mat, nmod_mat
 
     dtype = np.result_type(A, h)

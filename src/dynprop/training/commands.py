@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dynprop.errors import ArgumentError
-from dynprop.training.store.books import read_stated
 from dynprop.training.store.disk import DamageError
+from dynprop.training.store.index import read_run_count
 from dynprop.training.store.ledger import NAME
 from dynprop.training.sweeps.interrupts import held
 from dynprop.training.sweeps.sweep import FILE, Folder, Sweep, belonging, planned, say
@@ -83,7 +83,7 @@ def _interrupted(path: Path) -> str:
     """Say how far a sweep is that was interrupted."""
     runs = None
     with suppress(DamageError):
-        runs = read_stated(path / NAME)
+        runs = read_run_count(path / NAME)
     if runs is None:
         return (
             "interrupted before anything was recorded"
@@ -197,5 +197,5 @@ def work(
                 retry=retry,
                 listen=view,
             )
-        print_sweep(folder.sweep, belonging(folder.sweep, folder.ledger), folder=path)
+        print_sweep(folder.sweep, belonging(folder.sweep, folder.ledger.trials()), folder=path)
     return 0

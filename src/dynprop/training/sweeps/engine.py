@@ -16,7 +16,7 @@ from typing import Any
 
 from dynprop.errors import ArgumentError, TargetError
 from dynprop.training.analysis.success import SuccessRate
-from dynprop.training.store.books import count
+from dynprop.training.store.index import add_to_counts
 from dynprop.training.sweeps.sweep import Folder
 from dynprop.training.sweeps.workers import failures, local_client, memory_of, remote_client, require_workers
 from dynprop.training.trials.ensemble import bytes_per_model
@@ -187,7 +187,7 @@ class _Groups:
 
     def note(self, trials: Sequence[Trial]) -> None:
         """Count what has been recorded."""
-        count(self._counts, trials)
+        add_to_counts(self._counts, trials)
 
 
 def _in_process(

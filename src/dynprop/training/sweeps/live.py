@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.table import Table
 
-from dynprop.training.store.books import count
+from dynprop.training.store.index import add_to_counts
 from dynprop.training.sweeps.sweep import Folder
 from dynprop.training.trials.setting import Setting
 from dynprop.training.trials.trial import Trial
@@ -69,7 +69,7 @@ class LiveView:
         self._show()
 
     def _record(self, trials: Sequence[Trial]) -> None:
-        count(self._counts, trials)
+        add_to_counts(self._counts, trials)
         self._added += len(trials)
 
     def line(self) -> str:

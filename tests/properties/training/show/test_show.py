@@ -237,10 +237,10 @@ def test_an_open_end_is_said_in_words(
 def test_every_failure_is_in_the_table() -> None:
     setting = Setting("latch", 4)
     ways: list[dict[str, Any]] = [
-        {"status": "failure", "peak": 1e3},
+        {"status": "failure", "max_grad_norm": 1e3},
         {"status": "diverged"},
-        {"status": "failure", "peak": 1.0, "reach": 1e-5},
-        {"status": "failure", "peak": 1.0, "reach": 0.5},
+        {"status": "failure", "max_grad_norm": 1.0, "gradient_ratio": 1e-5},
+        {"status": "failure", "max_grad_norm": 1.0, "gradient_ratio": 0.5},
         {"status": "timed out"},
         {"status": "worker lost"},
     ]

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from dynprop.errors import ArgumentError, LedgerError
+from dynprop.training.store.checksummed import write_checksummed
 from dynprop.training.store.ledger import NAME, SCHEMA
-from dynprop.training.store.sealed import write_sealed
 from dynprop.training.sweeps import engine
 from dynprop.training.sweeps.live import LiveView
 from dynprop.training.sweeps.sweep import MOST_RUNS, Folder, Sweep, export_csv, finished, planned, read_sweep
@@ -190,7 +190,7 @@ def test_a_description_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         pass
     record = json.loads((tmp_path / "sweep.json").read_text())
     del record["checksum"]
-    write_sealed(tmp_path / "sweep.json", {**record, "format": 2})
+    write_checksummed(tmp_path / "sweep.json", {**record, "format": 2})
     with pytest.raises(LedgerError, match=r"newer dynprop \(format 2\)"):
         read_sweep(tmp_path)
 
@@ -282,6 +282,9 @@ def test_every_run_is_a_line_of_the_csv(tmp_path: Path, undisturbed: list[Trial]
         assert (row["init"], int(row["length"])) == (trial.setting.init, trial.setting.length)
         assert (row["status"], row["cause"]) == (trial.status, trial.cause)
         assert float(row["loss"]) == trial.loss
+        for name, value in {"wrong": trial.error_rate, "peak": trial.max_grad_norm}.items():
+            assert float(row[name]) == value
+        assert row["reach"] == ("" if trial.gradient_ratio is None else str(trial.gradient_ratio))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
@@ -299,7 +302,7 @@ SLOW = replace(SWEEP, seeds=20 + 8 * KILLS, options=(*QUICK[:-1], ("updates", 30
 CODE = """
 import sys
 from pathlib import Path
-from dynprop.training import engine
+from dynprop.training.sweeps import engine
 from dynprop.training.sweeps.sweep import Folder
 engine.GROUP = 3
 def tell(event, value):

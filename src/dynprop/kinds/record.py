@@ -11,9 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-__all__ = ["Kind", "Option", "Setup"]
+if TYPE_CHECKING:  # `dynprop --help` reads the records without numpy
+    from dynprop.contracts.domain import Domain
+    from dynprop.laws.law import Case
+
+__all__ = ["Adapter", "JudgedSubject", "Kind", "Option", "Setup"]
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,71 @@ class Setup:
     lines: tuple[str, ...]
 
 
+class JudgedSubject(Protocol):
+    """A target behind the interface that a check needs; the laws of a kind ask for more."""
+
+    @property
+    def name(self) -> str:
+        """The name of the target in reports."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """The name of the kind."""
+        ...
+
+    @property
+    def framework(self) -> str:
+        """The library whose arrays the target takes, such as "numpy"."""
+        ...
+
+    @property
+    def domain(self) -> Domain:
+        """The cases that the target promises to handle."""
+        ...
+
+    @property
+    def compiles(self) -> bool:
+        """Whether the library compiles every new shape, so that a first call may take long."""
+        ...
+
+    def seed(self, seed: int) -> None:
+        """Seed the random numbers that the target may draw; called before every case."""
+        ...
+
+    def preflight(self) -> None:
+        """Call the target once on an ordinary case; TargetError, in one line, if it does not fit."""
+        ...
+
+    def case_from_json(self, data: dict[str, Any]) -> Case:
+        """Build a case from its JSON form; KeyError, TypeError or ValueError if the data is no case."""
+        ...
+
+
 class Adapter(Protocol):
-    """The class that a kind's targets are adapted by; its fields are the options of the kind."""
+    """The public class of a kind that turns a target into a subject.
+
+    Its parameters are the options of the kind, and ``framework`` and ``name``.
+    """
 
     __name__: str
 
-    def of(self, target: Any, *, seed: int = 0, **options: Any) -> Any:
-        """Return the subject that laws judge, for a target and what is declared about it."""
+    def __call__(self, target: Any, **options: Any) -> JudgedSubject:
+        """Return the subject of a target that is used as it is."""
+        ...
+
+    def of(self, target: Any, *, seed: int = 0, **options: Any) -> JudgedSubject:
+        """Return the subject of a target.
+
+        Args:
+            target: any object of the user, or an adapter of it, of which the options replace fields.
+            seed: seeds the making of a target that is built; others ignore it.
+            **options: values of the kind's options, ``framework`` and ``name``.
+
+        Raises:
+            TargetError: the target cannot be adapted.
+            ArgumentError: an option has a value that it cannot have.
+        """
         ...
 
 
@@ -98,6 +160,7 @@ class Kind:
         built: whether a target may be a class or builder that is called once, seeded.
         accepts: "module:function" of (object) -> bool: whether ``dynprop.check.check`` may take this object
             as it is; empty where only adapters are taken.
+        accepted: these objects in words, for messages, such as "a torch module".
     """
 
     name: str
@@ -114,6 +177,7 @@ class Kind:
     setup: str = ""
     built: bool = False
     accepts: str = ""
+    accepted: str = ""
 
     @property
     def adapter_name(self) -> str:

@@ -40,4 +40,5 @@ KIND = Kind(
     promise="dynprop.kinds.layer.show:promise",
     built=True,
     accepts="dynprop.kinds.layer.target:is_layer",
+    accepted="a torch module",
 )

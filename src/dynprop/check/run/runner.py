@@ -10,7 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -34,7 +34,7 @@ from dynprop.laws.draw import RandomSource
 from dynprop.laws.hypothesis_source import cases as case_strategy
 from dynprop.laws.law import Batch, Case, Law
 
-__all__ = ["Options", "run_law"]
+__all__ = ["Options", "run_law", "run_until"]
 
 # Enough for every group of like cases to be worth an array of its own.
 BATCH = 8192
@@ -72,22 +72,70 @@ def run_law(law: Law, subject: JudgedSubject, options: Options, listen: Listener
         options: how much to run.
         listen: called with the events of the cases, and before a counterexample is made smaller.
     """
-    result = LawResult(law.id)
-    reason = law.applies(subject)
-    if reason is not None:
-        result.not_applicable, result.note = True, reason
+    result = _begun(law, subject)
+    if result.not_applicable:
         return result
-    if subject.domain.max_length < law.shortest:
-        result.not_applicable = True
-        result.note = f"it needs {law.shortest} steps and the domain ends at {subject.domain.max_length}"
-        return result
-    deadline = time.monotonic() + options.budget
 
     def run(case: Case) -> None:
         listen(CaseStarted(case))
         result.add(case, judge_case(law, subject, case))
         listen(CasesDone(result.cases))
 
+    _run_cases(law, subject, options, result, run, listen)
+    if result.failing is not None:
+        case, outcome = result.failing
+        _keep(law, subject, result, (case, outcome), outcome)
+        listen(Shrinking(result))
+        _keep(law, subject, result, shrink(law, subject, case, outcome, options.patience, listen), outcome)
+    return result
+
+
+class _Reached(BaseException):
+    """Ends a run from inside a case; Hypothesis takes an Exception for a failure and draws on."""
+
+
+def run_until(law: Law, subject: JudgedSubject, options: Options, verdict: str) -> LawResult:
+    """Run one law until a case has this verdict, in the order of :func:`run_law`; make nothing smaller."""
+    result = _begun(law, subject)
+    if result.not_applicable:
+        return result
+
+    def run(case: Case) -> None:
+        outcome = judge_case(law, subject, case)
+        result.add(case, outcome)
+        if outcome.verdict == verdict:
+            raise _Reached
+
+    with suppress(_Reached):
+        _run_cases(law, subject, options, result, run, _ignore)
+    if result.failing is not None:
+        case, outcome = result.failing
+        _keep(law, subject, result, (case, outcome), outcome)
+    return result
+
+
+def _begun(law: Law, subject: JudgedSubject) -> LawResult:
+    """Return a result without cases; it says why where the law does not apply to the subject."""
+    result = LawResult(law.id)
+    reason = law.applies(subject)
+    if reason is not None:
+        result.not_applicable, result.note = True, reason
+    elif subject.domain.max_length < law.shortest:
+        result.not_applicable = True
+        result.note = f"it needs {law.shortest} steps and the domain ends at {subject.domain.max_length}"
+    return result
+
+
+def _run_cases(
+    law: Law,
+    subject: Any,
+    options: Options,
+    result: LawResult,
+    run: Callable[[Case], None],
+    listen: Listener,
+) -> None:
+    """Run the fixed cases, those of Hypothesis and the independent ones."""
+    deadline = time.monotonic() + options.budget
     if options.examples != 0:
         for case in law.fixed(subject.domain, subject):
             run(case)
@@ -98,12 +146,6 @@ def run_law(law: Law, subject: JudgedSubject, options: Options, listen: Listener
         skipped += _draw_batches(law.batch, law, subject, options, result, run, deadline, listen)
     if skipped:
         result.note = f"{skipped} further cases were not run: {options.budget:.0f} s are used up"
-    if result.failing is not None:
-        case, outcome = result.failing
-        _keep(law, subject, result, (case, outcome), outcome)
-        listen(Shrinking(result))
-        _keep(law, subject, result, shrink(law, subject, case, outcome, options.patience, listen), outcome)
-    return result
 
 
 def _keep(

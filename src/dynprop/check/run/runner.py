@@ -107,7 +107,7 @@ def run_until(law: Law, subject: JudgedSubject, options: Options, verdict: str) 
             raise _Reached
 
     with suppress(_Reached):
-        _run_cases(law, subject, options, result, run, _ignore)
+        _run_cases(law, subject, options, result, run, ignore)
     if result.failing is not None:
         case, outcome = result.failing
         _keep(law, subject, result, (case, outcome), outcome)
@@ -128,7 +128,7 @@ def _begun(law: Law, subject: JudgedSubject) -> LawResult:
 
 def _run_cases(
     law: Law,
-    subject: Any,
+    subject: JudgedSubject,
     options: Options,
     result: LawResult,
     run: Callable[[Case], None],

@@ -1,3 +1,5 @@
+__all__: list[str]
+
 from .closed.certified import CertifiedPower as CertifiedPower
 from .closed.certified import certified_power as certified_power
 from .closed.closed_form import ClosedForm as ClosedForm

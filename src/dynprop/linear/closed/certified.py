@@ -14,7 +14,6 @@ lengths, but it is another matrix.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,8 +24,10 @@ import numpy as np
 from dynprop.arrays import describe
 from dynprop.errors import ArgumentError, PrecisionError
 from dynprop.linear.arithmetic.balls import Enclosure, ball_matrix, enclose, rational_matrix
+from dynprop.linear.closed.precisions import Plan, plan_of_power, plan_of_states
 from dynprop.linear.validation import Matrix, square_matrix, step_count
 from dynprop.precision import working_precision
+from dynprop.results import Result
 
 if TYPE_CHECKING:
     from dynprop.linear.arithmetic.balls import BallMatrix
@@ -40,9 +41,9 @@ MAX_SECONDS = 60.0
 _PRIMES = (4611686018427387847, 4611686018427387817)
 
 
-@dataclass(frozen=True)
-class CertifiedPower:
-    """An enclosure of Wᵗ, exact for the stored floats.
+@dataclass(frozen=True, eq=False, repr=False)
+class CertifiedPower(Result):
+    """An enclosure of Wᵗ for the stored matrix W; compared by contents and unhashable.
 
     Attributes:
         value: the power without its exponent, shape (n, n), max|value| in [0.5, 1) unless it is zero.
@@ -100,14 +101,15 @@ def certified_power(
     if isinstance(bits, bool) or not isinstance(bits, int | np.integer) or bits < 1:
         raise ArgumentError("bits", describe(bits), "a positive integer")
     budget = _Budget(*limits(max_bits, max_seconds), work=f"the power of a matrix of size {len(matrix)}")
-    precision = _first_precision(len(matrix), [count], int(bits))
+    plan, planned = plan_of_power(matrix, count) if count else Plan(()), int(bits)
     while True:
-        with working_precision(budget.precision(precision)):
-            power = _power(ball_matrix(matrix), count, budget)
+        power = _power(matrix, count, budget.precisions(plan, planned), budget)
+        with working_precision(max(planned, 64)):
             if _accurate(power, int(bits)):
                 found, wide = enclose(power), _widened(power)
                 return CertifiedPower(found.value, found.exponent, found.relative_bound, int(bits), wide)
-        precision *= 2
+        # The precisions of twice the bits: where they are needed, both requests give the same enclosure.
+        planned *= 2
 
 
 def _widened(matrix: BallMatrix) -> BallMatrix:
@@ -133,14 +135,15 @@ class _Budget:
     def __post_init__(self) -> None:
         self.end = time.monotonic() + self.seconds
 
-    def precision(self, wanted: int) -> int:
-        """Return the precision to try next."""
-        if wanted >= 2 * self.bits:
+    def precisions(self, plan: Plan, accuracy: int) -> list[int]:
+        """Return the working precisions to try next, at most the limit."""
+        wanted = plan.precisions(accuracy)
+        if max(wanted, default=0) >= 2 * self.bits:
             raise PrecisionError(
                 f"{self.work} needs more than {self.bits} bits (max_bits), because its digits cancel: raise "
                 "max_bits, or remove the component of the state that dominates the rest"
             )
-        return min(wanted, self.bits)
+        return [min(precision, self.bits) for precision in wanted]
 
     def check(self) -> None:
         """Raise once the time limit has passed."""
@@ -151,20 +154,17 @@ class _Budget:
             )
 
 
-def _first_precision(n: int, times: Sequence[int], bits: int) -> int:
-    # A squaring doubles the relative radius and, signs being forgotten, multiplies it by about √n.
-    per_squaring = 1.0 + 0.5 * math.log2(max(n, 1))
-    return max(64, bits + 16 + math.ceil(per_squaring * max(times, default=0).bit_length()))
-
-
-def _power(matrix: BallMatrix, t: int, budget: _Budget) -> BallMatrix:
+def _power(W: Matrix, t: int, precisions: Sequence[int], budget: _Budget) -> BallMatrix:
+    matrix, steps = ball_matrix(W), iter(precisions)
     if t == 0:
         return matrix**0
     power = matrix
     for digit in bin(t)[3:]:
-        power = power * power
+        with working_precision(next(steps)):
+            power = power * power
         if digit == "1":
-            power = power * matrix
+            with working_precision(next(steps)):
+                power = power * matrix
         budget.check()
     return power
 
@@ -187,14 +187,24 @@ def _accurate(matrix: BallMatrix, bits: int) -> bool:
 def certified_states(
     A: Matrix, h: Matrix, times: Sequence[int], bits: int, max_bits: int, max_seconds: float
 ) -> list[Enclosure]:
-    """Enclose Aᵗ h for every t with one sequence of squarings; limits as in `certified_power`."""
+    """Enclose Aᵗ h for every t, from one sequence of squarings; limits as in `certified_power`.
+
+    Args:
+        A: the matrix, shape (n, n).
+        h: the state, shape (n,).
+        times: positive integers.
+        bits: accuracy of each state, relative to its largest entry.
+        max_bits: largest working precision.
+        max_seconds: time limit.
+    """
     budget = _Budget(max_bits, max_seconds, work=f"the state of a recurrence of size {len(A)}")
     found: dict[int, Enclosure] = {}
-    wanted, zeros_known = list(times), False
-    precision = _first_precision(len(A), wanted, bits)
+    wanted, zeros_known, planned = list(times), False, bits
+    plan = plan_of_states(A, h[:, np.newaxis], wanted)
     while wanted:
-        with working_precision(budget.precision(precision)):
-            for t, column in zip(wanted, _states(A, h, wanted, budget), strict=True):
+        columns = _states(A, h, wanted, budget.precisions(plan, planned), budget)
+        with working_precision(max(planned, 64)):
+            for t, column in zip(wanted, columns, strict=True):
                 if _accurate(column, bits):
                     found[t] = enclose(column)
         wanted = [t for t in wanted if t not in found]
@@ -204,22 +214,25 @@ def certified_states(
             gone = _steps_to_zero(A, h)
             found.update({t: zero for t in wanted if gone is not None and t >= gone})
             wanted = [t for t in wanted if t not in found]
-        precision *= 2
+        planned *= 2
     return [found[t] for t in times]
 
 
-def _states(A: Matrix, h: Matrix, times: Sequence[int], budget: _Budget) -> list[BallMatrix]:
+def _states(
+    A: Matrix, h: Matrix, times: Sequence[int], precisions: Sequence[int], budget: _Budget
+) -> list[BallMatrix]:
     """Return Aᵗ h for every t as columns, from the squarings A, A², A⁴, ... in the binary expansion of t."""
     is_complex = np.iscomplexobj(A) or np.iscomplexobj(h)
     dtype = np.complex128 if is_complex else np.float64
     power = ball_matrix(A.astype(dtype))
     columns = [ball_matrix(h.astype(dtype))] * len(times)
     for bit in range(max(times).bit_length()):
-        if bit:
-            power = power * power
-        for i, t in enumerate(times):
-            if t >> bit & 1:
-                columns[i] = power * columns[i]
+        with working_precision(precisions[bit]):
+            if bit:
+                power = power * power
+            for i, t in enumerate(times):
+                if t >> bit & 1:
+                    columns[i] = power * columns[i]
         budget.check()
     return columns
 

@@ -39,6 +39,7 @@ from dynprop.linear.validation import (
     step_count,
     step_counts,
 )
+from dynprop.results import Result
 
 __all__ = ["ClosedForm", "Route", "closed_form"]
 
@@ -58,9 +59,9 @@ _ROUTES: dict[str, Callable[[Problem], Approximation]] = {
 }
 
 
-@dataclass(frozen=True)
-class ClosedForm:
-    """The state at time t, or the states at several times.
+@dataclass(frozen=True, eq=False, repr=False)
+class ClosedForm(Result):
+    """The state at time t, or the states at several times; compared by contents and unhashable.
 
     Attributes:
         value: the state without its exponent, shape (n,), or (len(t), n) for an array of times; float64, or

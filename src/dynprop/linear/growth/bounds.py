@@ -24,6 +24,7 @@ from dynprop.linear.growth.stability import Interval, certified_radius
 from dynprop.linear.spectra.spectrum import spectrum
 from dynprop.linear.validation import Matrix
 from dynprop.precision import working_precision
+from dynprop.results import Result
 
 __all__ = ["GrowthBounds", "growth_bounds"]
 
@@ -31,12 +32,13 @@ __all__ = ["GrowthBounds", "growth_bounds"]
 _CLEAR = 1e-8
 
 
-@dataclass(frozen=True)
-class GrowthBounds:
+@dataclass(frozen=True, eq=False, repr=False)
+class GrowthBounds(Result):
     """Bounds on log ‖Wᵗ‖₂ for t = 0..horizon, each an array of shape (horizon + 1,).
 
     The radius is an enclosure, so that ρᵗ is a bound for defective matrices too. κ and ν are float64
-    numbers; a large κ comes from enclosed eigenvectors, unless eigenvalues are repeated.
+    numbers; a large κ comes from enclosed eigenvectors, unless eigenvalues are repeated. They are
+    compared by contents and unhashable.
 
     Attributes:
         radius: an enclosure of ρ.

@@ -24,13 +24,14 @@ import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.linear.growth.norms import norms_of_powers
 from dynprop.linear.validation import Matrix, require_memory, square_matrix, step_count
+from dynprop.results import Result
 
 if TYPE_CHECKING:
     from dynprop.linear.growth.bounds import GrowthBounds
@@ -50,9 +51,11 @@ class GrowthVerdict(StrEnum):
     NOT_ESTABLISHED = "decay is not established within the horizon"
 
 
-@dataclass(frozen=True)
-class Growth:
+@dataclass(frozen=True, eq=False, repr=False)
+class Growth(Result):
     """The norms of the powers of one matrix, as `growth` returns them.
+
+    Growths are compared by contents and unhashable.
 
     Attributes:
         W: the matrix, shape (n, n), float64 or complex128.
@@ -64,6 +67,8 @@ class Growth:
     W: Matrix = field(repr=False)
     log_norms: FloatArray = field(repr=False)
     log_errors: FloatArray = field(repr=False)
+
+    _summary: ClassVar[tuple[str, ...]] = ("horizon", "peak", "peak_step", "decay_step", "verdict")
 
     @property
     def horizon(self) -> int:

@@ -34,6 +34,7 @@ from dynprop.linear.spectra.structure import (
 )
 from dynprop.linear.validation import Matrix, square_matrix
 from dynprop.precision import working_precision
+from dynprop.results import Result
 
 if TYPE_CHECKING:
     from flint import acb, acb_poly, arb, fmpz_poly
@@ -64,9 +65,9 @@ class Stability(StrEnum):
         raise TypeError('stability is "yes", "no" or "undecided": compare with one of them')
 
 
-@dataclass(frozen=True)
-class CertifiedEigenvalue:
-    """One eigenvalue of the stored matrix, enclosed.
+@dataclass(frozen=True, eq=False, repr=False)
+class CertifiedEigenvalue(Result):
+    """One eigenvalue of the stored matrix, enclosed; compared by contents, the ball included.
 
     Attributes:
         value: a float64 complex number near it.
@@ -78,7 +79,11 @@ class CertifiedEigenvalue:
     value: complex
     error: float
     multiplicity: int
-    ball: acb = field(repr=False, compare=False)
+    ball: acb = field(repr=False)
+
+    def __hash__(self) -> int:  # type: ignore[override]  # hashable, since it contains no array
+        """Hash the numbers."""
+        return hash((self.value, self.error, self.multiplicity))
 
 
 def squared_norm(balls: Iterable[arb | acb]) -> arb:

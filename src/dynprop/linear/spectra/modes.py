@@ -38,6 +38,7 @@ from dynprop.linear.spectra.spectrum import ComplexArray
 from dynprop.linear.spectra.structure import MAX_WORK
 from dynprop.linear.validation import Matrix, square_matrix, state_vector, step_count, step_counts
 from dynprop.precision import working_precision
+from dynprop.results import Result
 
 if TYPE_CHECKING:
     from flint import arb
@@ -48,9 +49,11 @@ __all__ = ["Modes", "discard_ratio", "log_discard_ratio", "modes"]
 _BITS = 60
 
 
-@dataclass(frozen=True)
-class Modes:
+@dataclass(frozen=True, eq=False, repr=False)
+class Modes(Result):
     """The components of one state, as `modes` returns them; d distinct eigenvalues.
+
+    Modes are compared by contents and unhashable.
 
     Attributes:
         eigenvalues: by decreasing modulus, ties by real then imaginary part, shape (d,), complex128.

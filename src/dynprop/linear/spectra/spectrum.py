@@ -27,6 +27,7 @@ from dynprop.errors import PrecisionError
 from dynprop.linear.arithmetic.scaled import normalised
 from dynprop.linear.spectra.structure import MAX_WORK, is_defective
 from dynprop.linear.validation import Matrix, square_matrix
+from dynprop.results import Result
 
 __all__ = ["NEAR_DEFECTIVE", "ComplexArray", "Spectrum", "spectral_order", "spectrum"]
 
@@ -42,9 +43,11 @@ _BALANCED = 50.0 * 2.0**-53
 _TIE = 1e-12
 
 
-@dataclass(frozen=True)
-class Spectrum:
+@dataclass(frozen=True, eq=False, repr=False)
+class Spectrum(Result):
     """Eigenvalues of one matrix and the measures of its non-normality, as `spectrum` returns them.
+
+    Spectra are compared by contents and unhashable.
 
     Attributes:
         eigenvalues: by decreasing modulus, with multiplicity, shape (n,), complex128. Moduli that agree

@@ -33,8 +33,8 @@ from dynprop.gradients.elman import product, with_bias
 from dynprop.training.tasks import task_named
 from dynprop.training.tasks.task import Batch
 from dynprop.training.trials.initial import initial_weights, parse_init
+from dynprop.training.trials.rules import parse_rule
 from dynprop.training.trials.setting import OPTIMISERS, Setting
-from dynprop.training.trials.spelling import spelled
 
 __all__ = ["CHUNK", "ROUNDING", "Ensemble", "bytes_per_model", "output_gradient"]
 
@@ -139,7 +139,7 @@ class Ensemble:
         return torch.from_numpy(np.stack(rows)).to(self.dtype)
 
     def _optimiser(self) -> torch.optim.Optimizer:
-        name, number = spelled("optimiser", self.setting.optimiser, OPTIMISERS)
+        name, number = parse_rule("optimiser", self.setting.optimiser, OPTIMISERS)
         if name == "adam":
             return torch.optim.Adam([self.flat], lr=self.setting.rate)
         return torch.optim.SGD([self.flat], lr=self.setting.rate, momentum=number or 0.0)

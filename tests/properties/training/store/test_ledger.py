@@ -15,6 +15,7 @@ import pytest
 from dynprop.errors import LedgerError
 from dynprop.training.store.index import RUN_COUNT, read_run_count, write_run_count
 from dynprop.training.store.ledger import NAME, Ledger
+from dynprop.training.sweeps.events import Recorded, SweepEvent
 from dynprop.training.sweeps.sweep import Folder, belonging, finished
 from dynprop.training.trials.trial import Trial
 from tests.properties.training.sweeping import SWEEP, altered, filled, run, table
@@ -441,8 +442,8 @@ def test_showing_changes_nothing_and_says_what_is_damaged(
 def test_a_sweep_is_shown_while_it_is_trained(tmp_path: Path) -> None:
     shown = []
 
-    def look(event: str, value: Any) -> None:
-        if event == "recorded":
+    def look(event: SweepEvent) -> None:
+        if isinstance(event, Recorded):
             shown.append(len(table(tmp_path)))
 
     run(tmp_path, listen=look)

@@ -21,6 +21,7 @@ from dynprop.errors import ArgumentError, LedgerError
 from dynprop.training.store.checksummed import write_checksummed
 from dynprop.training.store.ledger import NAME, SCHEMA
 from dynprop.training.sweeps import engine
+from dynprop.training.sweeps.events import Recorded, SweepEvent
 from dynprop.training.sweeps.live import LiveView
 from dynprop.training.sweeps.sweep import MOST_RUNS, Folder, Sweep, export_csv, finished, planned, read_sweep
 from dynprop.training.trials.trial import Trial
@@ -90,8 +91,8 @@ def test_lost_runs_are_trained_again_where_that_is_asked_for(
 def test_a_lost_run_stays_until_its_new_outcome_is_there(
     tmp_path: Path, undisturbed: list[Trial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(event: str, value: Any) -> None:
-        if event == "recorded":
+    def stop(event: SweepEvent) -> None:
+        if isinstance(event, Recorded):
             raise KeyboardInterrupt
 
     path = tmp_path / "a"
@@ -110,8 +111,8 @@ def test_a_lost_run_stays_until_its_new_outcome_is_there(
 def test_an_interrupt_leaves_what_is_recorded(
     tmp_path: Path, undisturbed: list[Trial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(event: str, value: Any) -> None:
-        if event == "recorded":
+    def stop(event: SweepEvent) -> None:
+        if isinstance(event, Recorded):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(engine, "GROUP", 2)
@@ -303,11 +304,12 @@ CODE = """
 import sys
 from pathlib import Path
 from dynprop.training.sweeps import engine
+from dynprop.training.sweeps.events import Recorded
 from dynprop.training.sweeps.sweep import Folder
 engine.GROUP = 3
-def tell(event, value):
-    if event == "recorded":
-        print(*(t.key for t in value), flush=True)
+def tell(event):
+    if isinstance(event, Recorded):
+        print(*(t.key for t in event.trials), flush=True)
 with Folder(Path(sys.argv[1])) as folder:
     engine.run_sweep(folder, listen=tell)
 """

@@ -235,19 +235,19 @@ def _given(record: Kind, adapter: Adapter, options: Mapping[str, Any]) -> dict[s
     return given
 
 
-def _require_kind(found: Any, record: Kind, target: str) -> None:
-    """Raise if what was found belongs to another kind, or is no function of the kind's arguments."""
-    if type(found).__name__ == record.adapter_name:
+def _require_kind(target: object, record: Kind, place: str) -> None:
+    """Raise if the target is an adapter of another kind, or no function of the kind's arguments."""
+    if record.is_adapter(target):
         return
     for other in all_kinds().values():
-        if other is not record and type(found).__name__ == other.adapter_name:
-            text = f"{other.name!r}: {target} is a {other.adapter_name}"
+        if other is not record and other.is_adapter(target):
+            text = f"{other.name!r}: {place} is a {other.adapter_name}"
             raise ArgumentError("kind", repr(record.name), text)
     if record.arguments:
-        _require_arguments(found, record, target)
+        _require_arguments(target, record, place)
 
 
-def _require_arguments(found: Any, record: Kind, target: str) -> None:
+def _require_arguments(found: object, record: Kind, target: str) -> None:
     """Raise TargetError if a readable signature cannot take the arguments of the kind."""
     kind, wanted = record.name, record.arguments
     if not callable(found):

@@ -1,13 +1,14 @@
-"""The record of a kind: everything that the rest of dynprop has to know about it, in one place.
+"""The record of a kind: everything that the rest of dynprop knows about it, in one place.
 
-A kind is a sort of implementation that laws can judge, such as a gated scan or a recurrent layer. It
-stands in a folder of its own (cases, bounds, judging, laws, target, faults, controls), and its record
-names what the folder holds. Modules are named by strings and imported when they are needed, so that
-reading every record costs nothing.
+A kind is a sort of implementation that laws can judge, such as a gated scan or a recurrent layer. It has a
+folder of its own (cases, bounds, judging, laws, target, faults, controls), and its record names the modules
+there. Modules are named by strings and imported when they are needed, so that the command line reads all
+records without numpy.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -22,12 +23,12 @@ __all__ = ["Adapter", "JudgedSubject", "Kind", "Option", "Setup"]
 
 @dataclass(frozen=True)
 class Option:
-    """Something that a caller may declare about a target, on the command line and in Python.
+    """A property of a target that a caller may declare, on the command line and in Python.
 
     Attributes:
         name: the keyword of the adapter, such as "max_length"; the command line has ``--max-length``.
         help: one line for ``dynprop check --help``.
-        metavar: what stands for the value in that line; empty for a flag.
+        metavar: the placeholder of the value in that line; empty for a flag.
         type: ``int``, ``str``, or ``bool`` for a flag.
         parse: turns the text of the command line into the value of the keyword, raising ArgumentError; None
             takes the text, or the number, as it is.
@@ -43,11 +44,11 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """The spelling on the command line."""
+        """The name on the command line."""
         return "--" + self.name.replace("_", "-")
 
     def value(self, given: Any) -> Any:
-        """Return the keyword's value for what the command line was given; None where nothing was."""
+        """Return the keyword's value for a value of the command line; None where there is none."""
         if given is None or given is False or given == []:
             return None
         return given if self.parse is None else self.parse(given)
@@ -141,11 +142,10 @@ class Kind:
     """What the rest of dynprop knows about one kind of implementation.
 
     Attributes:
-        name: the word after ``--kind``, and the first half of the ids of its laws.
+        name: the word after ``--kind``, and the first half of the ids of the kind's laws.
         callable: how a target is called, as code: "f(weights) -> products".
         arguments_text: shapes of arguments and results, one line for the tables of kinds.
-        adapter: "module:Class" of the public adapter; the class has ``of(target, *, seed, **options)``, and
-            what that returns has ``preflight``, ``domain`` and ``case_from_json``.
+        adapter: "module:Class" of the public adapter, as :class:`Adapter` describes it.
         laws: modules whose import registers the laws, in the order in which laws are listed.
         faults: modules with ``CATALOGUES`` of planted faults.
         controls: modules with ``CATALOGUES`` of correct implementations.
@@ -186,8 +186,14 @@ class Kind:
 
     def adapter_class(self) -> Adapter:
         """Import and return the adapter's class."""
-        found: Adapter = imported(self.adapter)
-        return found
+        adapter: Adapter = imported(self.adapter)
+        return adapter
+
+    def is_adapter(self, target: object) -> bool:
+        """Whether an object is an adapter of this kind; a module that is not imported has no instances."""
+        module, _, name = self.adapter.partition(":")
+        adapter = getattr(sys.modules.get(module), name, None)
+        return isinstance(adapter, type) and isinstance(target, adapter)
 
     def promise_text(self, domain: Mapping[str, Any], options: Mapping[str, Any]) -> str:
         """Describe on one line what a target promises, from the JSON forms in a report."""
@@ -202,8 +208,8 @@ class Kind:
         """Return the lines of a script that hold a case, or None where there are none."""
         if not self.setup:
             return None
-        found: Setup | None = imported(self.setup)(case, framework)
-        return found
+        setup: Setup | None = imported(self.setup)(case, framework)
+        return setup
 
     def takes(self, subject: object) -> bool:
         """Whether an object can be judged as it is."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
+from dynprop.check.process.job import Item, Job
 from dynprop.check.process.messages import (
     AllDone,
     Announced,
@@ -27,7 +28,7 @@ from dynprop.check.process.messages import (
     PreflightPassed,
     Unusable,
 )
-from dynprop.check.process.worker import Item, Job, work
+from dynprop.check.process.worker import work
 from dynprop.check.run.events import (
     CaseReplayed,
     CasesDone,

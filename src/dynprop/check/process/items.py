@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
+from dynprop.check.process.job import Item, Job
 from dynprop.check.process.messages import (
     AllDone,
     Announced,
@@ -21,7 +22,6 @@ from dynprop.check.process.messages import (
     PreflightPassed,
     Unusable,
 )
-from dynprop.check.process.worker import Item, Job
 from dynprop.check.run.events import (
     CaseReplayed,
     CaseStarted,

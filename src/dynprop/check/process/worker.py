@@ -10,49 +10,12 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
 
-__all__ = ["Item", "Job", "work"]
+from dynprop.check.process.job import Job
 
-
-@dataclass(frozen=True)
-class Item:
-    """One item of a job: a law over its cases, or one saved case of it.
-
-    Attributes:
-        law: the law's id.
-        case: the JSON form of a saved case; None runs the law.
-    """
-
-    law: str
-    case: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Job:
-    """The work of a child process.
-
-    Attributes:
-        target: the target string.
-        kind: its kind.
-        options: the options of the target, as for ``load_subject``; values are those of the kind's options.
-        items: index and item, in order.
-        examples, iid, seed: how much to run, as for ``dynprop.check.check``.
-        preflight: whether to call the target once before the first item.
-    """
-
-    target: str
-    kind: str
-    options: Mapping[str, Any]
-    items: tuple[tuple[int, Item], ...]
-    examples: int | None = None
-    iid: int = 0
-    seed: int = 0
-    preflight: bool = True
+__all__ = ["work"]
 
 
 def work(pipe: Connection, job: Job) -> None:

@@ -13,7 +13,7 @@ import pytest
 from dynprop.check import check, load_subject
 from dynprop.check.process import isolate as isolation
 from dynprop.check.process.isolate import check_isolated
-from dynprop.check.process.worker import Job
+from dynprop.check.process.job import Job
 from dynprop.check.run.events import (
     CasesDone,
     CaseStarted,

@@ -174,17 +174,24 @@ def faults(
     examples: Annotated[
         int | None, typer.Option(metavar="N", help="Cases per law and fault; default up to 100.")
     ] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option(metavar="KIND", help="Faults and controls of this kind; repeatable.")
+    ] = None,
+    fault: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this fault; repeatable.")
+    ] = None,
     json_file: Json = None,
 ) -> int:
-    """Run every law on every planted fault; exit 1 if one is missed."""
+    """Run every law on planted faults; exit 1 if one is missed."""
     _require_writable("--json", json_file)
     from dynprop.check.run.session import require_counts
     from dynprop.check.show.progress import Progress
-    from dynprop.evidence.kill_matrix import kill_matrix
+    from dynprop.evidence.kill_matrix import chosen_entries, kill_matrix
 
     require_counts(examples, 0, 0)
+    entries = chosen_entries(kind or (), fault or ())
     with Progress(noun="faults").shown() as progress:
-        matrix = kill_matrix(examples=examples, listen=progress.step)
+        matrix = kill_matrix(examples=examples, listen=progress.step, entries=entries)
     if json_file != "-":
         from dynprop.evidence.kill_matrix_text import print_matrix
 

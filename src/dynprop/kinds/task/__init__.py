@@ -21,7 +21,7 @@ KIND = Kind(
         "dynprop.kinds.task.success",
     ),
     faults=("dynprop.kinds.task.faults.tasks", "dynprop.kinds.task.faults.chance"),
-    controls=("dynprop.kinds.task.faults.tasks",),
+    controls=("dynprop.kinds.task.controls",),
     options=(FRAMEWORK, DEVICE, MAX_LENGTH),
     setup="dynprop.kinds.task.show:setup",
 )

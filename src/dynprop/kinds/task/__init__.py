@@ -15,7 +15,7 @@ KIND = Kind(
     adapter="dynprop.kinds.task.target:TaskAdapter",
     laws=(
         "dynprop.kinds.task.sequences",
-        "dynprop.kinds.task.contract",
+        "dynprop.kinds.task.losses",
         "dynprop.kinds.task.frequencies",
         "dynprop.kinds.task.independence",
         "dynprop.kinds.task.success",

@@ -1,8 +1,8 @@
-"""Random inputs of a known law: noise, values, distractors, symbols, wherever they stand in a sequence.
+"""Random inputs of known distribution: noise, values, distractors, symbols.
 
-A filler reads the numbers of one kind out of a batch (time, count, feature), says where they stand, and of
-which law they are: a continuous one, or so many symbols, all as likely. Numbers of one kind are independent
-of one another, within a sequence and between sequences.
+A RandomInput decodes the numbers of one kind from a batch (time, count, feature): their steps and their
+distribution, which is continuous or uniform on a number of symbols. Numbers of one kind are independent of
+one another, within a sequence and between sequences.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from dynprop.arrays import BoolArray, FloatArray, IntArray
 from dynprop.kinds.task.subject import Sequences
 
-__all__ = ["Filler", "Normal", "Uniform", "bits", "distractors", "jitter", "noise", "recalled", "values"]
+__all__ = ["Normal", "RandomInput", "Uniform", "bits", "distractors", "jitter", "noise", "recalled", "values"]
 
 QUARTERS = 4
 
@@ -29,16 +29,16 @@ class Uniform:
     high: float
 
     @property
-    def centre(self) -> float:
+    def mean(self) -> float:
         """Its mean."""
         return 0.5 * (self.low + self.high)
 
     @property
-    def spread(self) -> float:
-        """Its sub-Gaussian parameter, which is its deviation (``laws.task.bounds``)."""
+    def sub_gaussian(self) -> float:
+        """Its sub-Gaussian parameter, which is its standard deviation (``kinds.task.bounds``)."""
         return (self.high - self.low) / math.sqrt(12.0)
 
-    def level(self, x: FloatArray) -> FloatArray:
+    def cdf(self, x: FloatArray) -> FloatArray:
         """Return its distribution function."""
         return np.clip((x - self.low) / (self.high - self.low), 0.0, 1.0)
 
@@ -48,14 +48,14 @@ class Normal:
     """A Gaussian number of mean 0."""
 
     deviation: float
-    centre: float = 0.0
+    mean: float = 0.0
 
     @property
-    def spread(self) -> float:
+    def sub_gaussian(self) -> float:
         """Its sub-Gaussian parameter."""
         return self.deviation
 
-    def level(self, x: FloatArray) -> FloatArray:
+    def cdf(self, x: FloatArray) -> FloatArray:
         """Return its distribution function."""
         from scipy.special import ndtr
 
@@ -71,52 +71,52 @@ def _nowhere(inputs: FloatArray) -> BoolArray:
 
 
 @dataclass(frozen=True)
-class Filler:
+class RandomInput:
     """Random inputs of one kind.
 
     Attributes:
-        name: what they are.
-        law: of each number, or how many symbols there are.
-        read: inputs -> the numbers, or which symbol, from 0, (time, count).
-        stands: inputs -> where such a number stands; steps after the end do not count. It depends on marks
-            and classes alone.
-        silent: inputs -> where, besides, it says nothing about the target.
-        together: whether all silent numbers of a sequence together are independent of the target, and not
-            only each of them.
+        name: what they are, for messages.
+        distribution: of each number; for symbols, their number.
+        read: inputs -> the numbers, or the index of each symbol, (time, count).
+        present_at: inputs -> steps that hold such a number; steps after the end are ignored. It depends on
+            marks and classes alone.
+        irrelevant_at: inputs -> steps of these that are independent of the target.
+        jointly_irrelevant: whether all irrelevant numbers of a sequence together are independent of the
+            target, besides each of them alone.
     """
 
     name: str
-    law: Uniform | Normal | int
+    distribution: Uniform | Normal | int
     read: Callable[[FloatArray], FloatArray]
-    stands: Callable[[FloatArray], BoolArray] = _everywhere
-    silent: Callable[[FloatArray], BoolArray] = _everywhere
-    together: bool = True
+    present_at: Callable[[FloatArray], BoolArray] = _everywhere
+    irrelevant_at: Callable[[FloatArray], BoolArray] = _everywhere
+    jointly_irrelevant: bool = True
 
     @property
-    def asked(self) -> bool:
+    def always_relevant(self) -> bool:
         """Whether the target depends on all of them."""
-        return self.silent is _nowhere
+        return self.irrelevant_at is _nowhere
 
     @property
-    def kinds(self) -> int:
-        """The number of symbols, or of parts of equal probability that a continuous law is cut into."""
-        return self.law if isinstance(self.law, int) else QUARTERS
+    def categories(self) -> int:
+        """The number of symbols, or of equally likely quantile intervals of a continuous distribution."""
+        return self.distribution if isinstance(self.distribution, int) else QUARTERS
 
-    def there(self, found: Sequences) -> BoolArray:
-        """Return where such a number stands, (time, count)."""
+    def present(self, found: Sequences) -> BoolArray:
+        """Return the steps with such a number, (time, count)."""
         inside = np.arange(len(found.inputs))[:, None] <= found.ends
-        return np.asarray(inside & self.stands(found.inputs))
+        return np.asarray(inside & self.present_at(found.inputs))
 
-    def quiet(self, found: Sequences) -> BoolArray:
-        """Return where one stands that says nothing about the target, (time, count)."""
-        return np.asarray(self.there(found) & self.silent(found.inputs))
+    def irrelevant(self, found: Sequences) -> BoolArray:
+        """Return the steps with such a number that is independent of the target, (time, count)."""
+        return np.asarray(self.present(found) & self.irrelevant_at(found.inputs))
 
-    def parts(self, found: Sequences) -> IntArray:
-        """Return the symbol, or the part of its law that a number falls into, (time, count); -1 for none."""
+    def category(self, found: Sequences) -> IntArray:
+        """Return the symbol, or the quantile interval of the number, at each step; -1 for none."""
         read = self.read(found.inputs)
-        if not isinstance(self.law, int):
-            read = np.minimum(np.floor(QUARTERS * np.nan_to_num(self.law.level(read))), QUARTERS - 1.0)
-        return np.where(self.there(found), read, -1.0).astype(np.int64)
+        if not isinstance(self.distribution, int):
+            read = np.minimum(np.floor(QUARTERS * np.nan_to_num(self.distribution.cdf(read))), QUARTERS - 1.0)
+        return np.where(self.present(found), read, -1.0).astype(np.int64)
 
 
 def _first_feature(inputs: FloatArray) -> FloatArray:
@@ -127,30 +127,32 @@ def _since(first: int) -> Callable[[FloatArray], BoolArray]:
     return lambda inputs: _everywhere(inputs) & (np.arange(len(inputs)) >= first)[:, None]
 
 
-def noise(deviation: float, first: int) -> tuple[Filler, ...]:
-    """Gaussian noise from a step on."""
-    return (Filler("noise", Normal(deviation), _first_feature, _since(first)),)
+def noise(deviation: float, first: int) -> tuple[RandomInput, ...]:
+    """Return Gaussian noise from a step on."""
+    return (RandomInput("noise", Normal(deviation), _first_feature, _since(first)),)
 
 
-def values(low: float) -> tuple[Filler, ...]:
-    """Values from low to 1, of which the marked ones count."""
-    return (Filler("values", Uniform(low, 1.0), _first_feature, silent=lambda x: x[:, :, 1] != 1.0),)
-
-
-def jitter(width: float) -> Filler:
-    """What is added to 1 or -1; taken on the side of the sign, it has the same law."""
-    return Filler("noise", Uniform(-width, width), lambda x: np.abs(x[:, :, 0]) - 1.0)
-
-
-def bits() -> Filler:
-    """The signs. Any but all of them say nothing about their parity."""
-    return Filler("signs", 2, lambda x: (x[:, :, 0] > 0.0).astype(np.float64), together=False)
-
-
-def distractors(low: int, high: int) -> tuple[Filler, ...]:
-    """Symbols from low to high - 1 that stand where nothing else does."""
+def values(low: float) -> tuple[RandomInput, ...]:
+    """Return values from low to 1, relevant where marked."""
     return (
-        Filler(
+        RandomInput("values", Uniform(low, 1.0), _first_feature, irrelevant_at=lambda x: x[:, :, 1] != 1.0),
+    )
+
+
+def jitter(width: float) -> RandomInput:
+    """Return the uniform noise on inputs of 1 or -1; it is symmetric, so the sign can be taken out."""
+    return RandomInput("noise", Uniform(-width, width), lambda x: np.abs(x[:, :, 0]) - 1.0)
+
+
+def bits() -> RandomInput:
+    """Return signs; their parity is independent of any proper subset of them."""
+    return RandomInput("signs", 2, lambda x: (x[:, :, 0] > 0.0).astype(np.float64), jointly_irrelevant=False)
+
+
+def distractors(low: int, high: int) -> tuple[RandomInput, ...]:
+    """Return symbols from low to high - 1 at the steps without a relevant symbol."""
+    return (
+        RandomInput(
             "distractors",
             high - low,
             lambda x: x[:, :, low:high].argmax(axis=-1).astype(np.float64),
@@ -159,10 +161,10 @@ def distractors(low: int, high: int) -> tuple[Filler, ...]:
     )
 
 
-def recalled(count: int, symbols: int) -> tuple[Filler, ...]:
-    """The first symbols, all of which are asked for."""
+def recalled(count: int, symbols: int) -> tuple[RandomInput, ...]:
+    """Return the first symbols, all of them relevant."""
     return (
-        Filler(
+        RandomInput(
             "symbols",
             symbols,
             lambda x: x[:, :, :symbols].argmax(axis=-1).astype(np.float64),

@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        names = {getattr(info.callback, "__name__", "") for info in app.registered_commands} - {""}
+        commands = app.registered_commands
+        names = {info.name or getattr(info.callback, "__name__", "") for info in commands}
         command = next((name for name in given if name in names), "")
         return _complain(f"{message().strip().rstrip('.')}; see dynprop {command} --help".replace("  ", " "))
     return status if isinstance(status, int) else 0
@@ -159,13 +160,13 @@ def laws(
     _require_writable("--json", json_file)
     from dynprop.kinds import all_laws, laws_for
 
-    found = all_laws() if kind is None else laws_for(kind)
+    chosen = all_laws() if kind is None else laws_for(kind)
     if json_file != "-":
         from dynprop.check.show.render import print_laws
 
-        print_laws(found)
+        print_laws(chosen)
     keys = ("id", "kind", "claim", "statement", "source")
-    _write(json_file, lambda: _json([{key: getattr(law, key) for key in keys} for law in found]))
+    _write(json_file, lambda: _json([{key: getattr(law, key) for key in keys} for law in chosen]))
     return 0
 
 

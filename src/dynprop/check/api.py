@@ -49,6 +49,13 @@ def check(
     Raises:
         ArgumentError: an argument has a value that it cannot have.
         TargetError: the subject cannot be built, or called as its kind demands.
+
+    Example:
+        >>> import numpy as np
+        >>> from dynprop.check import Product, check
+        >>> products = Product(lambda weights: np.cumprod(weights, axis=0))
+        >>> check(products, laws=["exact"], examples=3).verdict
+        'pass'
     """
     adapted = adapt(subject, seed=seed)
     target = target_facts(adapted)

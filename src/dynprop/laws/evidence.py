@@ -37,7 +37,8 @@ class Comparison:
         decided: where the bound is below the reference, so that something can be said.
         scale: the magnitude that the bound is relative to (a sum of absolute terms, or a norm).
         dtype: the format that the subject computed in.
-        axes: names of the axes, such as ("batch", "time", "channel").
+        axes: names of the axes, such as ("batch", "time", "channel"); explanations look for "batch", "time"
+            and "lag".
         relaxed: larger bounds of evaluations that have fewer digits, by name; see ``NORMWISE``.
         alternatives: what a wrong implementation of a known kind would compute, by name.
         repaired: what the subject computes once a suspected defect is undone, by name.

@@ -64,6 +64,7 @@ COMPILATION = 60.0
 # Once a target has hung, a later hang is found after this fraction of the timeout, but not sooner than ...
 LATER = 0.25
 LEAST = 5.0
+OF_THE_LAW = "a defect of the law rather than of the target"
 
 
 def check_isolated(
@@ -299,7 +300,7 @@ class _Supervisor:
                 stage.partial = result
                 self._listen(message)
             case LawRaised(text):
-                self._finish(stage, self._lost(stage, f"the law itself raised {text}", ours=True))
+                self._finish(stage, self._lost(stage, f"the law itself raised {text}", OF_THE_LAW))
             case LawFinished() | CaseReplayed():
                 self._finish(stage, message)
 
@@ -327,7 +328,7 @@ class _Supervisor:
             stage.index = self._pending[0][0]
             self._finish(stage, self._lost(stage, f"before its first case: {loss}"))
 
-    def _lost(self, stage: _Stage, loss: str, *, ours: bool = False) -> LawFinished | CaseReplayed:
+    def _lost(self, stage: _Stage, loss: str, hypothesis: str | None = None) -> LawFinished | CaseReplayed:
         """Return the result of an item that could not be finished."""
         assert stage.index is not None
         item = self._items[stage.index]
@@ -337,9 +338,8 @@ class _Supervisor:
         if stage.partial is not None:
             note = f"while the counterexample was made smaller: {loss}"
             return LawFinished(replace(stage.partial, note=note))
-        hypothesis = "a defect of dynprop rather than of the target" if ours else None
         result = LawResult(law.id, cases=stage.cases + 1, errors=1, hypothesis=hypothesis)
-        if stage.name != "case" and not ours:
+        if stage.name != "case" and hypothesis is None:
             result.note = loss
         if stage.case is None or self.target is None:
             result.note = loss

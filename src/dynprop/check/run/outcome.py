@@ -76,10 +76,10 @@ def judge_case(law: Law, subject: JudgedSubject, case: Case) -> Outcome:
 
 def _failing(evidence: Evidence) -> Outcome:
     """Classify a failure: inaccurate if lost digits explain every failing comparison."""
-    found = [(c, explain(c)) for c in evidence.comparisons if c.ratio > 1.0]
-    precise = all(e is not None and e.digits_only for _, e in found)
-    worst = max(found, key=lambda pair: pair[0].ratio)
-    structural = [pair for pair in found if pair[1] is None or not pair[1].digits_only]
+    failing = [(c, explain(c)) for c in evidence.comparisons if c.ratio > 1.0]
+    precise = all(e is not None and e.digits_only for _, e in failing)
+    worst = max(failing, key=lambda pair: pair[0].ratio)
+    structural = [pair for pair in failing if pair[1] is None or not pair[1].digits_only]
     explained = [pair for pair in structural if pair[1] is not None]
     comparison, explanation = (
         worst if precise else max(explained or structural, key=lambda pair: pair[0].ratio)
@@ -95,7 +95,7 @@ def _failing(evidence: Evidence) -> Outcome:
 
 @dataclass(frozen=True)
 class Counterexample:
-    """The smallest failing case that was found.
+    """The smallest failing case of a law.
 
     Attributes:
         case: its plain JSON form.
@@ -103,7 +103,7 @@ class Counterexample:
         message: the failure in one line.
         detail: the law's own parameters there, such as the split point.
         script: code that reproduces the failure.
-        correct_digits: for gradient laws, (lag, correct digits) pairs on the case as it was found.
+        correct_digits: for gradient laws, (lag, correct digits) pairs on the case before it was made smaller.
     """
 
     case: dict[str, Any]

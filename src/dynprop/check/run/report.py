@@ -82,11 +82,11 @@ class Report:
     @property
     def effective_lags(self) -> dict[str, int]:
         """The effective lag of each dtype."""
-        found: dict[str, int] = {}
+        lags: dict[str, int] = {}
         for result in self.laws:
             for dtype, lag in result.effective_lags.items():
-                found[dtype] = min(lag, found.get(dtype, lag))
-        return found
+                lags[dtype] = min(lag, lags.get(dtype, lag))
+        return lags
 
     @property
     def _lags(self) -> list[tuple[int | None, int]]:
@@ -173,11 +173,11 @@ def law_result_from_json(data: Mapping[str, Any]) -> LawResult:
     ratio = data["worst_ratio"]
     if ratio is None:
         ratio = math.inf if data["decided"] else 0.0
-    found = data["counterexample"]
+    saved = data["counterexample"]
     example = None
-    if found is not None:
-        digits = tuple((int(lag), float(d)) for lag, d in found["correct_digits"])
-        example = Counterexample(**{**found, "correct_digits": digits})
+    if saved is not None:
+        digits = tuple((int(lag), float(d)) for lag, d in saved["correct_digits"])
+        example = Counterexample(**{**saved, "correct_digits": digits})
     result = LawResult(
         data["id"],
         worst_ratio=float(ratio),
@@ -192,8 +192,8 @@ def law_result_from_json(data: Mapping[str, Any]) -> LawResult:
     return result
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as strict JSON: numpy unwrapped, tuples as lists, non-finite numbers as None."""
+def _plain(value: object) -> Any:
+    """Return any value as strict JSON: numpy unwrapped, tuples as lists, non-finite numbers as None."""
     if isinstance(value, np.generic | np.ndarray):
         return _plain(value.tolist())
     if value is None or isinstance(value, bool | int | str):
@@ -209,11 +209,11 @@ def _plain(value: Any) -> Any:
 
 def library_versions(framework: str = "numpy") -> dict[str, str]:
     """Return the versions of Python, dynprop, numpy and the framework."""
-    found = {"python": platform.python_version(), "dynprop": __version__, "numpy": np.__version__}
+    versions = {"python": platform.python_version(), "dynprop": __version__, "numpy": np.__version__}
     if framework != "numpy":
         try:
-            found[framework] = importlib.metadata.version(framework)
+            versions[framework] = importlib.metadata.version(framework)
         except importlib.metadata.PackageNotFoundError:
             module = sys.modules.get(framework)
-            found[framework] = str(getattr(module, "__version__", "unknown"))
-    return found
+            versions[framework] = str(getattr(module, "__version__", "unknown"))
+    return versions

@@ -1,7 +1,7 @@
-"""Running laws over cases: fixed ones, Hypothesis's, i.i.d. ones; then making a failure smaller.
+"""Laws run over cases: fixed ones, Hypothesis's, i.i.d. ones; then a failing case is made smaller.
 
-Hypothesis generates and never stops at a failure, so that every case counts in the verdict and in
-the effective lag. A failing case, wherever it came from, is made smaller by its own simplifications.
+Hypothesis generates cases and does not stop at a failure, so that every case counts in the verdict and in
+the effective lag. A failing case is made smaller by its own simplifications.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Options:
     Attributes:
         examples: cases drawn per law by Hypothesis; None lets each law choose a share of 100.
         iid: further independent cases per law.
-        seed: seeds everything.
+        seed: seeds the cases.
         budget: seconds after which a law draws no further case.
         patience: seconds spent on making a counterexample smaller.
     """
@@ -149,19 +149,19 @@ def _run_cases(
 
 
 def _keep(
-    law: Law, subject: JudgedSubject, result: LawResult, smallest: tuple[Case, Outcome], found: Outcome
+    law: Law, subject: JudgedSubject, result: LawResult, smallest: tuple[Case, Outcome], first: Outcome
 ) -> None:
-    """Write a failing case down as the counterexample, with the hypothesis that it supports."""
+    """Store the smallest failing case as the counterexample, with its hypothesis."""
     case, outcome = smallest
-    result.counterexample = _counterexample(law, subject, case, outcome, found)
-    explanation = found.explanation and (outcome.explanation or found.explanation)
+    result.counterexample = _counterexample(law, subject, case, outcome, first)
+    explanation = first.explanation and (outcome.explanation or first.explanation)
     result.hypothesis = None if explanation is None else str(explanation)
 
 
 def _generate(
     law: Law, subject: JudgedSubject, options: Options, run: Callable[[Case], None], deadline: float
 ) -> int:
-    """Let Hypothesis generate cases; return how many were skipped for want of time."""
+    """Run cases of Hypothesis; return the number skipped after the deadline."""
     count, skipped = options.count(law), 0
     if count == 0:
         return 0
@@ -213,7 +213,7 @@ def _storage_elsewhere() -> Iterator[None]:
 def _draw_independent(
     law: Law, subject: JudgedSubject, options: Options, run: Callable[[Case], None], deadline: float
 ) -> int:
-    """Draw i.i.d. cases, for statements of probability that Hypothesis cannot support."""
+    """Run i.i.d. cases, which support statements of probability; return the number skipped."""
     name = crc32(law.id.encode())
     for i in range(options.iid):
         if time.monotonic() > deadline + options.budget * options.iid / 100:
@@ -233,7 +233,7 @@ def _draw_batches(
     deadline: float,
     listen: Listener,
 ) -> int:
-    """Draw i.i.d. cases many at a time; those that the law cannot clear together are judged alone."""
+    """Judge i.i.d. cases many at a time, and alone those that the law cannot clear together."""
     name = sum(law.id.encode())
     for start in range(0, options.iid, BATCH):
         if time.monotonic() > deadline + options.budget * options.iid / 100:
@@ -280,7 +280,7 @@ def _as_clear(tried: Outcome, outcome: Outcome) -> bool:
 
 
 def _tried(law: Law, subject: JudgedSubject, case: Case) -> Outcome | None:
-    """Judge a smaller case; one that the law itself cannot use is not a smaller counterexample."""
+    """Judge a smaller case; None for one that the law itself cannot use."""
     try:
         return judge_case(law, subject, case)
     except (ValueError, IndexError, ZeroDivisionError):
@@ -295,10 +295,10 @@ def _until(items: Iterable[Case], deadline: float) -> Iterator[Case]:
 
 
 def _counterexample(
-    law: Law, subject: JudgedSubject, case: Case, outcome: Outcome, found: Outcome
+    law: Law, subject: JudgedSubject, case: Case, outcome: Outcome, first: Outcome
 ) -> Counterexample:
     detail = {} if outcome.evidence is None else dict(outcome.evidence.detail)
-    lags = None if found.evidence is None else found.evidence.lags
+    lags = None if first.evidence is None else first.evidence.lags
     return Counterexample(
         case.to_json(),
         case.describe(),

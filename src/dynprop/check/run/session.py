@@ -166,6 +166,16 @@ def again(law: str, subject: object, case: Mapping[str, Any]) -> Retrial:
 
     Raises:
         ArgumentError: no such law, or a case of another kind.
+
+    Example:
+        >>> import numpy as np
+        >>> from dynprop.check import Product, again
+        >>> sums = Product(lambda weights: np.cumsum(weights, axis=0))
+        >>> case = {"weights": [2.0, 3.0], "shape": [2], "dtype": "float64"}
+        >>> case |= {"matrix": False, "stratum": "", "seed": 0}
+        >>> retrial = again("product/exact", sums, case)
+        >>> retrial.verdict, retrial.message
+        ('wrong', 'products at time 1: got 5, expected 6 within 6.7e-16')
     """
     adapted = adapt(subject)
     (chosen,) = chosen_laws(adapted.kind, [law])

@@ -32,7 +32,7 @@ class LoadedSubject:
     packages: Mapping[str, str] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
-        """Return an attribute of the subject: what laws of its kind ask for, of whatever type."""
+        """Return an attribute of the subject; laws of its kind ask for more than a run, of any type."""
         if name == "subject" or name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.subject, name)

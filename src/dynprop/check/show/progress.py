@@ -35,7 +35,7 @@ class Progress:
 
     Args:
         total: number of laws.
-        noun: what is counted.
+        noun: the plural of the things counted.
         file: where to write; default stderr.
         every: seconds between plain lines.
     """

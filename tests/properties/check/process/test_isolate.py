@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dynprop.check import check, load_subject
 from dynprop.check.process import isolate as isolation
 from dynprop.check.process.isolate import check_isolated
-from dynprop.check.process.job import Job
+from dynprop.check.process.job import Item, Job
+from dynprop.check.process.messages import Announced, ItemStarted, LawRaised
 from dynprop.check.run.events import (
     CasesDone,
     CaseStarted,
@@ -28,6 +31,7 @@ from dynprop.check.run.report import Report
 from dynprop.check.run.session import TargetFacts
 from dynprop.check.run.subjects import TargetName
 from dynprop.errors import ArgumentError, TargetError
+from dynprop.kinds.scan.cases import ScanCase
 
 FAKES = Path(__file__).parents[1] / "fake_targets.py"
 
@@ -140,6 +144,26 @@ def test_after_a_hang_silence_is_found_sooner_but_not_too_soon() -> None:
     assert supervisor._allowance(isolation._Stage(name="load")) == isolation.START
     supervisor.target = TargetFacts(TargetName("f", "scan", "jax", "f:f"), compiles=True)
     assert supervisor._allowance(stage) == 15.0 + isolation.COMPILATION
+
+
+def test_a_law_that_raises_is_an_error_of_its_own_with_the_case() -> None:
+    case = ScanCase(np.ones((1, 2, 1)), np.ones((1, 2, 1)), None, "float64")
+    heard: list[Event] = []
+    items = ((0, Item("scan/forward")), (1, Item("scan/lengths")))
+    supervisor = isolation._Supervisor(Job("f:f", "scan", {}, items), 60.0, heard.append)
+    supervisor.target = TargetFacts(TargetName("f", "scan", "numpy", "f:f"))
+    for index, announced in enumerate((pickle.dumps(case), None)):
+        stage = isolation._Stage()
+        for message in (ItemStarted(index), Announced(announced), LawRaised("KeyError: 'x' (a.py:3)")):
+            supervisor._note(message, stage)
+    first, second = supervisor.results
+    assert (first.verdict, second.verdict) == ("error", "error")
+    assert first.hypothesis == second.hypothesis == "a defect of the law rather than of the target"
+    assert first.counterexample is not None
+    assert first.counterexample.case == case.to_json()
+    assert first.counterexample.message == "the law itself raised KeyError: 'x' (a.py:3)"
+    assert (second.counterexample, second.note) == (None, "the law itself raised KeyError: 'x' (a.py:3)")
+    assert [type(event) for event in heard] == [LawStarted, LawFinished] * 2
 
 
 def test_a_raise_inside_the_domain_is_an_error() -> None:

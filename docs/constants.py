@@ -40,7 +40,7 @@ class Constant:
 CONSTANTS = (
     Constant(
         "scan.bounds",
-        "LARGEST_TERM",
+        "LARGEST_TERM_FACTOR",
         "of an evaluation accurate relative to the largest term; decides between wrong and inaccurate only",
         (),
     ),

@@ -20,6 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from docs.constants import constant_rows
 from docs.records import SOURCES
 from docs.training_page import training_page
 from dynprop.evidence.compare import Code, state_text
@@ -326,8 +327,6 @@ def _control_law(law: str, found: Sequence[Mapping[str, Any]]) -> tuple[object, 
 
 # The measured table of bounds.md.
 
-BEGIN, END = "<!-- layers.json: begin -->", "<!-- layers.json: end -->"
-
 
 def closed_form_page(data: Mapping[str, Any], state: str = "") -> str:
     """Return closed_form.md: closed forms over strata of difficulty, and none silently wrong."""
@@ -399,10 +398,19 @@ def layers_table(data: Mapping[str, Any], state: str = "") -> str:
 
 
 def bounds_page(data: Mapping[str, Any], state: str = "") -> str:
-    """Return bounds.md with its table as it is now."""
+    """Return bounds.md with its tables as they are now."""
     text = (DOCS / "bounds.md").read_text(encoding="utf-8")
-    head, _, rest = text.partition(BEGIN)
-    return f"{head}{BEGIN}\n{layers_table(data, state)}\n{END}{rest.partition(END)[2]}"
+    path = EVIDENCE / "controls.json"
+    records = [data, *([json.loads(path.read_text(encoding="utf-8"))] if path.is_file() else [])]
+    constants = _table(("constant", "value", "meaning", "worst error/bound"), constant_rows(records))
+    return _between(_between(text, "layers.json", layers_table(data, state)), "constants", constants)
+
+
+def _between(text: str, name: str, part: str) -> str:
+    """Return a page with the part between two comments replaced."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    head, _, rest = text.partition(begin)
+    return f"{head}{begin}\n{part}\n{end}{rest.partition(end)[2]}"
 
 
 def experiments_page(data: Mapping[str, Any], state: str = "") -> str:

@@ -26,7 +26,7 @@ KIND = Kind(
         "dynprop.kinds.layer.faults.behaviour",
         "dynprop.kinds.layer.faults.sides",
     ),
-    controls=("dynprop.kinds.layer.controls", "dynprop.kinds.layer.controls_sides"),
+    controls=("dynprop.kinds.layer.controls",),
     options=(
         FRAMEWORK,
         DEVICE,

@@ -350,6 +350,8 @@ def test_formats_that_the_forms_of_an_adapter_do_not_keep_are_left_out_with_a_no
     layer = running(Layer(module, forward=forward))
     assert layer.domain.dtypes == ("float64", "float32")
     assert layer.note == "bfloat16 is not offered (RuntimeError: no kernel for bfloat16)"
+    layer.preflight()
+    assert (layer.domain.dtypes, layer.note[:8]) == (("float64", "float32"), "bfloat16")
     assert running(Layer(module, forward=forward, dtypes=("float32",))).note == ""
 
 
@@ -455,6 +457,13 @@ def test_a_builder_that_raises_is_one_line_with_the_call_that_was_made() -> None
     assert "builds its target by test_a_builder_that_raises" in found
     assert "build(input_size=3, hidden_size=8) (--sizes changes that)" in found
     assert "which raised ValueError: hidden_size must be a multiple of 3" in found
+
+
+def test_a_builder_that_takes_no_sizes_after_all_is_named_without_them() -> None:
+    def build(**sizes: int) -> nn.Module:
+        raise TypeError("no sizes") if sizes else ValueError("and no defaults")
+
+    assert "build() (--sizes changes that), which raised ValueError: and no defaults" in line(build)
 
 
 def test_a_plain_function_of_a_sequence_is_told_how_it_can_be_given() -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "NumericArray",
     "describe",
     "dtype_name",
+    "exact_floats",
     "is_array",
     "library_of",
     "require_alike",
@@ -37,6 +38,9 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 NumericArray = NDArray[Any]
+
+# Integers up to this size are float64 numbers.
+_EXACT_INTEGERS = 2**53
 
 _FLOATING = frozenset({"bfloat16", "float16", "float32", "float64", "complex64", "complex128"})
 
@@ -113,11 +117,93 @@ def describe(value: object) -> str:
 
 
 def require_floating(name: str, value: Any) -> None:
-    """Raise ArgumentError unless the value is a floating or complex array of numpy or torch."""
+    """Raise ArgumentError unless the value is a floating or complex array of numpy or torch.
+
+    Masked arrays are refused, and dtypes in another byte order than this machine's.
+    """
+    _require_unmasked(name, value)
     if library_of(value) not in ("numpy", "torch"):
         raise ArgumentError(name, describe(value), "a numpy or torch array of floats")
     if dtype_name(value) not in _FLOATING:
-        raise ArgumentError(name, describe(value), f"a dtype among {', '.join(sorted(_FLOATING))}")
+        expected = f"a dtype among {', '.join(sorted(_FLOATING))}"
+        raise ArgumentError(name, describe(value), expected + ", in the byte order of this machine")
+
+
+def _require_unmasked(name: str, value: Any) -> None:
+    if isinstance(value, np.ma.MaskedArray):
+        expected = "an array without a mask: fill the masked entries or leave their rows out"
+        raise ArgumentError(name, f"masked {describe(value)}", expected)
+
+
+def exact_floats(name: str, value: Any) -> NumericArray:
+    """Convert an array-like of numbers to float64 or complex128, exactly.
+
+    Accepted are numpy arrays of floats, complex numbers or integers in any byte order, their subclasses,
+    objects with ``__array__`` (such as pandas'), and nested lists or tuples of numbers. The result may share
+    memory with the value: do not write to it.
+
+    Raises:
+        ArgumentError: masked arrays, arrays of torch or jax, booleans, objects, and numbers that float64
+            cannot represent, such as 2**53 + 1.
+    """
+    _require_unmasked(name, value)
+    if isinstance(value, list | tuple):
+        return _exact_numbers(name, value)
+    expected = "a numpy array, or a nested list, of real or complex numbers"
+    if library_of(value) != "numpy" and (is_array(value) or not hasattr(value, "__array__")):
+        raise ArgumentError(name, describe(value), expected)
+    array = np.asarray(value)
+    if array.dtype.kind not in "fciu":
+        raise ArgumentError(name, describe(array), expected)
+    with np.errstate(over="ignore"):
+        wide = np.asarray(array, dtype=np.complex128 if array.dtype.kind == "c" else np.float64)
+        inexact = _inexact(array, wide)
+    if inexact.any():
+        where = tuple(int(i) for i in np.argwhere(inexact)[0])
+        raise ArgumentError(
+            name, f"{array[where]} at index {where}", "numbers that float64 represents exactly"
+        )
+    return wide
+
+
+def _inexact(array: NumericArray, wide: NumericArray) -> BoolArray:
+    """Return the mask of the entries changed by widening; NaN is not counted."""
+    changed = np.zeros(array.shape, dtype=np.bool_)
+    if array.dtype.kind in "iu":
+        large = (array > _EXACT_INTEGERS) | (array < -_EXACT_INTEGERS)
+        changed[large] = [int(x) != int(y) for x, y in zip(array[large], wide[large], strict=True)]
+    elif array.dtype.itemsize > wide.dtype.itemsize:
+        changed = (wide.astype(array.dtype) != array) & ~np.isnan(array)
+    return changed
+
+
+def _exact_numbers(name: str, value: list[Any] | tuple[Any, ...]) -> NumericArray:
+    """Convert a nested list of numbers; numpy's own conversion would round integers next to floats."""
+    try:
+        table = np.array(value, dtype=object)
+    except ValueError as failure:
+        raise ArgumentError(name, describe(value), "rows of equal length") from failure
+    wide = np.zeros(table.shape, dtype=np.complex128)
+    for where, x in np.ndenumerate(table):
+        if isinstance(x, bool | np.bool_) or not isinstance(x, int | float | complex | np.number):
+            raise ArgumentError(name, f"{describe(x)} at index {where}", "numbers, in rows of equal length")
+        if not _is_exact(x):
+            got = f"{describe(x)} at index {where}"
+            raise ArgumentError(name, got, "numbers that float64 represents exactly")
+        wide[where] = x
+    is_complex = any(isinstance(x, complex | np.complexfloating) for x in table.ravel())
+    return wide if is_complex else np.ascontiguousarray(wide.real)
+
+
+def _is_exact(x: Any) -> bool:
+    """Whether float64 or complex128 represents a number of Python or numpy; True for NaN."""
+    if isinstance(x, int | np.integer):
+        try:
+            return int(float(x)) == int(x)
+        except OverflowError:
+            return False
+    wide = complex(x)
+    return bool(x != x or (wide.real == x.real and wide.imag == x.imag))
 
 
 def require_rank(name: str, value: Any, axes: Sequence[str]) -> None:

@@ -77,7 +77,9 @@ def scan(gates: Any, inputs: Any, initial: Any = None, reverse: bool = False) ->
     _validate(gates, inputs, initial)
     if library_of(gates) == "torch":
         return _scan_torch(gates, inputs, initial, reverse)
-    return _scan_numpy(gates, inputs, initial, reverse)
+    # Subclasses of arrays may redefine the operations.
+    start = None if initial is None else np.asarray(initial)
+    return _scan_numpy(np.asarray(gates), np.asarray(inputs), start, reverse)
 
 
 def _validate(gates: Any, inputs: Any, initial: Any) -> None:
@@ -102,7 +104,7 @@ def _steps(length: int, reverse: bool) -> range:
 def _scan_numpy(
     gates: NumericArray, inputs: NumericArray, initial: NumericArray | None, reverse: bool
 ) -> NumericArray:
-    states = np.empty_like(inputs, order="C", subok=False)
+    states = np.empty_like(inputs, order="C")
     previous = np.zeros_like(inputs[:, :0].sum(axis=1)) if initial is None else initial
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         for t in _steps(inputs.shape[1], reverse):

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import numpy as np
 
 from dynprop.arrays import (
+    NumericArray,
     dtype_name,
     library_of,
     require_alike,
@@ -49,6 +50,8 @@ _UNPACKED = 2**19
 # OpenBLAS 0.3 on one core. The choice affects speed only.
 _CALL, _BULK = 1.3, 50_000.0
 _RATE = {1: 20_000.0, 2: 30_000.0, 4: 45_000.0}
+# The complex dtype of each real one.
+_COMPLEX = {"float32": "complex64", "float64": "complex128"}
 # Rows of a block times n: beyond it a block leaves the second-level cache and larger ones gain nothing.
 _LARGEST_BLOCK = 2**16
 
@@ -62,6 +65,10 @@ def unroll(
 ) -> np.ndarray[Any, np.dtype[Scalar]]: ...
 @overload
 def unroll(
+    W: NumericArray, h0: NumericArray, steps: int, inputs: NumericArray | None = None
+) -> NumericArray: ...
+@overload
+def unroll(
     W: torch.Tensor, h0: torch.Tensor, steps: int, inputs: torch.Tensor | None = None
 ) -> torch.Tensor: ...
 def unroll(W: Any, h0: Any, steps: int, inputs: Any = None) -> Any:
@@ -69,7 +76,8 @@ def unroll(W: Any, h0: Any, steps: int, inputs: Any = None) -> Any:
 
     Args:
         W: the matrix, shape (n, n), numpy or torch, real or complex floats.
-        h0: the state at step 0, shape (n,), or a batch of them, (batch, n); library, dtype and device of W.
+        h0: the state at step 0, shape (n,), or a batch of them, (batch, n); library, device and precision of
+            W. Where some arguments are real and others complex, the real ones are converted.
         steps: number of steps, an integer of Python or numpy from 0 on.
         inputs: the terms x, shape (steps, n), or (steps, batch, n) or (steps, 1, n) for a batch; inputs[0]
             enters the state after the first step. None means zero.
@@ -94,14 +102,40 @@ def unroll(W: Any, h0: Any, steps: int, inputs: Any = None) -> Any:
 
     Source: Goodfellow, Bengio and Courville (2016), Deep Learning, section 10.7.
     """
+    W, h0, inputs = _alike(W, h0, inputs)
     count = _validated(W, h0, steps, inputs)
     if library_of(W) == "torch":
         states: Any = _torch_function().apply(W, h0, inputs, count)
         return states
     states = np.empty((count + 1, *h0.shape), dtype=W.dtype)
     with np.errstate(all="ignore"):
-        _run(np.asarray(W), np.asarray(h0), inputs, states, _NUMPY)
+        _run(W, h0, inputs, states, _NUMPY)
     return states
+
+
+def _alike(*arrays: Any) -> list[Any]:
+    """Convert real arrays to complex beside complex ones of the same precision; drop numpy subclasses.
+
+    Other values are returned unchanged; validation refuses them by name.
+    """
+    names = {dtype_name(x) for x in arrays if library_of(x) in ("numpy", "torch")}
+    found = [x if isinstance(x, np.ma.MaskedArray | np.generic) else _plain(x) for x in arrays]
+    for real, wide in _COMPLEX.items():
+        if names == {real, wide}:
+            return [_complex(x, wide) if dtype_name(x) == real else x for x in found]
+    return found
+
+
+def _plain(x: Any) -> Any:
+    return np.asarray(x) if isinstance(x, np.ndarray) else x
+
+
+def _complex(x: Any, dtype: str) -> Any:
+    if library_of(x) == "numpy":
+        return x.astype(dtype)
+    import torch
+
+    return x.to(getattr(torch, dtype))
 
 
 def _validated(W: Any, h0: Any, steps: Any, inputs: Any) -> int:

@@ -14,6 +14,7 @@ lengths, but it is another matrix.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,18 +22,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dynprop.arrays import describe
-from dynprop.errors import ArgumentError, PrecisionError
+from dynprop.errors import PrecisionError
 from dynprop.linear.arithmetic.balls import Enclosure, ball_matrix, enclose, rational_matrix
 from dynprop.linear.closed.precisions import Plan, plan_of_power, plan_of_states
-from dynprop.linear.validation import Matrix, square_matrix, step_count
+from dynprop.linear.validation import Matrix, bit_limit, positive, square_matrix, step_count
 from dynprop.precision import working_precision
 from dynprop.results import Result
 
 if TYPE_CHECKING:
     from dynprop.linear.arithmetic.balls import BallMatrix
 
-__all__ = ["MAX_BITS", "MAX_SECONDS", "CertifiedPower", "certified_power", "certified_states", "limits"]
+__all__ = ["MAX_BITS", "MAX_SECONDS", "CertifiedPower", "certified_power", "certified_states"]
 
 MAX_BITS = 2**14
 MAX_SECONDS = 60.0
@@ -58,16 +58,6 @@ class CertifiedPower(Result):
     relative_bound: float
     bits: int
     enclosure: BallMatrix
-
-
-def limits(max_bits: Any, max_seconds: Any) -> tuple[int, float]:
-    """Validate the caps of certified arithmetic: bits, an integer from 64 on, and seconds, positive."""
-    if isinstance(max_bits, bool) or not isinstance(max_bits, int | np.integer) or max_bits < 64:
-        raise ArgumentError("max_bits", describe(max_bits), "an integer ≥ 64")
-    number = isinstance(max_seconds, int | float | np.integer | np.floating)
-    if isinstance(max_seconds, bool) or not number or not max_seconds > 0:
-        raise ArgumentError("max_seconds", describe(max_seconds), "a positive number of seconds")
-    return int(max_bits), float(max_seconds)
 
 
 def certified_power(
@@ -98,16 +88,19 @@ def certified_power(
     Source: Johansson (2017), Arb, IEEE Transactions on Computers 66, section 2.
     """
     matrix, count = square_matrix(W), step_count(t, "t")
-    if isinstance(bits, bool) or not isinstance(bits, int | np.integer) or bits < 1:
-        raise ArgumentError("bits", describe(bits), "a positive integer")
-    budget = _Budget(*limits(max_bits, max_seconds), work=f"the power of a matrix of size {len(matrix)}")
-    plan, planned = plan_of_power(matrix, count) if count else Plan(()), int(bits)
+    accuracy = bit_limit(bits, "bits")
+    budget = _Budget(
+        bit_limit(max_bits, least=64),
+        positive(max_seconds, "max_seconds"),
+        work=f"the power of a matrix of size {len(matrix)}",
+    )
+    plan, planned = plan_of_power(matrix, count) if count else Plan(()), accuracy
     while True:
         power = _power(matrix, count, budget.precisions(plan, planned), budget)
         with working_precision(max(planned, 64)):
-            if _accurate(power, int(bits)):
+            if _accurate(power, accuracy):
                 found, wide = enclose(power), _widened(power)
-                return CertifiedPower(found.value, found.exponent, found.relative_bound, int(bits), wide)
+                return CertifiedPower(found.value, found.exponent, found.relative_bound, accuracy, wide)
         # The precisions of twice the bits: where they are needed, both requests give the same enclosure.
         planned *= 2
 
@@ -185,60 +178,78 @@ def _accurate(matrix: BallMatrix, bits: int) -> bool:
 
 
 def certified_states(
-    A: Matrix, h: Matrix, times: Sequence[int], bits: int, max_bits: int, max_seconds: float
-) -> list[Enclosure]:
-    """Enclose Aᵗ h for every t, from one sequence of squarings; limits as in `certified_power`.
+    A: Matrix, columns: Matrix, times: Sequence[int], bits: int, max_bits: int, max_seconds: float
+) -> list[list[Enclosure]]:
+    """Enclose Aᵗ h for every t and every column h, from one sequence of squarings.
 
     Args:
         A: the matrix, shape (n, n).
-        h: the state, shape (n,).
+        columns: the states, shape (n, m).
         times: positive integers.
         bits: accuracy of each state, relative to its largest entry.
         max_bits: largest working precision.
         max_seconds: time limit.
+
+    Returns:
+        For every t a list of the m states.
+
+    Raises:
+        PrecisionError: a limit is reached before the accuracy.
     """
     budget = _Budget(max_bits, max_seconds, work=f"the state of a recurrence of size {len(A)}")
-    found: dict[int, Enclosure] = {}
-    wanted, zeros_known, planned = list(times), False, bits
-    plan = plan_of_states(A, h[:, np.newaxis], wanted)
-    while wanted:
-        columns = _states(A, h, wanted, budget.precisions(plan, planned), budget)
+    found: dict[tuple[int, int], Enclosure] = {}
+    pairs = [(t, j) for t in times for j in range(columns.shape[1])]
+    left, zeros_known, planned = pairs, False, bits
+    plan = plan_of_states(A, columns, times)
+    while left:
+        asked, which = sorted({t for t, _ in left}), sorted({j for _, j in left})
+        states = _states(A, columns[:, which], asked, budget.precisions(plan, planned), budget)
         with working_precision(max(planned, 64)):
-            for t, column in zip(wanted, columns, strict=True):
-                if _accurate(column, bits):
-                    found[t] = enclose(column)
-        wanted = [t for t in wanted if t not in found]
-        if wanted and not zeros_known:
+            for t, state in zip(asked, states, strict=True):
+                for place, j in enumerate(which):
+                    column = _column(state, place)
+                    if (t, j) not in found and _accurate(column, bits):
+                        found[t, j] = enclose(column)
+        left = [pair for pair in left if pair not in found]
+        if left and not zeros_known:
             zeros_known = True
-            zero = Enclosure(np.zeros((len(A), 1), dtype=np.result_type(A, h)), 0, 0.0)
-            gone = _steps_to_zero(A, h)
-            found.update({t: zero for t in wanted if gone is not None and t >= gone})
-            wanted = [t for t in wanted if t not in found]
+            zero = Enclosure(np.zeros((len(A), 1), dtype=np.result_type(A, columns)), 0, 0.0)
+            gone = {j: _steps_to_zero(A, columns[:, j]) for j in {j for _, j in left}}
+            found.update({(t, j): zero for t, j in left if t >= gone[j]})
+            left = [pair for pair in left if pair not in found]
         planned *= 2
-    return [found[t] for t in times]
+    return [[found[t, j] for j in range(columns.shape[1])] for t in times]
+
+
+def _column(matrix: BallMatrix, j: int) -> BallMatrix:
+    rows = matrix.nrows()
+    # python-flint's matrices are built from lists of their own entries, which its annotations do not relate.
+    build: Any = type(matrix)
+    column: BallMatrix = build(rows, 1, [matrix[i, j] for i in range(rows)])
+    return column
 
 
 def _states(
-    A: Matrix, h: Matrix, times: Sequence[int], precisions: Sequence[int], budget: _Budget
+    A: Matrix, columns: Matrix, times: Sequence[int], precisions: Sequence[int], budget: _Budget
 ) -> list[BallMatrix]:
-    """Return Aᵗ h for every t as columns, from the squarings A, A², A⁴, ... in the binary expansion of t."""
-    is_complex = np.iscomplexobj(A) or np.iscomplexobj(h)
+    """Return Aᵗ times the columns for every t, by the squarings A, A², A⁴, ... in the digits of t."""
+    is_complex = np.iscomplexobj(A) or np.iscomplexobj(columns)
     dtype = np.complex128 if is_complex else np.float64
     power = ball_matrix(A.astype(dtype))
-    columns = [ball_matrix(h.astype(dtype))] * len(times)
+    states = [ball_matrix(columns.astype(dtype))] * len(times)
     for bit in range(max(times).bit_length()):
         with working_precision(precisions[bit]):
             if bit:
                 power = power * power
             for i, t in enumerate(times):
                 if t >> bit & 1:
-                    columns[i] = power * columns[i]
+                    states[i] = power * states[i]
         budget.check()
-    return columns
+    return states
 
 
-def _steps_to_zero(A: Matrix, h: Matrix) -> int | None:
-    """Return the least t with Aᵗ h exactly zero, at most n; None if there is none."""
+def _steps_to_zero(A: Matrix, h: Matrix) -> float:
+    """Return the least t with Aᵗ h exactly zero, at most n; infinity if there is none."""
     from flint import fmpz_mat, nmod_mat
 
     dtype = np.result_type(A, h)
@@ -248,10 +259,10 @@ def _steps_to_zero(A: Matrix, h: Matrix) -> int | None:
         for _ in range(len(A)):
             image = reduced * image
         if image != 0 * image:
-            return None
+            return math.inf
     zero = fmpz_mat(vector.nrows(), 1)
     for t in range(len(A) + 1):
         if vector == zero:
             return t
         vector = integers * vector
-    return None
+    return math.inf

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from dynprop.arrays import FloatArray
 from dynprop.errors import PrecisionError
 from dynprop.linear.arithmetic.scaled import FLOOR, SLACK, gamma, normalised, roundings, shifted
 from dynprop.linear.validation import Matrix
+
+if TYPE_CHECKING:
+    from dynprop.linear.closed.similarity import Decomposition
 
 __all__ = ["Approximation", "Problem", "loop", "squaring"]
 
@@ -41,6 +45,7 @@ class Problem:
         times: the t, positive.
         seconds: time limit.
         accept: relative bound beyond which a route may give up.
+        forms: decompositions of the matrix by route, shared by problems with the same matrix.
     """
 
     matrix: Matrix
@@ -49,6 +54,13 @@ class Problem:
     times: Sequence[int]
     seconds: float
     accept: float = math.inf
+    forms: dict[str, Decomposition] = field(default_factory=dict)
+
+    def form(self, route: str, compute: Callable[[Problem], Decomposition]) -> Decomposition:
+        """Return the decomposition for a route, computed once per matrix."""
+        if route not in self.forms:
+            self.forms[route] = compute(self)
+        return self.forms[route]
 
     def accepting(self, bound: float) -> Problem:
         """Return the same problem with a bound beyond which a route may give up."""

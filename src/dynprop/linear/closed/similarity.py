@@ -20,7 +20,7 @@ from dynprop.linear.arithmetic.scaled import FLOOR, SLACK, frobenius, gamma, nor
 from dynprop.linear.closed.routes import Problem
 from dynprop.linear.validation import Matrix
 
-__all__ = ["Basis", "Similarity", "similarity"]
+__all__ = ["Basis", "Decomposition", "Similarity", "decomposition"]
 
 
 @dataclass(frozen=True)
@@ -118,40 +118,72 @@ class Similarity:
         return other
 
 
-def similarity(problem: Problem, S: Matrix, M: Matrix, basis: Basis) -> Similarity:
+@dataclass(frozen=True)
+class Decomposition:
+    """S⁻¹AS = M + E of one matrix, whatever the state.
+
+    Attributes:
+        S: the stored columns, shape (n, m).
+        M: the form, a vector of m eigenvalues or a triangular matrix.
+        basis: the columns that span the same space, with their approximate inverse X.
+        E: approximation of E, shape (n, m), within ``E_error``.
+        E_error: bound of the Frobenius norm of the error of E, over all n columns.
+        far: bound of ‖I - X S‖, below 1/2.
+    """
+
+    S: Matrix
+    M: Matrix
+    basis: Basis
+    E: Matrix
+    E_error: float
+    far: float
+
+    def of_state(self, problem: Problem) -> Similarity:
+        """Add the coordinates z = S⁻¹h of the state."""
+        h, n = problem.start, len(problem.start)
+        R, X = self.basis.columns, self.basis.inverse
+        terms, norm = _terms(self.basis), frobenius(X)
+        # One step of iterative refinement: z + X(h - Sz). Its error is that of the correction.
+        z = X @ h
+        left, missed = _remainder(R, z, h)
+        step = X @ left
+        error = terms * (np.abs(X) @ np.abs(left)) + norm * (missed + n * problem.lost) + gamma(2) * np.abs(z)
+        propagated = self.far * SLACK / (1.0 - self.far) * (frobenius(step) + frobenius(error))
+        error = (error + propagated) * SLACK + n * FLOOR
+        start, error = self.basis.modal(z + step), self.basis.modal_sizes(error)
+        return Similarity(self.S, self.E, self.E_error, start, error, self.basis.pairs, self.basis.kept)
+
+
+def decomposition(problem: Problem, S: Matrix, M: Matrix, basis: Basis) -> Decomposition:
     """Bound the backward error of a decomposition: stored columns S, diagonal (a vector) or triangular M.
 
     Raises:
         PrecisionError: the columns are not provably independent.
     """
-    A, h, n = problem.matrix, problem.start, len(problem.start)
+    A, n = problem.matrix, len(problem.matrix)
     R, X = basis.columns, basis.inverse
-    terms = gamma(roundings(n, R, X) + 1) * SLACK
-    norm = frobenius(X)
+    terms, norm = _terms(basis), frobenius(X)
     unit = X @ R
     unit.ravel()[:: n + 1] -= 1.0
     far = frobenius(unit) + terms * norm * frobenius(R) + n * FLOOR
     if not far < 0.5:
         raise PrecisionError("the eigenvectors are numerically dependent: W is defective or nearly so")
-    inverse = SLACK / (1.0 - far)
     if M.ndim == 1:
         residual, slack = less_scaled(product(A, S), S, M)
     else:
         residual, slack = subtracted(product(A, S), product(S, M))
     E = _real_times(X, residual)
     missed = terms * frobenius(residual) + slack + n**2 * problem.lost
-    E_error = inverse * ((far + gamma(2)) * frobenius(E) + norm * missed)
+    E_error = SLACK / (1.0 - far) * ((far + gamma(2)) * frobenius(E) + norm * missed)
     if len(basis.pairs):
         # The conjugate columns, which are not stored, count as much.
         E_error *= math.sqrt(2.0) * SLACK
-    # One step of iterative refinement: z + X(h - Sz). Its error is that of the correction.
-    z = X @ h
-    left, missed = _remainder(R, z, h)
-    step = X @ left
-    error = terms * (np.abs(X) @ np.abs(left)) + norm * (missed + n * problem.lost) + gamma(2) * np.abs(z)
-    error = (error + far * inverse * (frobenius(step) + frobenius(error))) * SLACK + n * FLOOR
-    start, error = basis.modal(z + step), basis.modal_sizes(error)
-    return Similarity(S, basis.modal(E), E_error, start, error, basis.pairs, basis.kept)
+    return Decomposition(S, M, basis, basis.modal(E), E_error, far)
+
+
+def _terms(basis: Basis) -> float:
+    """Return γ of the products of length n with the columns or their inverse."""
+    return gamma(roundings(len(basis.columns), basis.columns, basis.inverse) + 1) * SLACK
 
 
 def _real_times(left: Matrix, right: Matrix) -> Matrix:

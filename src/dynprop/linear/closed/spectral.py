@@ -40,7 +40,7 @@ from dynprop.errors import PrecisionError
 from dynprop.linear.arithmetic.powers import power_roundings, scaled_powers
 from dynprop.linear.arithmetic.scaled import FLOOR, SLACK, frobenius, gamma, normalised, roundings, shifted
 from dynprop.linear.closed.routes import Approximation, Problem, squaring
-from dynprop.linear.closed.similarity import Basis, Similarity, similarity
+from dynprop.linear.closed.similarity import Basis, Decomposition, decomposition
 from dynprop.linear.validation import Matrix
 
 __all__ = ["eigen", "is_hermitian", "schur", "symmetric"]
@@ -60,13 +60,21 @@ def is_hermitian(W: Matrix) -> bool:
 
 def symmetric(problem: Problem) -> Approximation:
     """Compute A = QΛQᴴ by `numpy.linalg.eigh`; A must be exactly symmetric or Hermitian."""
+    return _diagonal(problem, problem.form("symmetric", _symmetric_form))
+
+
+def _symmetric_form(problem: Problem) -> Decomposition:
     values, Q = _decomposed(np.linalg.eigh, problem.matrix)
     adjoint = Q.conj().T if np.iscomplexobj(Q) else Q.T
-    return _diagonal(problem, values, similarity(problem, Q, values, Basis(Q, adjoint, np.arange(0))))
+    return decomposition(problem, Q, values, Basis(Q, adjoint, np.arange(0)))
 
 
 def eigen(problem: Problem) -> Approximation:
     """Compute A = VΛV⁻¹ by `numpy.linalg.eig`; raises PrecisionError if V is not provably invertible."""
+    return _diagonal(problem, problem.form("eigen", _eigen_form))
+
+
+def _eigen_form(problem: Problem) -> Decomposition:
     values, V = _decomposed(np.linalg.eig, problem.matrix)
     pairs, columns = np.arange(0), V
     if np.iscomplexobj(V) and not np.iscomplexobj(problem.matrix):
@@ -74,21 +82,13 @@ def eigen(problem: Problem) -> Approximation:
         pairs, columns = np.flatnonzero(values.imag > 0.0), V.real.copy()
         columns[:, pairs + 1] = V.imag[:, pairs]
     basis = Basis(columns, _decomposed(np.linalg.inv, columns), pairs)
-    values = values[basis.kept]
-    return _diagonal(problem, values, similarity(problem, V[:, basis.kept], values, basis))
+    return decomposition(problem, V[:, basis.kept], values[basis.kept], basis)
 
 
 def schur(problem: Problem) -> Approximation:
     """Compute A = ZTZᴴ by `scipy.linalg.schur`, complex; split T, and apply squaring to the split form."""
-    from scipy.linalg import schur as decomposition
-
-    T, Z = _decomposed(decomposition, problem.matrix, output="complex", check_finite=False)
-    M, U = _split_form(np.triu(T))
-    S = Z @ U
-    # Scale the columns to length about 1, so that the entries of E are comparable.
-    lengths = np.exp2(np.rint(np.log2(np.linalg.norm(S, axis=0))))
-    S, M = S / lengths, (M / lengths) * lengths[:, None]
-    found = similarity(problem, S, M, Basis(S, _decomposed(np.linalg.inv, S), np.arange(0)))
+    form = problem.form("schur", _schur_form)
+    S, M, found = form.S, form.M, form.of_state(problem)
     size = np.abs(M)
     weights, radius = _weights(size, max(problem.times))
     spread = frobenius(weights)
@@ -116,6 +116,18 @@ def schur(problem: Problem) -> Approximation:
         inside += rounding * float((np.abs(S) @ np.abs(powers.values[i])).max())
         errors[i] = (moved + inside) * SLACK + len(S) * FLOOR
     return Approximation(_combined(problem, S, powers.values), exponents, errors)
+
+
+def _schur_form(problem: Problem) -> Decomposition:
+    from scipy.linalg import schur as schur_form
+
+    T, Z = _decomposed(schur_form, problem.matrix, output="complex", check_finite=False)
+    M, U = _split_form(np.triu(T))
+    S = Z @ U
+    # Scale the columns to length about 1, so that the entries of E are comparable.
+    lengths = np.exp2(np.rint(np.log2(np.linalg.norm(S, axis=0))))
+    S, M = S / lengths, (M / lengths) * lengths[:, None]
+    return decomposition(problem, S, M, Basis(S, _decomposed(np.linalg.inv, S), np.arange(0)))
 
 
 def _decomposed(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
@@ -151,13 +163,14 @@ class _Modes:
     length: float
 
 
-def _diagonal(problem: Problem, values: Matrix, found: Similarity) -> Approximation:
-    """Return S Mᵗ z for every t, M = Λ + diag(E), with its error bound; one value per conjugate pair."""
+def _diagonal(problem: Problem, form: Decomposition) -> Approximation:
+    """Return S Mᵗ z for every t, M = Λ + diag(E), with its error bound."""
+    found, values = form.of_state(problem), form.M
     if _is_complex(problem):
         found, values = found.unfolded(values)
     kept, paired, diagonal = found.kept, found.paired, np.arange(len(values))
-    # The diagonal of E moves into M. E is not used elsewhere, so it is cleared in place.
-    E = found.E
+    # The diagonal of E moves into M.
+    E = found.E.copy()
     own = np.arange(len(E))[kept], diagonal
     tails = E[own]
     E[own] = 0.0

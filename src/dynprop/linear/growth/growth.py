@@ -30,7 +30,14 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.linear.growth.norms import norms_of_powers
-from dynprop.linear.validation import Matrix, require_memory, square_matrix, step_count
+from dynprop.linear.validation import (
+    Matrix,
+    bit_limit,
+    positive,
+    require_memory,
+    square_matrix,
+    step_count,
+)
 from dynprop.results import Result
 
 if TYPE_CHECKING:
@@ -184,5 +191,6 @@ def growth(W: Matrix, horizon: int, *, tolerance: float = 1e-6, max_bits: int = 
     steps = step_count(horizon, "horizon")
     require_memory("horizon", (_ARRAYS, steps + 1), 8)
     require_memory("W", (_ARRAYS, *matrix.shape), matrix.itemsize)
-    norms, errors = norms_of_powers(matrix, steps, tolerance, max_bits)
+    accepted, bits = positive(tolerance, "tolerance"), bit_limit(max_bits)
+    norms, errors = norms_of_powers(matrix, steps, accepted, bits)
     return Growth(matrix.copy(), norms, errors)

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dynprop.arrays import describe
 from dynprop.errors import ArgumentError, PrecisionError
 from dynprop.linear.arithmetic.balls import ball_matrix, certainly_lt, float_above
@@ -32,7 +34,7 @@ from dynprop.linear.spectra.structure import (
     reverse,
     root_balls,
 )
-from dynprop.linear.validation import Matrix, square_matrix
+from dynprop.linear.validation import Matrix, bit_limit, positive, square_matrix
 from dynprop.precision import working_precision
 from dynprop.results import Result
 
@@ -102,9 +104,9 @@ def precision(bits: int, name: str = "bits") -> int:
     Raises:
         ArgumentError: not an integer from 2 to 2**20.
     """
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 1 << 20:
+    if isinstance(bits, bool) or not isinstance(bits, int | np.integer) or not 2 <= bits <= 1 << 20:
         raise ArgumentError(name, describe(bits), "an integer number of bits from 2 to 1048576")
-    return bits
+    return int(bits)
 
 
 def certified_eigenvalues(
@@ -140,6 +142,7 @@ def certified_eigenvalues(
     roots are isolated by FLINT.
     """
     matrix, wanted = square_matrix(W), precision(bits)
+    max_work, max_bits = positive(max_work, "max_work"), bit_limit(max_bits)
     form = integer_form(matrix)
     form.require_affordable(max_work)
     working = wanted

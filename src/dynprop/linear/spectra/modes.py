@@ -36,7 +36,14 @@ from dynprop.linear.spectra.components import Components, components
 from dynprop.linear.spectra.eigenvalues import MAX_BITS
 from dynprop.linear.spectra.spectrum import ComplexArray
 from dynprop.linear.spectra.structure import MAX_WORK
-from dynprop.linear.validation import Matrix, square_matrix, state_vector, step_count, step_counts
+from dynprop.linear.validation import (
+    Matrix,
+    bit_limit,
+    positive,
+    square_matrix,
+    state_vector,
+    step_counts,
+)
 from dynprop.precision import working_precision
 from dynprop.results import Result
 
@@ -105,6 +112,7 @@ def modes(W: Matrix, h0: Matrix, *, max_work: float = MAX_WORK, max_bits: int = 
     Source: Goodfellow, Bengio and Courville (2016), section 10.7, equations 10.37 to 10.39.
     """
     matrix, state = _arguments(W, h0)
+    max_work, max_bits = positive(max_work, "max_work"), bit_limit(max_bits)
     n = len(matrix)
     if not n:
         none = np.empty(0)
@@ -196,11 +204,11 @@ def log_discard_ratio(
         -693147.181
     """
     matrix, state = _arguments(W, h0)
-    many = not isinstance(t, int | np.integer)
-    counts = step_counts(t) if many else [step_count(t, "t")]
+    max_work, max_bits = positive(max_work, "max_work"), bit_limit(max_bits)
+    counts, single = step_counts(t)
     if not len(matrix):
         logs = np.full(len(counts), -math.inf)
-        return logs if many else float(logs[0])
+        return float(logs[0]) if single else logs
     if not state.any():
         raise ArgumentError("h0", "zeros", "a state that is not zero, so that it has a direction")
     digits = 128 + max(counts, default=0).bit_length()
@@ -209,7 +217,7 @@ def log_discard_ratio(
             balls = [_log_ratio(found, count) for count in counts]
             if all(ball is not None for ball in balls):
                 logs = np.array([float(ball) for ball in balls if ball is not None])
-                return logs if many else float(logs[0])
+                return float(logs[0]) if single else logs
     raise AssertionError  # `components` yields until it raises PrecisionError
 
 

@@ -1,8 +1,7 @@
-"""Arrays: aliases, validation, and the only place where another library's array becomes numpy.
+"""Array aliases, validation, and conversion of torch and jax arrays to numpy.
 
-numpy float64 and complex128 are the language of theory and of verdicts. torch and jax arrays are
-recognised without importing their libraries: an array of a library can only exist where that
-library has been imported already.
+Theory and verdicts use numpy float64 and complex128. torch and jax arrays are recognised without importing
+their libraries, since a torch array exists only after torch has been imported.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _FLOATING = frozenset({"bfloat16", "float16", "float32", "float64", "complex64",
 
 
 def library_of(value: object) -> str | None:
-    """Name the library that owns an array: "numpy", "torch", "jax", or None for anything else."""
+    """Return the library of an array, "numpy", "torch" or "jax"; None for any other object."""
     if isinstance(value, np.ndarray | np.generic):
         return "numpy"
     torch = sys.modules.get("torch")
@@ -56,19 +55,19 @@ def library_of(value: object) -> str | None:
 
 
 def is_array(value: object) -> bool:
-    """Say whether a value is an array of a library that dynprop knows."""
+    """Whether a value is a numpy, torch or jax array."""
     return library_of(value) is not None
 
 
 def dtype_name(value: object) -> str:
-    """Return the dtype of an array by its common name, such as "float32" or "bfloat16"."""
+    """Return the name of an array's dtype, such as "float32" or "bfloat16"."""
     return str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
 
 
 def to_numpy(value: Any) -> NumericArray:
-    """Return a fresh numpy array with exactly the values of an array of any known library.
+    """Copy an array of any known library to numpy, without rounding.
 
-    bfloat16, which numpy lacks, becomes float32. Gradients and devices are left behind.
+    bfloat16, which numpy lacks, becomes float32. The copy is on the CPU and detached from autograd.
 
     Raises:
         ArgumentError: the value is not an array.
@@ -88,14 +87,15 @@ def to_numpy(value: Any) -> NumericArray:
 
 
 def round_to(values: NumericArray, dtype: str) -> FloatArray:
-    """Round real values to the nearest number of a dtype, kept as float64 (ties to even)."""
+    """Round real values to the nearest number of a dtype (ties to even); the result is float64."""
     exact = np.asarray(values, dtype=np.float64)
     if dtype == "float64":
         return exact.copy()
     with np.errstate(over="ignore", under="ignore"):
         single = exact.astype(np.float16 if dtype == "float16" else np.float32)
         if dtype == "bfloat16":
-            # Drop the low 16 bits of a float32; rounding twice is harmless to a test's data.
+            # Drop the low 16 bits of a float32. Rounding twice (float64, float32, bfloat16) can miss the
+            # nearest bfloat16 by a tie, which does not matter for test data.
             bits = single.view(np.uint32)
             even = (bits >> np.uint32(16)) & np.uint32(1)
             kept = (bits + np.uint32(0x7FFF) + even) & np.uint32(0xFFFF0000)
@@ -104,7 +104,7 @@ def round_to(values: NumericArray, dtype: str) -> FloatArray:
 
 
 def describe(value: object) -> str:
-    """Describe a value in a few words for an error message: its type, dtype and shape."""
+    """Describe a value for an error message: type, dtype and shape."""
     library = library_of(value)
     if library is None:
         return f"{type(value).__name__} {value!r:.60}"
@@ -121,19 +121,19 @@ def require_floating(name: str, value: Any) -> None:
 
 
 def require_rank(name: str, value: Any, axes: Sequence[str]) -> None:
-    """Raise ArgumentError unless the array has one axis for each of the named ones."""
+    """Raise ArgumentError unless the array has exactly the named axes."""
     if len(value.shape) != len(axes):
         raise ArgumentError(name, describe(value), f"{len(axes)} axes ({', '.join(axes)})")
 
 
 def require_shape(name: str, value: Any, shape: Sequence[int], reason: str) -> None:
-    """Raise ArgumentError unless the array has exactly this shape; the reason says why."""
+    """Raise ArgumentError unless the array has this shape; ``reason`` explains it in the message."""
     if tuple(value.shape) != tuple(shape):
         raise ArgumentError(name, describe(value), f"shape {tuple(shape)} {reason}")
 
 
 def require_alike(name: str, value: Any, reference_name: str, reference: Any) -> None:
-    """Raise ArgumentError unless the array has library, dtype and device of a reference."""
+    """Raise ArgumentError unless the array has the library, dtype and device of a reference array."""
     if (library_of(value), dtype_name(value)) != (library_of(reference), dtype_name(reference)):
         expected = f"library and dtype of {reference_name}, {describe(reference)}"
         raise ArgumentError(name, describe(value), expected)
@@ -143,7 +143,7 @@ def require_alike(name: str, value: Any, reference_name: str, reference: Any) ->
 
 
 def require_finite(name: str, value: Any) -> None:
-    """Raise ArgumentError, saying where and what, if the array holds NaN or infinity."""
+    """Raise ArgumentError if the array holds NaN or infinity; the message gives the value and its index."""
     if library_of(value) == "torch":
         if bool(value.detach().isfinite().all()):
             return

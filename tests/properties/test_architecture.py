@@ -28,12 +28,8 @@ MAX_LINES = 600
 # Neither the package nor its command line may load these before they are needed.
 HEAVY = ("torch", "jax", "hypothesis", "scipy.stats", "distributed", "sqlite3")
 
-# In the experiments "task" is a field of a setting, in a child process something to do.
-OTHER_WORDS = (
-    "evidence/record/experiments.py",
-    "check/process/isolate.py",
-    "check/process/worker.py",
-)
+# In the experiments "task" is a field of a setting.
+OTHER_WORDS = ("evidence/record/experiments.py",)
 
 OPTIONAL = frozenset({"jax", "torch"})
 

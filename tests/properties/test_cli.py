@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from dynprop import __version__
 from dynprop.cli import main
+from dynprop.kinds import all_controls, all_faults
+from dynprop.laws.catalogue import Control, Fault
 
 FAKES = Path(__file__).parent / "check" / "fake_targets.py"
 
@@ -200,8 +202,13 @@ def test_faults_fail_if_one_is_uncaught_or_a_control_accused(
 
     found = matrix.KillMatrix((row("sign-flipped", False, fault), row("loop", True, control)))
 
-    def kill(examples: int | None, listen: Callable[[str, int, int], None]) -> matrix.KillMatrix:
+    def kill(
+        examples: int | None,
+        listen: Callable[[str, int, int], None],
+        entries: Sequence[Fault | Control],
+    ) -> matrix.KillMatrix:
         assert examples == 3
+        assert len(entries) == len(all_faults()) + len(all_controls())
         listen("scan/loop", 1, 2)
         return found
 

@@ -16,6 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dynprop import strategies
 from dynprop.arrays import FloatArray, round_to
 from dynprop.contracts.domain import ARITHMETICS, GATES, INPUTS, Domain
 from dynprop.errors import ArgumentError
@@ -543,6 +544,19 @@ def test_a_state_of_a_layer_is_given_as_asked(state: bool, given_one: bool) -> N
 def test_impossible_sizes_of_a_layer_are_refused(arguments: dict[str, Any], name: str) -> None:
     with pytest.raises(ArgumentError, match=name):
         layer_cases(**arguments)
+
+
+def test_every_strategy_stands_in_the_public_module_and_makes_valid_values() -> None:
+    every = {name: getattr(strategies, name) for name in strategies.__all__ if name != "cases"}
+    simplest = {name: found(make(), lambda value: True) for name, make in every.items()}
+    assert {name: type(value).__name__ for name, value in simplest.items()} == {
+        "associative_cases": "AssociativeCase",
+        "gates": "ndarray",
+        "layer_cases": "LayerCase",
+        "matrices": "ndarray",
+        "power_cases": "PowerCase",
+        "scan_cases": "ScanCase",
+    }
 
 
 def test_associative_cases_reach_every_operation_and_shrink() -> None:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from dynprop.check.run.outcome import LawResult
 from dynprop.check.run.session import adapt, chosen_laws
 from dynprop.errors import ArgumentError
+from dynprop.kinds.record import JudgedSubject
 from dynprop.laws.law import Law
 
 __all__ = ["LawCheck", "parametrize_with_laws"]
@@ -34,7 +35,7 @@ class LawCheck:
         seed: seeds everything.
     """
 
-    subject: Any
+    subject: JudgedSubject
     law: Law
     examples: int | None = None
     seed: int = 0
@@ -88,7 +89,7 @@ class LawCheck:
 
 
 def parametrize_with_laws(
-    subjects: Sequence[Any],
+    subjects: Sequence[object],
     *,
     examples: int | None = None,
     seed: int = 0,

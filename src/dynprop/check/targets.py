@@ -21,8 +21,10 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from dynprop.check.run.subjects import LoadedSubject
 from dynprop.errors import ArgumentError, TargetError
 from dynprop.kinds import Kind, all_kinds, kind_named
+from dynprop.kinds.record import Adapter
 
 __all__ = ["load_subject", "locate", "package_versions", "resolve"]
 
@@ -182,7 +184,7 @@ def _short(filename: str) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else filename
 
 
-def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> Any:
+def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> LoadedSubject:
     """Find a target and adapt it to its kind, so that laws can judge it.
 
     Args:
@@ -193,8 +195,8 @@ def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> An
             gates, dtypes, max_length). None means the kind's default.
 
     Returns:
-        The adapter, with attributes ``origin`` (the target string), ``options`` (those that differ from the
-        defaults) and ``packages`` (versions of what the target's module uses).
+        The subject, with ``origin`` (the target string), ``options`` (those that differ from the defaults)
+        and ``packages`` (versions of the packages that the target's module uses).
 
     Raises:
         TargetError: the target cannot be found, imported or built, or its signature does not fit.
@@ -213,16 +215,10 @@ def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> An
         raise
     except Exception as error:
         raise TargetError(f"adapting {target} to kind {kind} raised {_raised(error)}") from error
-    for name, value in (
-        ("origin", target),
-        ("options", given),
-        ("packages", package_versions(module)),
-    ):
-        object.__setattr__(subject, name, value)
-    return subject
+    return LoadedSubject(subject, target, given, package_versions(module))
 
 
-def _given(record: Kind, adapter: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+def _given(record: Kind, adapter: Adapter, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that were given and differ from the adapter's defaults."""
     known = [option.name for option in record.options]
     defaults = {name: field.default for name, field in inspect.signature(adapter).parameters.items()}
@@ -239,19 +235,19 @@ def _given(record: Kind, adapter: Any, options: Mapping[str, Any]) -> dict[str, 
     return given
 
 
-def _require_kind(found: Any, record: Kind, target: str) -> None:
-    """Raise if what was found belongs to another kind, or is no function of the kind's arguments."""
-    if type(found).__name__ == record.adapter_name:
+def _require_kind(target: object, record: Kind, place: str) -> None:
+    """Raise if the target is an adapter of another kind, or no function of the kind's arguments."""
+    if record.is_adapter(target):
         return
     for other in all_kinds().values():
-        if other is not record and type(found).__name__ == other.adapter_name:
-            text = f"{other.name!r}: {target} is a {other.adapter_name}"
+        if other is not record and other.is_adapter(target):
+            text = f"{other.name!r}: {place} is a {other.adapter_name}"
             raise ArgumentError("kind", repr(record.name), text)
     if record.arguments:
-        _require_arguments(found, record, target)
+        _require_arguments(target, record, place)
 
 
-def _require_arguments(found: Any, record: Kind, target: str) -> None:
+def _require_arguments(found: object, record: Kind, target: str) -> None:
     """Raise TargetError if a readable signature cannot take the arguments of the kind."""
     kind, wanted = record.name, record.arguments
     if not callable(found):

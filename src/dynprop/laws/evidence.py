@@ -15,10 +15,13 @@ import numpy as np
 from dynprop.arrays import BoolArray, FloatArray, IntArray
 from dynprop.laws.exact import Exact
 
-__all__ = ["Bounded", "Comparison", "Evidence", "LagProfile", "compare", "within", "worst"]
+__all__ = ["NORMWISE", "Bounded", "Comparison", "Evidence", "LagProfile", "compare", "within", "worst"]
 
 Alternatives = Callable[[], Mapping[str, FloatArray]]
 LAG_TOLERANCE = 1e-2
+# The first words of a relaxed bound that one norm sets for all entries. Such a bound explains a failure if
+# it is narrow at every failing entry; any other, if it is narrow at one of them.
+NORMWISE = "an evaluation accurate only relative to"
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Comparison:
         scale: the magnitude that the bound is relative to (a sum of absolute terms, or a norm).
         dtype: the format that the subject computed in.
         axes: names of the axes, such as ("batch", "time", "channel").
-        relaxed: larger bounds of evaluations that have fewer digits, by name.
+        relaxed: larger bounds of evaluations with fewer digits, by name; see ``NORMWISE``.
         alternatives: results of known wrong implementations, by name.
         repaired: results of the subject with a suspected defect undone, by name.
     """
@@ -107,7 +110,7 @@ class Evidence:
         comparisons: the arrays compared.
         failure: a structural failure that needs no bound ("inputs were modified"), or None.
         detail: the law's own parameters at the worst place, such as the split point.
-        lags: the gradient's error by lag, for the gradient laws.
+        lags: the gradient's error by lag; the effective lag of a report comes from the laws that have it.
     """
 
     comparisons: tuple[Comparison, ...] = ()

@@ -146,7 +146,11 @@ def law(
     share: float = 1.0,
     batch: Batch[S, C] | None = None,
 ) -> Callable[[Callable[[S, C], Evidence]], Callable[[S, C], Evidence]]:
-    """Register the decorated function as a law; see Law for the arguments."""
+    """Register the decorated function as a law; see Law for the arguments.
+
+    A generator of cases that needs nothing of its subject takes Any: with ``object``, type checkers expect a
+    function that takes any object for a subject.
+    """
 
     def register(test: Callable[[S, C], Evidence]) -> Callable[[S, C], Evidence]:
         if identifier in _LAWS:

@@ -1,4 +1,4 @@
-"""What every picture of this package looks like: its colours, and an empty figure without global state."""
+"""Colours of the package's figures, and an empty figure without pyplot's global state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INK, BLUE, RED, GREEN, GREY = "#22303c", "#1f5fa8", "#c2452d", "#3b7f5b", "#8c98
 
 
 def blank(width: float, height: float) -> tuple[Figure, Axes]:
-    """Return a new figure of a size in inches, and its one panel.
+    """Return a new figure, size in inches, and its single axes.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
@@ -28,7 +28,7 @@ def blank(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def clean(axes: Axes) -> None:
-    """Take away what frames a panel, and give it a faint grid."""
+    """Hide the top and right spines and draw a faint grid."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):

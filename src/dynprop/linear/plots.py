@@ -1,8 +1,8 @@
-"""Pictures of one matrix, again and again, as matplotlib figures that no global state knows of.
+"""Figures of the powers of one matrix, made without the global state of pyplot.
 
 `plot_spectrum`: the eigenvalues against the unit circle, with contours of the pseudospectra: the
-points z with σ_min(zI - W) = ε, which eigenvalues reach under a perturbation of norm ε (Trefethen and
-Embree 2005, section 2). Circles around the eigenvalues for normal W, far wider otherwise.
+points z with σ_min(zI - W) = ε, where a perturbation of norm ε can move an eigenvalue (Trefethen and
+Embree 2005, section 2). For normal W they are circles around the eigenvalues, otherwise far wider.
 
 `plot_growth`: log ‖Wᵗ‖ with its classical bounds.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_growth", "plot_spectrum"]
 
-# Singular value decompositions of a picture: a few seconds at most.
+# Operations of the singular value decompositions of one figure: a few seconds at most.
 _BUDGET = 1.5e9
 _MOST_LEVELS = 7
 _LN10 = math.log(10.0)
@@ -39,16 +39,22 @@ def plot_spectrum(W: Matrix) -> Figure:
         W: square matrix, shape (n, n), real or complex floats.
 
     Returns:
-        A new figure; ``figure.savefig(path)`` writes it. The contours are those of σ_min(zI - W), labelled.
+        A new figure; ``figure.savefig(path)`` writes it. The contours of σ_min(zI - W) are labelled with ε.
 
     Raises:
         ArgumentError: W is not square, not floating or not finite.
         ModuleNotFoundError: matplotlib is not installed.
+
+    Example:
+        >>> import numpy as np
+        >>> figure = plot_spectrum(np.array([[0.5, 1.0], [0.0, -0.5]]))
+        >>> figure.axes[0].get_title(loc="left")
+        'ρ = 0.5   κ(V) = 2.41   departure 1'
     """
     matrix = square_matrix(W)
     found = spectrum(matrix)
     figure, axes = blank(6.2, 6.4)
-    # Beyond the range of a picture there is nothing to see; a limit must still be a number.
+    # Axis limits must stay finite numbers, also for a huge radius.
     limit = 1.25 * min(max(1.0, found.radius), 1e150)
     _unit_circle(axes)
     if len(matrix) and found.radius < 1e150:
@@ -72,13 +78,19 @@ def plot_growth(W: Matrix, horizon: int) -> Figure:
         horizon: the last step, an integer ≥ 0.
 
     Returns:
-        A new figure. The title says whether the matrix contracts; the peak and the first step from which
-        decay is guaranteed are marked. The band holds sup ‖Wᵗ‖, between K and e n K.
+        A new figure. The title is the verdict of `growth`; the peak and the first step from which decay is
+        guaranteed are marked. The band from K to e n K contains sup ‖Wᵗ‖. The legend lists what is visible.
 
     Raises:
-        ArgumentError: W or horizon is not what `growth` takes.
-        PrecisionError: as `growth` and its bounds.
+        ArgumentError: as in `growth`.
+        PrecisionError: as in `growth` and its bounds.
         ModuleNotFoundError: matplotlib is not installed.
+
+    Example:
+        >>> import numpy as np
+        >>> figure = plot_growth(np.array([[0.5, 2.0], [0.0, 0.5]]), 12)
+        >>> figure.axes[0].get_title(loc="left")
+        'spectral radius below one, yet not contractive'
     """
     found = growth(W, horizon)
     figure, axes = blank(8.6, 5.0)
@@ -116,7 +128,7 @@ def _spectrum_title(found: Spectrum) -> str:
 
 
 def _pseudospectra(axes: Axes, W: Matrix, limit: float) -> None:
-    """Draw labelled contours of log₁₀ σ_min(zI - W) on the square of this half-width."""
+    """Draw labelled contours of log₁₀ σ_min(zI - W) on the square |Re z|, |Im z| ≤ limit."""
     n = len(W)
     side = int(np.clip(math.sqrt(_BUDGET / n**3), 24, 161)) | 1
     x = np.linspace(-limit, limit, side)
@@ -140,7 +152,7 @@ def _pseudospectra(axes: Axes, W: Matrix, limit: float) -> None:
 def _label_places(
     segments: list[list[FloatArray]], values: ComplexArray, limit: float
 ) -> list[tuple[float, float]]:
-    """Choose one place for the label of each level: on its longest line, away from all else."""
+    """Choose one position per level for its label: on its longest line, far from everything drawn."""
     taken = np.concatenate([values, 1.15 * limit * np.array([1, -1, 1j, -1j])])
     places = []
     for lines in segments:
@@ -157,7 +169,7 @@ def _label_places(
 
 
 def _levels(low: float, high: float) -> list[float]:
-    """Return at most seven levels inside a range of exponents: halves if narrow, else whole steps."""
+    """Return at most seven levels between two exponents, spaced by 1/2 or by a whole number."""
     step = 0.5 if high - low < 2.5 else float(math.ceil((high - low) / _MOST_LEVELS))
     first = math.ceil(low / step + 1e-9)
     levels = [step * k for k in range(first, first + _MOST_LEVELS + 1) if step * k < high]
@@ -169,7 +181,7 @@ def _power_of_ten(level: float) -> str:
 
 
 def _range(found: Growth) -> tuple[float, float]:
-    """Return limits for the logarithm that show the norms and the band of Kreiss near them."""
+    """Return axis limits that contain the norms, and the Kreiss band if it is near them."""
     logs = found.log_norms[np.isfinite(found.log_norms)] / _LN10
     low, high = float(logs.min(initial=0.0)), float(logs.max(initial=0.0))
     if math.isfinite(found.bounds.log_kreiss):
@@ -198,7 +210,7 @@ def _draw_bounds(axes: Axes, found: Growth, steps: Any, limits: tuple[float, flo
 
 
 def _mark_steps(axes: Axes, found: Growth, logs: FloatArray, height: float) -> None:
-    """Mark the peak, if it is one, and the step from which decay is guaranteed."""
+    """Mark an interior peak and the step from which decay is guaranteed."""
     peak, decay = found.peak_step, found.decay_step
     if found.log_peak > found.log_norms[0] and peak < found.horizon:
         text = f"peak {found.peak:.3g} at {peak}"

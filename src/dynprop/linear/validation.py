@@ -1,7 +1,7 @@
-"""What every function of this room accepts: a square matrix, a state, a number of steps.
+"""Validation of the arguments of dynprop.linear: square matrices, states, numbers of steps.
 
-Validation happens before any work, in one place, and says what was got. Values are widened to
-float64 or complex128, which is exact, so that results speak of the stored floats.
+Validation precedes any computation. Values are widened to float64 or complex128, which is exact, so that
+results refer to the stored numbers.
 """
 
 from __future__ import annotations
@@ -120,9 +120,9 @@ def step_counts(values: Any, name: str = "t") -> list[int]:
 
 
 def available_memory() -> int | None:
-    """Return the bytes that this process may still take, or None where the system does not say.
+    """Return the number of bytes that this process can still allocate, None if unknown.
 
-    Free physical memory, or what the control group leaves where it leaves less (Linux).
+    It is the free physical memory, or the rest of the control group's limit if that is smaller (Linux).
     """
     found = []
     for path, free in (("/proc/meminfo", _meminfo), ("/sys/fs/cgroup/memory.max", _cgroup)):
@@ -152,9 +152,9 @@ def _cgroup(limit: str) -> int:
 
 
 def require_memory(name: str, shape: Sequence[int], itemsize: int) -> None:
-    """Raise ArgumentError, naming the size, where an array of this shape does not fit in memory.
+    """Raise ArgumentError, with the size, if an array of this shape does not fit in memory.
 
-    Below 16 MiB the system is not asked: asking would cost more than the work.
+    Arrays below 16 MiB are not checked: reading the free memory would cost more than the computation.
     """
     size = prod(shape) * itemsize
     if size <= 2**24:
@@ -166,5 +166,5 @@ def require_memory(name: str, shape: Sequence[int], itemsize: int) -> None:
         raise ArgumentError(
             name,
             f"an output of shape {tuple(shape)}, {size} bytes",
-            f"at most {limit} bytes, what memory has left; take fewer steps, or resume from the last state",
+            f"at most {limit} bytes of free memory; take fewer steps, or resume from the last state",
         )

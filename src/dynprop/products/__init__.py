@@ -1,4 +1,4 @@
-"""A fresh weight at every step, or one shared by all: laws of products, scales that work (C4, C5)."""
+"""Products of random weights, fresh or shared: distributions, gains, mean field, initial weights (C4, C5)."""
 
 import lazy_loader
 

@@ -147,6 +147,12 @@ def mean_field(activation: ActivationLike, weight_variance: float, bias_variance
 
     Source: Poole et al. (2016), arXiv:1606.05340, eqs. 3-5; Schoenholz et al. (2017), arXiv:1611.01232,
         eqs. 3-9.
+
+    Example:
+        >>> from dynprop.products import mean_field
+        >>> field = mean_field("relu", weight_variance=1.5, bias_variance=0.3)
+        >>> round(field.q, 12), field.chi
+        (1.2, 0.75)
     """
     phi = resolve_activation(activation)
     sw2 = require_number("weight_variance", weight_variance, 0.0)
@@ -209,6 +215,12 @@ def edge_of_chaos(activation: ActivationLike, bias_variance: float) -> Edge:
         PrecisionError: no q up to 1e30 is on the edge.
 
     Source: Poole et al. (2016), arXiv:1606.05340, figure 1; Schoenholz et al. (2017), arXiv:1611.01232.
+
+    Example:
+        >>> from dynprop.products import edge_of_chaos
+        >>> edge = edge_of_chaos("tanh", 0.05)
+        >>> round(edge.weight_variance, 6), round(edge.q, 6)
+        (1.760955, 0.570048)
     """
     from scipy.optimize import brentq
 

@@ -1,9 +1,8 @@
-"""Pictures of products of random weights, as matplotlib figures that no global state knows of.
+"""Figures of products of random weights, made without pyplot's global state.
 
-`plot_product`: the law of log abs(product), fresh and shared weights, with a simulated histogram.
-`plot_phase`: order, chaos and the edge between them. `plot_walk`: the log norm of signal and gradient,
-    layer by layer,
-with fresh weights and with shared ones at the same gain: claim C5 in one figure.
+`plot_product`: the distribution of log abs(product), fresh and shared weights, with simulated histograms.
+`plot_phase`: order, chaos and the edge between them. `plot_walk`: the log norm of signal and gradient, layer
+by layer, with fresh and with shared weights at the same gain (claim C5).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from dynprop.products.gains.walks import norm_walks
 from dynprop.products.matrices.layers import layer_norm_law
 from dynprop.products.meanfield import edge_of_chaos, mean_field
 from dynprop.products.weights.activations import ActivationLike, resolve_activation
-from dynprop.products.weights.moments import FrozenLaw
+from dynprop.products.weights.moments import FrozenDistribution
 from dynprop.products.weights.scalar import require_depth, require_number
 
 if TYPE_CHECKING:
@@ -36,21 +35,28 @@ _LN10 = math.log(10.0)
 _GRID = (61, 41)
 
 
-def plot_product(weight_law: FrozenLaw, depth: int, samples: int = 20_000, seed: int = 0) -> Figure:
-    """Draw the law of log10 abs(product) for fresh and for shared weights, with simulated histograms.
+def plot_product(weight_law: FrozenDistribution, depth: int, samples: int = 20_000, seed: int = 0) -> Figure:
+    """Draw the distribution of log10 abs(product), fresh and shared weights, with simulated histograms.
 
-    Marked are the typical size and the root mean square, which the variance speaks of: for deep products
-    the latter lies where there is next to no probability.
+    Two lines mark the typical size and the root mean square. For deep products the root mean square lies
+    where there is almost no probability.
 
     Args:
         weight_law: a frozen scipy.stats distribution without mass at 0.
         depth: number of weights, >= 1.
-        samples: simulated products.
-        seed: of the simulation.
+        samples: number of simulated products.
+        seed: seed of the simulation.
 
     Raises:
         ArgumentError: as `product_law`, or a law with mass at 0, or one of constant size.
         ModuleNotFoundError: matplotlib is not installed.
+
+    Example:
+        >>> from scipy import stats
+        >>> from dynprop.products import plot_product
+        >>> figure = plot_product(stats.norm(0, 1), depth=5, samples=1000)
+        >>> figure.axes[0].get_title(loc="left")
+        'product of 5 weights'
     """
     steps, count = require_depth("depth", depth, 1), require_depth("samples", samples, 1)
     rng = np.random.default_rng(require_depth("seed", seed, 0))
@@ -65,16 +71,19 @@ def plot_product(weight_law: FrozenLaw, depth: int, samples: int = 20_000, seed:
         for _ in range(steps - 1):
             total += np.log(np.abs(weight.rvs(size=count, random_state=rng)))
     figure, axes = blank(8.6, 4.8)
-    reach = 4.0 * math.sqrt(fresh.log_variance)
-    _draw_law(axes, fresh, total, reach, BLUE, "fresh weights")
-    _draw_law(axes, shared, steps * once, reach, RED, "one shared weight")
+    half_width = 4.0 * math.sqrt(fresh.log_variance)
+    _draw_law(axes, fresh, total, half_width, BLUE, "fresh weights")
+    _draw_law(axes, shared, steps * once, half_width, RED, "one shared weight")
     square = float(np.logaddexp(fresh.log_of_variance, 2.0 * _log_abs(fresh.mean)))
     root = round(0.5 * square / _LN10, 2) + 0.0
     typical = fresh.log_mean / _LN10
     axes.axvline(typical, color=INK, linewidth=1.2, label=f"typical size, $10^{{{typical:.2f}}}$")
     label = f"root mean square (fresh), $10^{{{root:.2f}}}$"
     axes.axvline(root, color=INK, linewidth=1.2, linestyle=(0, (5, 3)), label=label)
-    low, high = (fresh.log_mean - reach) / _LN10, max(fresh.log_mean + reach, 1.1 * root * _LN10) / _LN10
+    low, high = (
+        (fresh.log_mean - half_width) / _LN10,
+        max(fresh.log_mean + half_width, 1.1 * root * _LN10) / _LN10,
+    )
     axes.set_xlim(low - 0.05 * (high - low), high + 0.05 * (high - low))
     axes.set_ylim(bottom=0.0)
     axes.set_xlabel(r"$\log_{10}|\,$product$\,|$")
@@ -100,6 +109,12 @@ def plot_phase(
         ArgumentError: as `mean_field`.
         PrecisionError: as `mean_field`.
         ModuleNotFoundError: matplotlib is not installed.
+
+    Example:
+        >>> from dynprop.products import plot_phase
+        >>> figure = plot_phase("erf")
+        >>> figure.axes[0].get_title(loc="left")
+        'erf: edge of chaos'
     """
     phi = resolve_activation(activation)
     widest = require_number("largest_weight_variance", largest_weight_variance, 1e-6)
@@ -113,7 +128,7 @@ def plot_phase(
     bar = figure.colorbar(image, ax=axes, pad=0.02, ticks=np.linspace(-most, most, 5))
     bar.set_label("log norm of the gradient per layer, ½ ln χ", color=INK, fontsize=9)
     bar.ax.tick_params(colors=INK, labelsize=8)
-    # The edge of tanh leaves the axis with slope 0: more points there.
+    # The edge of tanh leaves the axis with slope 0, so the points are denser there.
     heights = tallest * np.linspace(0.0, 1.0, 81) ** 2
     edge = _edge_line(phi, heights)
     axes.plot(edge, heights, color=INK, linewidth=2.2)
@@ -145,20 +160,26 @@ def plot_walk(
 
     Four panels on one vertical scale: forward above, backward below; a deep net with new weights at every
     layer to the left, a recurrent net with the same weights at every step to the right, at the same gain.
-    The band is one standard deviation around the mean that theory gives for fresh weights (exact for linear
-    nets, and forward for ReLU), drawn in the panels of shared weights too.
+    The band is the mean plus and minus one standard deviation for fresh weights (exact for linear nets, and
+    forward for ReLU), drawn in the panels of shared weights too.
 
     Args:
         width: units of every layer, >= 1.
         depth: layers or steps, >= 1.
         activation: as in `mean_field`.
         gain: None for `critical_gain(width, activation)`.
-        nets: nets of each kind, >= 1.
-        seed: of all random numbers.
+        nets: number of nets of each kind, >= 1.
+        seed: seed of all random numbers.
 
     Raises:
         ArgumentError: as `norm_walks`.
         ModuleNotFoundError: matplotlib is not installed.
+
+    Example:
+        >>> from dynprop.products import plot_walk
+        >>> figure = plot_walk(width=10, depth=5, activation="tanh", nets=3)
+        >>> figure.get_suptitle()
+        'tanh, width 10, gain 1.0000'
     """
     from matplotlib.figure import Figure
 
@@ -190,7 +211,7 @@ def plot_walk(
             _note_spread(axes, values[:, -1] if direction == "forward" else values[:, 0])
             if column == 0:
                 axes.set_ylabel(ylabel, color=INK, fontsize=9)
-    # Room for the notes above every line.
+    # The vertical axis leaves room for the notes above the lines.
     low, high = panels[0, 0].get_ylim()
     panels[0, 0].set_ylim(low, high + 0.16 * (high - low))
     panels[0, 0].set_title("fresh weights at every layer", loc="left", fontsize=10, color=INK)
@@ -206,10 +227,15 @@ def _log_abs(value: float) -> float:
 
 
 def _draw_law(
-    axes: Axes, law: ProductLaw | SharedProductLaw, logs: FloatArray, reach: float, colour: str, label: str
+    axes: Axes,
+    law: ProductLaw | SharedProductLaw,
+    logs: FloatArray,
+    half_width: float,
+    colour: str,
+    label: str,
 ) -> None:
-    """Draw simulated logarithms and the density, as differences of the distribution function."""
-    edges = np.linspace(law.log_mean - 1.6 * reach, law.log_mean + 1.6 * reach, 121)
+    """Draw the histogram of simulated logarithms and the density, by differences of the cdf."""
+    edges = np.linspace(law.log_mean - 1.6 * half_width, law.log_mean + 1.6 * half_width, 121)
     counts, _ = np.histogram(logs, bins=edges)
     heights = counts / len(logs) / np.diff(edges)
     axes.stairs(heights * _LN10, edges / _LN10, fill=True, color=colour, alpha=0.25)

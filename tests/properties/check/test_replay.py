@@ -13,6 +13,7 @@ import pytest
 from dynprop.check import again, load_subject
 from dynprop.check.process.isolate import check_isolated
 from dynprop.check.replay import exit_code, read_report, replay
+from dynprop.check.run.events import CaseReplayed, Event, LawStarted, Loaded
 from dynprop.check.run.report import Report
 from dynprop.errors import ArgumentError, TargetError
 
@@ -42,9 +43,9 @@ def test_a_counterexample_still_fails_until_the_target_is_repaired(
     path = tmp_path / "saved.json"
     path.write_text(failing_report(tmp_path).dumps())
     saved = read_report(path)
-    heard: list[str] = []
-    (retrial,) = replay(saved, listen=lambda event, value: heard.append(event))
-    assert heard == ["loaded", "law", "result"]
+    heard: list[Event] = []
+    (retrial,) = replay(saved, listen=heard.append)
+    assert [type(event) for event in heard] == [Loaded, LawStarted, CaseReplayed]
     assert (retrial.verdict, retrial.law, exit_code([retrial])) == ("wrong", "scan/forward", 1)
     assert saved.laws[0].counterexample is not None
     assert retrial.message == saved.laws[0].counterexample.message

@@ -14,13 +14,13 @@ import numpy as np
 
 from dynprop.arrays import BoolArray, FloatArray, round_to
 from dynprop.contracts.formats import FORMATS, coarser
-from dynprop.laws.evidence import Comparison
+from dynprop.laws.evidence import NORMWISE, Comparison
 
 __all__ = ["Explanation", "explain", "name_constant"]
 
 # A repaired value keeps rounding errors of its own; and statements of this module are hypotheses.
 SLACK = 16.0
-NORMWISE = 1e-3
+FEW_DIGITS = 1e-3
 # A hypothesis must take away most of the error to be worth printing.
 CONVINCING = 0.1
 
@@ -238,7 +238,7 @@ def _relaxed(c: Comparison) -> Iterator[Explanation]:
         held = (c.residual <= wider) & np.isfinite(wider) & np.isfinite(c.residual)
         # A bound as wide as the values explains everything, and so nothing.
         narrow = (wider < 0.5 * c.scale.max(initial=0.0))[failing]
-        telling = bool(narrow.all() if name.startswith("an evaluation accurate only") else narrow.any())
+        telling = bool(narrow.all() if name.startswith(NORMWISE) else narrow.any())
         if telling and held[c.decided].all():
             yield Explanation(name, _before(c), 0.0, digits_only=True)
 
@@ -252,7 +252,7 @@ def _few_digits(c: Comparison) -> Iterator[Explanation]:
         return
     largest = float(c.scale[c.decided].max(initial=0.0))
     relative = _before(c) / largest if largest else math.inf
-    if relative <= max(NORMWISE, 32.0 * FORMATS[c.dtype].unit):
+    if relative <= max(FEW_DIGITS, 32.0 * FORMATS[c.dtype].unit):
         text = f"fewer digits than a sound evaluation has: {relative:.1g} of the largest entry is lost"
         yield Explanation(text, _before(c), 0.0, digits_only=True)
 

@@ -6,14 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 from jinja2 import Environment
 from markupsafe import Markup
 
+from dynprop.check.run.outcome import LawResult
 from dynprop.check.run.report import Report
 from dynprop.check.show.render import WORDS, domain_text, is_hypothesis, likeliest, ratio_text, sentence
 from dynprop.kinds import laws_for
+from dynprop.laws.law import Law
 
 __all__ = ["LagPicture", "lag_picture", "render_html"]
 
@@ -114,7 +115,8 @@ def render_html(report: Report) -> str:
     )
 
 
-def _row(result: Any, laws: Mapping[str, Any]) -> dict[str, Any]:
+def _row(result: LawResult, laws: Mapping[str, Law]) -> dict[str, object]:
+    """Return one law as the template shows it; a report may name laws that this version has not."""
     law, found = laws.get(result.law), result.counterexample
     return {
         "result": result,

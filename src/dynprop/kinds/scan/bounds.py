@@ -21,10 +21,11 @@ from dynprop.arrays import BoolArray, FloatArray
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.formats import FORMATS, Format
 from dynprop.kinds.scan.cases import ScanCase
+from dynprop.laws.evidence import NORMWISE
 from dynprop.laws.rounding import gamma, log_error, log_sum
 
 __all__ = [
-    "NORMWISE",
+    "LARGEST_TERM",
     "ScanBound",
     "absolute_adjoint",
     "cancelling_log_bound",
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 
-NORMWISE = "an evaluation accurate only relative to the largest term, such as an FFT"
+LARGEST_TERM = f"{NORMWISE} the largest term, such as an FFT"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class ScanBound:
         """Return the bounds of evaluations with fewer digits, by name."""
         return {
             "a log-space evaluation": self.logarithmic,
-            NORMWISE: self.normwise,
+            LARGEST_TERM: self.normwise,
         }
 
 

@@ -18,7 +18,7 @@ from dynprop.contracts.domain import Domain
 from dynprop.contracts.formats import FORMATS
 from dynprop.contracts.subject import Native, Program
 from dynprop.kinds.scan.bounds import (
-    NORMWISE,
+    LARGEST_TERM,
     ScanBound,
     absolute_adjoint,
     cancelling_log_bound,
@@ -234,7 +234,7 @@ def _gradients(
             value, bound, scale, wide, rough = (v.sum(axis=1) for v in (value, bound, scale, wide, rough))
             exactly = Exact(exactly.high.sum(axis=1), exactly.low.sum(axis=1))
             bound = bound + 2.0 * steps * 2.0**-53 * scale
-        known = {"a log-space evaluation": bound + wide, NORMWISE: bound + rough}
+        known = {"a log-space evaluation": bound + wide, LARGEST_TERM: bound + rough}
         comparisons.append(
             compare(
                 f"gradient to {leaf}",

@@ -5,14 +5,14 @@ symmetric :math:`W = QΛQ^T`, Q orthogonal,
 
 .. math:: h_t = Q Λ^t Q^T h_0 ,
 
-**not** the :math:`Q^T Λ^t Q\,h_0` that equation 10.39 prints; that belongs to :math:`W = Q^T Λ Q`. The two
+**not** the :math:`Q^T Λ^t Q\,h_0` printed in equation 10.39, which belongs to :math:`W = Q^T Λ Q`. The two
 agree if and only if :math:`Q^2` commutes with :math:`Λ^t`, and share spectrum, trace, determinant and norms,
 so only a comparison of entries tells them apart. In general, with :math:`W = V Λ V^{-1}`,
 :math:`h_t = V^{-T} Λ^t V^T h_0` (plain transposes, also for complex V), and a defective W has no such form.
 
-**Never silently wrong.** The state is ``value * 2**exponent``, so that it neither overflows nor vanishes,
-with a proved bound of its error (`routes`, `routes_spectral` and `certified` derive them). What no
-route can bound is refused.
+**Never silently wrong.** The state is ``value * 2**exponent``, so that it neither overflows nor underflows,
+with a proved bound of its error (derived in `routes`, `spectral` and `certified`). A state that no route can
+bound is refused.
 """
 
 from __future__ import annotations
@@ -39,12 +39,13 @@ from dynprop.linear.validation import (
     step_count,
     step_counts,
 )
+from dynprop.results import Result
 
 __all__ = ["ClosedForm", "Route", "closed_form"]
 
 Route = Literal["auto", "loop", "squaring", "symmetric", "eigen", "schur", "certified"]
 
-# What `auto` asks of a float64 route.
+# Largest relative bound of a float64 route that `auto` accepts.
 ACCEPTED = 1e-10
 # Accuracy of certified states before they are rounded to float64.
 _BITS = 64
@@ -58,9 +59,9 @@ _ROUTES: dict[str, Callable[[Problem], Approximation]] = {
 }
 
 
-@dataclass(frozen=True)
-class ClosedForm:
-    """The state at time t, or the states at several times.
+@dataclass(frozen=True, eq=False, repr=False)
+class ClosedForm(Result):
+    """The state at time t, or the states at several times; compared by contents and unhashable.
 
     Attributes:
         value: the state without its exponent, shape (n,), or (len(t), n) for an array of times; float64, or
@@ -78,7 +79,7 @@ class ClosedForm:
 
     @property
     def state(self) -> Matrix:
-        """The state as plain floats; entries beyond their range are infinite or zero."""
+        """The state as plain floats; entries beyond the range of floats are infinite or zero."""
         with np.errstate(over="ignore", under="ignore"):
             if isinstance(self.exponent, int):
                 return shifted(self.value, self.exponent)
@@ -100,19 +101,27 @@ def closed_form(
     Args:
         W: the matrix, shape (n, n), numpy, real or complex floats.
         h0: the state at time 0, shape (n,).
-        t: the time, an integer from 0 to 2⁶³ - 1, or a one-dimensional array or sequence of them, all
-            answered from one decomposition.
+        t: the time, an integer from 0 to 2⁶³ - 1, or a one-dimensional array or sequence of them; all times
+            share one decomposition.
         route: "auto" takes the cheapest float64 route whose bound is below 1e-10 (for an array, at every
             t) and otherwise "certified". The others are "loop", step by step; "squaring" of W;
             "symmetric", by eigh; "eigen", by eig; "schur", for W with few eigenvectors; each gives its bound.
-        max_bits: largest precision that the certified route may use.
-        max_seconds: time that the certified route, the loop or squaring may take.
+        max_bits: largest precision of the certified route.
+        max_seconds: time limit of the certified route, the loop and squaring.
 
     Raises:
-        ArgumentError: wrong rank, shape or dtype, NaN or infinity, a time that is no such integer, an unknown
-            route, or the symmetric route for a W that is not exactly symmetric or Hermitian.
-        PrecisionError: the forced route can say nothing about some state (a bound of 1 or more), or the
-            certified one reaches its limits. The message says what to do.
+        ArgumentError: wrong rank, shape or dtype, NaN or infinity, a time that is out of range or no integer,
+            an unknown route, or the symmetric route for a W that is not exactly symmetric or Hermitian.
+        PrecisionError: the error bound of the forced route is 1 or more, or the certified one reaches its
+            limits. The message contains the remedy.
+
+    Example:
+        >>> import numpy as np
+        >>> found = closed_form(np.diag([0.5, 2.0]), np.array([1.0, 1.0]), 10)
+        >>> found.state
+        array([9.765625e-04, 1.024000e+03])
+        >>> closed_form(np.array([[2.0]]), np.array([1.0]), 10**6).exponent
+        1000001
 
     Source: Goodfellow, Bengio and Courville (2016), section 10.7, equation 10.39, corrected.
     """
@@ -159,10 +168,10 @@ def _exact(h: Matrix) -> _Answer:
 
 
 def _reachable(A: Matrix, h: Matrix) -> tuple[Matrix, IntArray, float]:
-    """Return A on the coordinates that h can ever reach, their indices, and when it has surely vanished.
+    """Return A on the coordinates that h can reach, their indices, and the step from which the state is zero.
 
-    A coordinate that no path of nonzero entries connects to the support of h stays exactly zero: without it
-    a growing block that h never enters costs no digits.
+    A coordinate stays exactly zero if no path of nonzero entries connects it to the support of h. Leaving it
+    out, a growing block that h never enters costs no digits. The step is infinite if none is certain.
     """
     links = A != 0
     ever: BoolArray = h != 0
@@ -176,11 +185,14 @@ def _reachable(A: Matrix, h: Matrix) -> tuple[Matrix, IntArray, float]:
         reached = np.flatnonzero(ever)
         links = links[np.ix_(reached, reached)]
         inside = np.ascontiguousarray(A[np.ix_(reached, reached)])
-    return inside, reached, _steps_to_nothing(links, h[reached] != 0)
+    return inside, reached, _steps_until_zero(links, h[reached] != 0)
 
 
-def _steps_to_nothing(links: BoolArray, now: BoolArray) -> float:
-    """Return after how many steps no coordinate is reached, or infinity: not after one per coordinate."""
+def _steps_until_zero(links: BoolArray, now: BoolArray) -> float:
+    """Number of steps until no coordinate is reached (W nilpotent on the state), else infinity.
+
+    n steps suffice to decide.
+    """
     if links.any(axis=0).all() and len(links) > 0:
         return math.inf
     for step in range(len(links) + 1):
@@ -197,11 +209,11 @@ class _Solver:
         self.A, self.h, self.times, self.bits, self.seconds = A, h, times, bits, seconds
         matrix, self.scale = normalised(A)
         start, self.start_scale = normalised(h)
-        # Where an entry falls below the normal numbers, scaling rounds it to a multiple of 2**-1074.
+        # Scaling rounds subnormal entries to a multiple of 2**-1074.
         self.problem = Problem(np.ascontiguousarray(matrix), start, 2.0**-1074, times, seconds)
 
     def best(self) -> tuple[Route, list[_Answer]]:
-        """Take the cheapest float64 route that is accurate enough, or certify."""
+        """Use the cheapest float64 route with an accepted bound, else the certified one."""
         refused: PrecisionError | None = None
         for route in self._candidates():
             try:
@@ -215,7 +227,7 @@ class _Solver:
         raise refused
 
     def by(self, route: Route) -> list[_Answer]:
-        """Take this route, or raise PrecisionError where its bound says nothing."""
+        """Use the given route; raise PrecisionError where its relative bound is 1 or more."""
         if route == "certified":
             return self._certified()
         if self.times[-1] > LARGEST_POWER:
@@ -226,7 +238,7 @@ class _Solver:
         for t, (_, _, bound) in zip(self.times, found, strict=True):
             if not bound < 1.0:
                 raise PrecisionError(
-                    f"route {route!r} bounds its relative error at t = {t} by {bound:.2g} only; "
+                    f"route {route!r} bounds its relative error at t = {t} only by {bound:.2g}; "
                     "take route 'certified', or 'auto'"
                 )
         return found
@@ -234,12 +246,12 @@ class _Solver:
     def _candidates(self) -> list[Route]:
         """Routes whose bound can be small enough, by estimated microseconds on one core.
 
-        The certified route counts 10 ms more than it takes, so that float64 comes first, but not a loop of
-        tens of thousands of steps over a small matrix.
+        The estimate of the certified route includes an extra 10 ms, so that float64 comes first, except for
+        a loop of tens of thousands of steps over a small matrix.
         """
         n, last, count = len(self.A), self.times[-1], len(self.times)
         cost: dict[Route, float] = {"certified": 1e4 + last.bit_length() * (20.0 * count + n**3 / 10.0)}
-        # The bounds of plain products contain these roundings.
+        # The bounds of plain products exceed γ(n t).
         if gamma(n * last) < ACCEPTED:
             cost["loop"] = last * (12.0 + n * n / 5e3)
             if self.problem.nonnegative:

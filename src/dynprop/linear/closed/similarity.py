@@ -1,7 +1,7 @@
-r"""What a computed decomposition is one of: how near, measured entry by entry.
+r"""Backward error of a computed decomposition A ≈ S M S⁻¹, entry by entry.
 
 With columns S, a form M and the residual R = AS - SM, :math:`S^{-1} A S = M + E`, :math:`E = S^{-1} R`.
-R is computed to three times the working precision (`scaled_products`), so that XR, with X an approximate
+R is computed to three times the working precision (`arithmetic.products`), so that XR, with X an approximate
 inverse, is E up to :math:`F = I - XS`: :math:`E = (I - F)^{-1} X R`.
 """
 
@@ -25,15 +25,15 @@ __all__ = ["Basis", "Similarity", "similarity"]
 
 @dataclass(frozen=True)
 class Basis:
-    """Columns with an approximate inverse, from which the eigenvectors follow.
+    """A basis of eigenvectors, real where possible, with an approximate inverse.
 
     The eigenvectors of a real matrix come in conjugate pairs v, v̄. Their real and imaginary parts span the
-    same space, and everything about them is real: (v, v̄) = (Re v, Im v) B, B = [[1, 1], [i, -i]]. As B is
-    unitary up to √2, going over to modal coordinates changes no condition number.
+    same space and are real: (v, v̄) = (Re v, Im v) B, B = [[1, 1], [i, -i]]. As B is unitary up to a factor
+    √2, the change to modal coordinates changes no condition number.
 
     Attributes:
         columns: shape (n, n).
-        inverse: about the inverse of the columns.
+        inverse: approximate inverse of the columns.
         pairs: index of the first column of each conjugate pair; empty where the columns are eigenvectors.
     """
 
@@ -43,12 +43,12 @@ class Basis:
 
     @property
     def kept(self) -> Any:
-        """Index of the modes without the second of each pair; everything where there are no pairs."""
+        """Index of the modes, of each pair the first only; a full slice where there are no pairs."""
         everything = np.arange(len(self.columns))
         return np.delete(everything, self.pairs + 1) if len(self.pairs) else slice(None)
 
     def modal(self, x: Matrix) -> Matrix:
-        """Return B⁻¹x: row v is half of row Re v minus i times row Im v, row v̄ the other way round."""
+        """Return B⁻¹x: row v is (row Re v - i row Im v) / 2, row v̄ the same with + i."""
         if len(self.pairs) == 0:
             return x
         result = x.astype(np.complex128)
@@ -57,7 +57,7 @@ class Basis:
         return result
 
     def modal_sizes(self, error: FloatArray) -> FloatArray:
-        """Return a bound of |B⁻¹x| from one of |x|, the rounding of `modal` included."""
+        """Return a bound of |B⁻¹x| from a bound of |x|, including the rounding of `modal`."""
         result = error.copy()
         both = 0.5 * SLACK * (error[self.pairs] + error[self.pairs + 1])
         result[self.pairs] = result[self.pairs + 1] = both
@@ -66,21 +66,21 @@ class Basis:
 
 @dataclass(frozen=True)
 class Similarity:
-    """S⁻¹AS = M + E and z = S⁻¹h; of each conjugate pair of columns only the first is held.
+    """S⁻¹AS = M + E and z = S⁻¹h; only the first column of each conjugate pair is stored.
 
     Attributes:
         S: the columns, shape (n, m).
-        gap: the columns of E, all n rows, up to a matrix of Frobenius norm ``blur``.
-        blur: bound of what the gap misses, over all n columns.
-        start: z, shape (n,), with ``error`` entry by entry.
-        error: bound of the error of z.
+        E: approximation of E, shape (n, m).
+        E_error: bound of the Frobenius norm of its error, over all n columns.
+        start: approximation of z, shape (n,).
+        error: bound of the error of z, entry by entry.
         pairs: the first mode of each conjugate pair.
         kept: index of the m modes among the n.
     """
 
     S: Matrix
-    gap: Matrix
-    blur: float
+    E: Matrix
+    E_error: float
     start: Matrix
     error: FloatArray
     pairs: IntArray
@@ -88,27 +88,27 @@ class Similarity:
 
     @property
     def paired(self) -> BoolArray:
-        """Which of the m columns stand for two."""
+        """Mask of the columns among the m that represent a conjugate pair."""
         return np.isin(np.arange(len(self.S))[self.kept], self.pairs)
 
     @property
     def crossed(self) -> Matrix:
-        """Rows of the m kept modes, columns of the conjugates: E of a real matrix is conjugate there."""
-        columns: Matrix = self.gap[:, self.paired][self._conjugate[self.kept]]
+        """The block of E with the rows of the m kept modes and the columns of the conjugate ones."""
+        columns: Matrix = self.E[:, self.paired][self._conjugate[self.kept]]
         return np.conj(columns)
 
     def unfolded(self, values: Matrix) -> tuple[Similarity, Matrix]:
-        """Return the same with every column, and the eigenvalues of all modes."""
+        """Return the similarity with all n columns stored, and the eigenvalues of all modes."""
         if not len(self.pairs):
             return self, values
         n, paired, other = len(self.S), self.paired, self._conjugate
-        S, gap = (np.empty((n, n), dtype=np.complex128) for _ in range(2))
+        S, E = (np.empty((n, n), dtype=np.complex128) for _ in range(2))
         everything = np.empty(n, dtype=np.complex128)
-        S[:, self.kept], gap[:, self.kept], everything[self.kept] = self.S, self.gap, values
+        S[:, self.kept], E[:, self.kept], everything[self.kept] = self.S, self.E, values
         S[:, self.pairs + 1], everything[self.pairs + 1] = self.S[:, paired].conj(), values[paired].conj()
-        gap[:, self.pairs + 1] = self.gap[other][:, paired].conj()
+        E[:, self.pairs + 1] = self.E[other][:, paired].conj()
         none = np.arange(0)
-        return Similarity(S, gap, self.blur, self.start, self.error, none, slice(None)), everything
+        return Similarity(S, E, self.E_error, self.start, self.error, none, slice(None)), everything
 
     @property
     def _conjugate(self) -> IntArray:
@@ -119,10 +119,10 @@ class Similarity:
 
 
 def similarity(problem: Problem, S: Matrix, M: Matrix, basis: Basis) -> Similarity:
-    """Measure a decomposition: kept columns S, diagonal (a vector) or triangular M, and their basis.
+    """Bound the backward error of a decomposition: stored columns S, diagonal (a vector) or triangular M.
 
     Raises:
-        PrecisionError: the columns are not surely independent.
+        PrecisionError: the columns are not provably independent.
     """
     A, h, n = problem.matrix, problem.start, len(problem.start)
     R, X = basis.columns, basis.inverse
@@ -138,20 +138,20 @@ def similarity(problem: Problem, S: Matrix, M: Matrix, basis: Basis) -> Similari
         residual, slack = less_scaled(product(A, S), S, M)
     else:
         residual, slack = subtracted(product(A, S), product(S, M))
-    gap = _real_times(X, residual)
+    E = _real_times(X, residual)
     missed = terms * frobenius(residual) + slack + n**2 * problem.lost
-    blur = inverse * ((far + gamma(2)) * frobenius(gap) + norm * missed)
+    E_error = inverse * ((far + gamma(2)) * frobenius(E) + norm * missed)
     if len(basis.pairs):
-        # Of columns that come twice one was looked at.
-        blur *= math.sqrt(2.0) * SLACK
-    # z is refined by X times what it leaves of h; what it then errs by is that of this correction.
+        # The conjugate columns, which are not stored, count as much.
+        E_error *= math.sqrt(2.0) * SLACK
+    # One step of iterative refinement: z + X(h - Sz). Its error is that of the correction.
     z = X @ h
     left, missed = _remainder(R, z, h)
     step = X @ left
     error = terms * (np.abs(X) @ np.abs(left)) + norm * (missed + n * problem.lost) + gamma(2) * np.abs(z)
     error = (error + far * inverse * (frobenius(step) + frobenius(error))) * SLACK + n * FLOOR
     start, error = basis.modal(z + step), basis.modal_sizes(error)
-    return Similarity(S, basis.modal(gap), blur, start, error, basis.pairs, basis.kept)
+    return Similarity(S, basis.modal(E), E_error, start, error, basis.pairs, basis.kept)
 
 
 def _real_times(left: Matrix, right: Matrix) -> Matrix:

@@ -1,7 +1,7 @@
-r"""The exact law of a product of few-valued weights: every product with its probability.
+r"""The exact distribution of a product of discrete weights: every product with its probability.
 
-n weights with k values have :math:`\binom{n+k-1}{k-1}` products, one for each way to count the values. Each
-product is an exact rational (a float is one), so equal products merge and comparisons are exact.
+n weights with k values have :math:`\binom{n+k-1}{k-1}` products, one for each vector of counts. A float is a
+rational number, so each product is an exact rational: equal products merge and comparisons are exact.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ import numpy as np
 from dynprop.arrays import FloatArray
 from dynprop.products.weights.decimal_sums import decimal_context, power
 
-__all__ = ["AtomicLaw", "enumerate_products"]
+__all__ = ["AtomicDistribution", "enumerate_products"]
 
-# Products that are listed at most, times the bits of one: above, the law is convolved on a grid instead.
+# Limits on the number of products, and on that number times the depth. Above them a grid is used.
 _MAX_PRODUCTS = 3000
 _MAX_BITS = 3_000_000
 
 
 @dataclass(frozen=True)
-class AtomicLaw:
-    """Values in ascending order, and the probability up to and including each."""
+class AtomicDistribution:
+    """Distribution on finitely many rationals: values in ascending order, with the probability of each."""
 
     values: tuple[Fraction, ...]
     masses: FloatArray
 
     @classmethod
-    def of(cls, found: Mapping[Fraction | int, float]) -> AtomicLaw:
-        """Build the law from probabilities by value, normalised to a sum of 1."""
+    def of(cls, found: Mapping[Fraction | int, float]) -> AtomicDistribution:
+        """Build the distribution from a map of values to probabilities, normalised to a sum of 1."""
         values = sorted(found)
         masses = np.array([found[value] for value in values])
         return cls(tuple(Fraction(value) for value in values), masses / math.fsum(masses))
 
     @classmethod
-    def of_powers(cls, atoms: FloatArray, masses: FloatArray, exponent: int) -> AtomicLaw:
-        """Build the law of w^exponent from that of w."""
+    def of_powers(cls, atoms: FloatArray, masses: FloatArray, exponent: int) -> AtomicDistribution:
+        """Build the distribution of w^exponent from that of w."""
         found: dict[Fraction | int, float] = {}
         for atom, mass in zip(atoms, masses, strict=True):
             value = Fraction(float(atom)) ** exponent
@@ -53,7 +53,7 @@ class AtomicLaw:
         return self._mass(value <= x for value in self.values)
 
     def log_size_cdf(self, y: float) -> float:
-        """P(log abs(product) <= y); y within rounding of an atom's logarithm counts the atom."""
+        """P(log abs(product) <= y). An atom counts if y is within rounding of its logarithm."""
         slack = 4.0 * 2.0**-52 * (1.0 + abs(y))
         return self._mass(value == 0 or _log(abs(value)) <= y + slack for value in self.values)
 
@@ -61,8 +61,8 @@ class AtomicLaw:
         return min(1.0, math.fsum(m for m, keep in zip(self.masses, chosen, strict=True) if keep))
 
 
-def enumerate_products(atoms: FloatArray, masses: FloatArray, depth: int) -> AtomicLaw | None:
-    """List every product of `depth` independent weights, or return None where there are too many."""
+def enumerate_products(atoms: FloatArray, masses: FloatArray, depth: int) -> AtomicDistribution | None:
+    """Enumerate the products of `depth` independent weights; None if there are too many."""
     kinds = len(atoms)
     count = math.comb(depth + kinds - 1, kinds - 1)
     if count > _MAX_PRODUCTS or count * depth > _MAX_BITS:
@@ -70,7 +70,7 @@ def enumerate_products(atoms: FloatArray, masses: FloatArray, depth: int) -> Ato
     exact = [Fraction(float(atom)) for atom in atoms]
     chances = [Decimal(float(mass)) for mass in masses]
     found: dict[Fraction | int, Decimal] = {}
-    # Forty digits: in floats the logarithm of a multinomial loses three digits at depth 1000.
+    # 40 digits, since the logarithm of a multinomial coefficient in float64 loses three digits at depth 1000.
     with decimal.localcontext(decimal_context(40)):
         for counts in _compositions(depth, kinds):
             value = math.prod((a**c for a, c in zip(exact, counts, strict=True)), start=Fraction(1))
@@ -78,7 +78,7 @@ def enumerate_products(atoms: FloatArray, masses: FloatArray, depth: int) -> Ato
             for mass, count in zip(chances, counts, strict=True):
                 chance *= power(mass, count)
             found[value] = found.get(value, Decimal(0)) + chance
-    return AtomicLaw.of({value: float(chance) for value, chance in found.items()})
+    return AtomicDistribution.of({value: float(chance) for value, chance in found.items()})
 
 
 def _multinomial(counts: tuple[int, ...]) -> int:

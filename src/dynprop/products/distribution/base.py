@@ -1,4 +1,4 @@
-"""What laws of products share, whether the weights are fresh or one is shared: how moments are read."""
+"""Base class of the distributions of products: moments as floats and logarithms, and the cdf."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["RandomProduct"]
 
 @dataclass(frozen=True)
 class RandomProduct(ABC):
-    """A product of `depth` random factors. Everything is found when asked for.
+    """Distribution of a product of `depth` random factors. Each property is computed on first access.
 
     Attributes:
         weight: moments of one weight.
@@ -30,7 +30,7 @@ class RandomProduct(ABC):
     @property
     @abstractmethod
     def _variance(self) -> Decimal:
-        """The variance, exactly where it is known so."""
+        """The variance; exact where an exact formula exists."""
 
     @property
     @abstractmethod
@@ -54,7 +54,7 @@ class RandomProduct(ABC):
 
     @property
     def variance(self) -> float:
-        """The variance, rounded once; inf beyond the range of floats.
+        """The variance, rounded once; inf above the range of float64, 0 below it.
 
         Raises:
             PrecisionError: moments of that order are not finite, or a quadrature does not reach 1e-9.
@@ -68,7 +68,7 @@ class RandomProduct(ABC):
 
     @property
     def kurtosis(self) -> float:
-        """Pearson's kurtosis; inf beyond the range of floats, nan for a constant.
+        """Pearson's kurtosis; inf above the range of float64, nan for a constant.
 
         Raises:
             PrecisionError: the fourth moment of the product is not known.
@@ -95,9 +95,9 @@ class RandomProduct(ABC):
         return elementwise(self._distribution.cdf, "x", x)
 
     def log_size_cdf(self, y: Any) -> Any:
-        """Return P(log abs(product) <= y), also at sizes that no float can hold."""
+        """Return P(log abs(product) <= y), also for sizes outside the range of float64."""
         return elementwise(self._distribution.log_size_cdf, "y", y)
 
     def cdf_error(self, x: Any) -> Any:
-        """Return a bound on the absolute error of `cdf(x)`; the class says what it rests on."""
+        """Return a bound on the absolute error of `cdf(x)`; the class docstring gives its basis."""
         return elementwise(self._distribution.error, "x", x)

@@ -1,4 +1,4 @@
-"""One shape for every distribution function of a product, whatever it is computed by."""
+"""One interface for the distribution function of a product, whatever method computes it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 
 from dynprop.arrays import describe
 from dynprop.errors import ArgumentError
-from dynprop.products.distribution.atoms import AtomicLaw
-from dynprop.products.distribution.grid import GridLaw
+from dynprop.products.distribution.atoms import AtomicDistribution
+from dynprop.products.distribution.grid import GridDistribution
 from dynprop.products.distribution.inverse import absolute_tails, tail_error
 from dynprop.products.weights.moments import Family
 
 __all__ = ["Distribution", "elementwise", "from_atoms", "from_family", "from_grid", "from_weight"]
 
-# Probabilities of listed products are right but for those of the weights, which the power n multiplies by n
-# (3000 at most, times 2^-52); scipy's own functions are taken at the same accuracy.
+# Enumerated products: the relative error of the weights' probabilities is multiplied by n, which is at most
+# 3000, times 2^-52. scipy's own cdf is taken at the same accuracy.
 _LISTED = 1e-12
 
 
@@ -42,13 +42,13 @@ def elementwise(function: Callable[[float], float], name: str, values: Any) -> A
     return np.array([function(float(value)) for value in array.flat]).reshape(array.shape)
 
 
-def from_atoms(law: AtomicLaw) -> Distribution:
-    """Wrap the exact law of few-valued weights."""
+def from_atoms(law: AtomicDistribution) -> Distribution:
+    """Wrap the exact distribution of discrete weights."""
     return Distribution(law.cdf, law.log_size_cdf, lambda x: _LISTED)
 
 
 def from_weight(law: Any) -> Distribution:
-    """Wrap the law of a single continuous weight."""
+    """Wrap the distribution of a single continuous weight."""
 
     def log_size_cdf(y: float) -> float:
         size = math.exp(min(y, 709.0))
@@ -58,7 +58,7 @@ def from_weight(law: Any) -> Distribution:
 
 
 def from_family(family: Family, depth: int) -> Distribution:
-    """Wrap the inversion for a law whose abs(w) is half-normal, exponential or uniform."""
+    """Wrap the Mellin inversion for a weight whose abs(w) is half-normal, exponential or uniform."""
 
     def tails(y: float) -> tuple[float, float]:
         if math.isinf(y):
@@ -71,16 +71,16 @@ def from_family(family: Family, depth: int) -> Distribution:
             return within if x > 0.0 else 0.0
         return 0.5 * beyond if x < 0.0 else 0.5 + 0.5 * within
 
-    # Relative for the smaller tail, so absolute for the probability, which may add 1/2 and round.
+    # The tail has this relative error. The probability has it as an absolute error, plus one rounding.
     error = tail_error(depth) + 2.0**-52
     return Distribution(cdf, lambda y: tails(y)[0], lambda x: error)
 
 
-def from_grid(law: GridLaw) -> Distribution:
+def from_grid(law: GridDistribution) -> Distribution:
     """Wrap a convolution on a grid; the error is the half width of its enclosure."""
 
     def error(x: float) -> float:
-        ends = [law.cdf(x, side * law.reach) for side in (-1.0, 1.0)]
+        ends = [law.cdf(x, side * law.max_log_error) for side in (-1.0, 1.0)]
         middle = law.cdf(x)
         return max(abs(end - middle) for end in ends) + law.cell_mass(x) + law.slack
 

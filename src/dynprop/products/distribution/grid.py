@@ -1,4 +1,4 @@
-r"""The law of log abs(product) by convolution on a grid, with an enclosure of every probability.
+r"""The distribution of log abs(product) by convolution on a grid, with an enclosure of every probability.
 
 The logarithm of each weight is rounded to a grid of step h, positive and negative weights apart. If p and m
 are the two measures, the n-fold product is positive with measure :math:`\tfrac12[(p+m)^{*n} + (p-m)^{*n}]`
@@ -7,8 +7,8 @@ by at most n h/2, so
 
 .. math:: F_h(y - nh/2) - \epsilon \;\le\; F(y) \;\le\; F_h(y + nh/2) + \epsilon
 
-holds for the true F: the enclosure is proved, and the value between (linear between the cells' edges) is
-far better than it. :math:`\epsilon` covers the tails cut off (Chernoff's bound, from the measure itself)
+holds for the true F. The enclosure is proved; the reported value (linear between the cells' edges) is far
+more accurate. :math:`\epsilon` covers the truncated tails (Chernoff's bound, from the measure itself)
 and the rounding of the FFT.
 """
 
@@ -23,17 +23,17 @@ import numpy as np
 from dynprop.arrays import FloatArray
 from dynprop.products.weights.moments import WeightMoments
 
-__all__ = ["GridLaw", "convolve"]
+__all__ = ["GridDistribution", "convolve"]
 
 _CELLS = 1 << 17
-# Mass outside the window, and mass of one weight's logarithm beyond the cells that are tabulated.
+# Mass outside the window of the product, and mass of one weight's logarithm outside its table.
 _OUTSIDE = 1e-13
 _CUT = 1e-17
 _TILTS = np.concatenate([-np.geomspace(40.0, 1e-5, 140), np.geomspace(1e-5, 40.0, 140)])
 
 
 @dataclass(frozen=True)
-class GridLaw:
+class GridDistribution:
     """Distribution functions of log abs(product) on the edges of a grid, by sign of the product.
 
     Attributes:
@@ -41,19 +41,19 @@ class GridLaw:
         positive: P(product > 0 and log abs(product) <= edge).
         negative: P(product < 0 and log abs(product) <= edge).
         zero_mass: P(product = 0).
-        reach: the largest error of a logarithm, n h / 2.
-        slack: the error of a probability beside it.
+        max_log_error: the largest rounding error of a logarithm, n h / 2.
+        slack: the error of a probability from truncation and FFT rounding.
     """
 
     edges: FloatArray
     positive: FloatArray
     negative: FloatArray
     zero_mass: float
-    reach: float
+    max_log_error: float
     slack: float
 
     def cdf(self, x: float, shift: float = 0.0) -> float:
-        """P(product <= x), each logarithm taken as larger by the shift where that lowers the probability."""
+        """P(product <= x), with the logarithms shifted: positive shifts raise the probability."""
         below_zero = self.negative[-1]
         if x < 0.0:
             return float(below_zero - self._at(self.negative, math.log(-x) - shift))
@@ -66,12 +66,12 @@ class GridLaw:
         return float(self.zero_mass + self._at(self.positive + self.negative, y + shift))
 
     def cell_mass(self, x: float) -> float:
-        """Largest probability of a cell near log abs(x), by which the interpolation may be off."""
+        """Largest probability of a cell near log abs(x), a bound on the interpolation error."""
         if x == 0.0:
             return 0.0
         both = self.positive + self.negative
-        first = int(np.searchsorted(self.edges, math.log(abs(x)) - self.reach)) - 2
-        last = int(np.searchsorted(self.edges, math.log(abs(x)) + self.reach)) + 2
+        first = int(np.searchsorted(self.edges, math.log(abs(x)) - self.max_log_error)) - 2
+        last = int(np.searchsorted(self.edges, math.log(abs(x)) + self.max_log_error)) + 2
         return float(
             np.diff(both[max(0, first) : last], prepend=0.0 if first <= 0 else both[first]).max(initial=0.0)
         )
@@ -80,8 +80,8 @@ class GridLaw:
         return np.interp(y, self.edges, cumulative, left=0.0)
 
 
-def convolve(moments: WeightMoments, depth: int) -> GridLaw:
-    """Tabulate the law of log abs(product) of `depth` independent weights."""
+def convolve(moments: WeightMoments, depth: int) -> GridDistribution:
+    """Tabulate the distribution of log abs(product) of `depth` independent weights."""
     from scipy.special import logsumexp
 
     low, high = _range(moments)
@@ -90,7 +90,7 @@ def convolve(moments: WeightMoments, depth: int) -> GridLaw:
     alive = total.sum()
     kept = total > 0.0
     logs, centres = np.log(total[kept] / alive), coarse[kept]
-    # One cell more on each side of every logarithm keeps the bound valid for the unrounded law.
+    # One more cell on each side of every logarithm keeps Chernoff's bound valid for the unrounded weights.
     margin = depth * (high - low) / _CELLS
     cumulants = np.array([logsumexp(logs + tilt * centres) for tilt in _TILTS])
     ends = (depth * cumulants - math.log(_OUTSIDE)) / _TILTS
@@ -102,17 +102,17 @@ def convolve(moments: WeightMoments, depth: int) -> GridLaw:
     offset = depth * float(centres[0])
     both, signed = _spectrum(p + m), _spectrum(p - m)
     even, odd = np.fft.irfft(both**depth, _CELLS), np.fft.irfft(signed**depth, _CELLS)
-    # Cell 0 of the cyclic sum stands for `offset`; the window begins at `lower`.
+    # Cell 0 of the cyclic convolution is at `offset`; the window begins at `lower`.
     first = math.floor((lower - offset) / step)
     roll = -first % _CELLS
     positive, negative = np.roll((even + odd) / 2, roll), np.roll((even - odd) / 2, roll)
     edges: FloatArray = np.asarray(offset + (first + np.arange(_CELLS) + 0.5) * step, dtype=np.float64)
-    return GridLaw(
+    return GridDistribution(
         edges=edges,
         positive=np.cumsum(np.maximum(positive, 0.0)),
         negative=np.cumsum(np.maximum(negative, 0.0)),
         zero_mass=-math.expm1(depth * math.log1p(-moments.zero_mass)) if moments.zero_mass < 1.0 else 1.0,
-        reach=0.5 * depth * step,
+        max_log_error=0.5 * depth * step,
         slack=2.0 * _OUTSIDE + 2.0 * depth * _CUT + (depth + 64.0) * 2.0**-52 * math.sqrt(_CELLS),
     )
 
@@ -124,7 +124,7 @@ def _spectrum(measure: FloatArray) -> Any:
 
 
 def _range(moments: WeightMoments) -> tuple[float, float]:
-    """Range of log abs(w) that carries all but _CUT of the mass at each end."""
+    """Range of log abs(w) outside which each tail has mass at most _CUT."""
     if moments.atoms is not None:
         sizes = np.log(np.abs(moments.atoms[moments.atoms != 0.0]))
         return float(sizes.min()) - 1e-9, float(sizes.max()) + 1e-9
@@ -149,7 +149,7 @@ def _mass_within(law: Any, size: float) -> float:
 def _measures(
     moments: WeightMoments, low: float, high: float, cells: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return centres of the cells, and the mass of positive and of negative weights in each."""
+    """Return the cells' centres, and the mass of positive and of negative weights in each cell."""
     step = (high - low) / cells
     edges = low + step * np.arange(cells + 1)
     centres: FloatArray = np.asarray(edges[:-1] + 0.5 * step, dtype=np.float64)

@@ -1,4 +1,4 @@
-r"""The distribution of log abs(product) where E abs(w)^s is known: inversion on one vertical line.
+r"""The distribution of log abs(product) by inverting the Mellin transform E abs(w)^s on a vertical line.
 
 With :math:`M(s) = \mathrm E|w|^s` and :math:`Y = |w_1 \cdots w_n|`,
 
@@ -6,14 +6,15 @@ With :math:`M(s) = \mathrm E|w|^s` and :math:`Y = |w_1 \cdots w_n|`,
 
 and for :math:`-1 < c < 0` the same integral is :math:`-P(Y < a)`. For Gaussian weights this is the Meijer G
 function :math:`G^{n,1}_{1,n+1}` of Springer and Thompson (1970), SIAM J. Appl. Math. 18:721, and of
-`meijerg` in mpmath; here it is summed by the trapezoidal rule on the line through the saddle point, where
-the integrand does not oscillate at its peak, so that small tails keep their digits.
+`meijerg` in mpmath; here the trapezoidal rule sums it on the line through the saddle point. The
+integrand does not oscillate at its peak there, so small tails keep their relative accuracy.
 
 The rule's error is known in closed form (Poisson summation): with step h, and period :math:`\omega = 2\pi/h`,
 the sum is :math:`\sum_k e^{c\omega k} P(Y > a e^{\omega k})`. Terms k < 0 are at most
 :math:`e^{-c\omega|k|}`, those with k > 0 at most :math:`e^{c\omega k} M(c')^n (a e^{\omega k})^{-c'}` for
-any :math:`c' > c` (Markov). The period is widened until both are below 1e-17 of the tail. What remains is
-rounding: n logarithms of Gamma at 2^-52 each, and the terms left out at :math:`e^{-45}` of the peak.
+any :math:`c' > c` (Markov). The period is widened until both are below 1e-17 of the tail. The
+remaining errors are rounding, n logarithms of Gamma at 2^-52 each, and the truncation at :math:`e^{-45}` of
+the peak.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from dynprop.products.weights.moments import Family
 __all__ = ["absolute_tails", "tail_error"]
 
 _HALF_LOG_PI = 0.5 * math.log(math.pi)
-# The sum stops where the integrand has fallen to e^-45 of its peak, and aliases are below e^-40 of the tail.
+# The sum stops where the integrand is e^-45 of its peak. Aliases are below e^-40 of the tail.
 _CUT = 45.0
 _ALIAS = 40.0
 
@@ -37,7 +38,7 @@ _ALIAS = 40.0
 def tail_error(depth: int) -> float:
     """Return the relative accuracy of a tail: rounding of the n-th power of M, in the exponent.
 
-    2^-52 per logarithm of Gamma, whose size on the part of the line that counts is at most 32 (observed
+    2^-52 per logarithm of Gamma, whose size on the relevant part of the line is at most 32 (observed error
     against Meijer G at 40 digits: below a tenth of this).
     """
     return 32.0 * (depth + 8) * 2.0**-52
@@ -49,7 +50,7 @@ def absolute_tails(family: Family, depth: int, y: float) -> tuple[float, float]:
     if family.name == "uniform":
         from scipy.special import gammainc, gammaincc
 
-        # -log of a uniform variable is exponential: the sum of n is a Gamma(n) variable.
+        # -log of a uniform variable is exponential, so the sum of n of them is a Gamma(n) variable.
         if centred >= 0.0:
             return 1.0, 0.0
         return float(gammaincc(depth, -centred)), float(gammainc(depth, -centred))
@@ -59,7 +60,7 @@ def absolute_tails(family: Family, depth: int, y: float) -> tuple[float, float]:
 
 
 def _log_transform(name: str, s: Any) -> Any:
-    """Return log M(s) of the law of scale 1, for Re s > -1."""
+    """Return log M(s) at scale 1, for Re s > -1."""
     from scipy.special import loggamma
 
     if name == "gaussian":
@@ -116,7 +117,7 @@ def _tail(name: str, depth: int, y: float, side: float) -> float:
         if start == 0:
             terms[0] *= 0.5
         total += float(terms.sum())
-        # The modulus falls along the line, since both Gamma and 1/s do.
+        # The modulus decreases along the line, since Gamma and 1/s both do.
         if exponents[-1].real < -_CUT:
             break
         start += 256
@@ -125,7 +126,7 @@ def _tail(name: str, depth: int, y: float, side: float) -> float:
 
 def _period(name: str, depth: int, y: float, c: float, peak: float) -> float:
     """Widen the period until the nearest aliases on both sides are below e^-40 of the tail."""
-    # The tail is near e^peak over the width of the peak, a factor that the margin of 6 covers.
+    # The tail is about e^peak divided by the width of the peak; the margin of 6 covers that factor.
     wanted = peak - _ALIAS - 6.0
     period = max(-wanted / abs(c), 1.0)
     farther = c + max(abs(c), 1.0) if c > 0.0 else max(0.5 * (c - 1.0), -1.0 + 1e-9)

@@ -1,9 +1,9 @@
-r"""Laws of a product of n independent weights, a fresh one at every step (claim C4).
+r"""Distribution of a product of n independent weights, a fresh one at every step (claim C4).
 
 With mean m and variance v of a weight: :math:`\mathrm{Var} = (v + m^2)^n - m^{2n}`, which is exactly
 :math:`v^n` for m = 0, and :math:`\log|\prod w|` has mean and variance n times those of :math:`\log|w|`. The
 kurtosis of a product of mean 0 is :math:`\kappa^n` (Pearson's), 3^n for Gaussian weights: at depth 20 a
-sample variance says nothing.
+sample variance is useless.
 
 Trap: :math:`(v+m^2)^n - m^{2n}` cancels and overflows; moments are combined in decimal arithmetic.
 """
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 
-from dynprop.products.distribution.atoms import AtomicLaw, enumerate_products
+from dynprop.products.distribution.atoms import AtomicDistribution, enumerate_products
 from dynprop.products.distribution.base import RandomProduct
 from dynprop.products.distribution.cdf import (
     Distribution,
@@ -27,14 +27,14 @@ from dynprop.products.distribution.cdf import (
 )
 from dynprop.products.distribution.grid import convolve
 from dynprop.products.weights.decimal_sums import cancelling_sum, decimal_context, power, to_float
-from dynprop.products.weights.moments import FrozenLaw, weight_moments
+from dynprop.products.weights.moments import FrozenDistribution, weight_moments
 from dynprop.products.weights.scalar import require_depth
 
 __all__ = ["ProductLaw", "product_law"]
 
 
-def product_law(weight_law: FrozenLaw, depth: int) -> ProductLaw:
-    """Return the law of a product of independent weights, one for each step.
+def product_law(weight_law: FrozenDistribution, depth: int) -> ProductLaw:
+    """Return the distribution of a product of independent weights, one for each step.
 
     Args:
         weight_law: a frozen scipy.stats distribution with finite variance, continuous or discrete.
@@ -45,18 +45,27 @@ def product_law(weight_law: FrozenLaw, depth: int) -> ProductLaw:
             is not an integer >= 0.
 
     Source: Goodfellow, Bengio and Courville (2016), Deep Learning, section 10.7.
+
+    Example:
+        >>> from scipy import stats
+        >>> from dynprop.products import product_law
+        >>> product = product_law(stats.norm(0, 2), 3)
+        >>> product.variance, product.kurtosis
+        (64.0, 27.0)
+        >>> product.cdf(0.0)
+        0.5
     """
     return ProductLaw(weight_moments(weight_law), require_depth("depth", depth, 0))
 
 
 @dataclass(frozen=True)
 class ProductLaw(RandomProduct):
-    """Law of a product of `depth` independent weights.
+    """Distribution of a product of `depth` independent weights.
 
-    The variance is (v + m^2)^n - m^(2n), the kurtosis kappa^n for mean 0. What `cdf_error` rests on:
-    few-valued weights: exact comparison of exact products, 1e-12 for their probabilities. Gaussian,
-    exponential and uniform weights: the rounding of the inversion (`laws_inverse`), at depth 10 1e-13.
-    Otherwise a proved enclosure by convolution (`laws_grid`), as good as the weight law's own cdf.
+    The variance is (v + m^2)^n - m^(2n), the kurtosis kappa^n for mean 0. Basis of `cdf_error`: discrete
+    weights, exact comparison of exact products, 1e-12 for their probabilities; Gaussian, exponential and
+    uniform weights, the rounding of the Mellin inversion (module `inverse`), 1e-13 at depth 10; otherwise a
+    proved enclosure by convolution (module `grid`), given the weight's own cdf.
     """
 
     @property
@@ -108,7 +117,7 @@ class ProductLaw(RandomProduct):
     def _distribution(self) -> Distribution:
         weight, depth = self.weight, self.depth
         if depth == 0:
-            return from_atoms(AtomicLaw.of({1: 1.0}))
+            return from_atoms(AtomicDistribution.of({1: 1.0}))
         if weight.atoms is not None and weight.masses is not None:
             exact = enumerate_products(weight.atoms, weight.masses, depth)
             return from_atoms(exact) if exact is not None else from_grid(convolve(weight, depth))

@@ -1,4 +1,4 @@
-r"""The law of w^n: one random weight that all steps share, as a recurrent net does (claim C5).
+r"""The distribution of w^n: one random weight shared by all steps, as in a recurrent net (claim C5).
 
 :math:`\mathrm{Var}(w^n) = \mathrm E w^{2n} - (\mathrm E w^n)^2`, for a Gaussian of mean 0 exactly
 :math:`[(2n-1)!! - 1_{n\,even}((n-1)!!)^2]\,v^n`, at least twice the :math:`v^n` of fresh weights for n >= 2.
@@ -16,19 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from dynprop.products.distribution.atoms import AtomicLaw
+from dynprop.products.distribution.atoms import AtomicDistribution
 from dynprop.products.distribution.base import RandomProduct
 from dynprop.products.distribution.cdf import Distribution, from_atoms, from_weight
 from dynprop.products.weights.decimal_sums import cancelling_sum, decimal_context, power
-from dynprop.products.weights.moments import Family, FrozenLaw, WeightMoments, weight_moments
+from dynprop.products.weights.moments import Family, FrozenDistribution, WeightMoments, weight_moments
 from dynprop.products.weights.quadrature import power_moments
 from dynprop.products.weights.scalar import require_depth
 
 __all__ = ["SharedProductLaw", "shared_product_law"]
 
 
-def shared_product_law(weight_law: FrozenLaw, depth: int) -> SharedProductLaw:
-    """Return the law of w^n, the product along n steps that share one random weight.
+def shared_product_law(weight_law: FrozenDistribution, depth: int) -> SharedProductLaw:
+    """Return the distribution of w^n, the product along n steps that share one random weight.
 
     Args:
         weight_law: a frozen scipy.stats distribution with finite variance, continuous or discrete.
@@ -39,18 +39,24 @@ def shared_product_law(weight_law: FrozenLaw, depth: int) -> SharedProductLaw:
             is not an integer >= 0.
 
     Source: Goodfellow, Bengio and Courville (2016), Deep Learning, section 10.7.
+
+    Example:
+        >>> from scipy import stats
+        >>> from dynprop.products import shared_product_law
+        >>> shared_product_law(stats.norm(0, 1), 3).variance
+        15.0
     """
     return SharedProductLaw(weight_moments(weight_law), require_depth("depth", depth, 0))
 
 
 @dataclass(frozen=True)
 class SharedProductLaw(RandomProduct):
-    """Law of w^n, one random weight shared by all `depth` steps.
+    """Distribution of w^n, one random weight shared by all `depth` steps.
 
     The variance, E w^(2n) - (E w^n)^2, is exact up to one rounding for discrete laws and for Gaussian,
     Laplace, exponential and uniform ones of mean 0 or starting at 0; by quadrature to 1e-9 for others. The
-    distribution function is the weight's own at the roots of x, exact for discrete laws; `cdf_error` is for
-    a weight law whose cdf is good to 1e-13.
+    cdf is the weight's own at the roots of x, exact for discrete weights; `cdf_error` assumes that the
+    weight's cdf is accurate to 1e-13.
     """
 
     @property
@@ -101,9 +107,9 @@ class SharedProductLaw(RandomProduct):
     def _distribution(self) -> Distribution:
         weight, n = self.weight, self.depth
         if n == 0:
-            return from_atoms(AtomicLaw.of({1: 1.0}))
+            return from_atoms(AtomicDistribution.of({1: 1.0}))
         if weight.atoms is not None and weight.masses is not None:
-            return from_atoms(AtomicLaw.of_powers(weight.atoms, weight.masses, n))
+            return from_atoms(AtomicDistribution.of_powers(weight.atoms, weight.masses, n))
         single = from_weight(weight.law)
 
         def cdf(x: float) -> float:
@@ -123,7 +129,7 @@ def _has_exact_moments(weight: WeightMoments) -> bool:
 
 
 def _constant_power(atoms: Any, n: int) -> bool:
-    """Say whether w^n is a constant, as the even power of a sign is."""
+    """Return whether w^n is constant, such as an even power of a random sign."""
     return len(set(np.abs(atoms))) == 1 and (n % 2 == 0 or len(atoms) == 1)
 
 

@@ -3,8 +3,8 @@ r"""The log norm of a signal and of its gradient, layer by layer, measured in ra
 .. math:: x_l = \phi(W_l x_{l-1}), \qquad \delta_{l-1} = W_l^T(\phi'(W_l x_{l-1}) \odot \delta_l),
 
 with a fresh :math:`W_l` at every layer (a deep feedforward net) or one W (a recurrent net without input).
-Both walks are kept as
-logarithms: the gradient is rescaled at every layer, and so is the signal where the activation is homogeneous.
+Both walks are
+stored as logarithms. The gradient is rescaled at every layer, the signal where the activation is homogeneous.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from dynprop.products.weights.scalar import require_depth, require_number
 
 __all__ = ["NormWalks", "norm_walks"]
 
-# Floats of weights that are held at a time.
-_HELD = 1 << 22
+# Largest number of weights in memory at a time.
+_MAX_WEIGHTS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class NormWalks:
     """Measured walks of random nets, natural logarithms, each starting at 0.
 
     Attributes:
-        forward: log(norm of x_l / norm of x_0), shape (nets, depth + 1), l = 0 first; -inf once a signal
-            died.
+        forward: log(norm of x_l / norm of x_0), shape (nets, depth + 1), l = 0 first; -inf once the
+            signal is zero.
         backward: log(norm of dL/dx_l / norm of dL/dx_L), shape (nets, depth + 1), in the order of l, so
             that the last column is 0 and the first is the gradient that reaches the input.
     """
@@ -62,13 +62,21 @@ def norm_walks(
         gain: g >= 0, see `critical_gain`.
         weights: "fresh" for new weights at every layer, "shared" for the same at all.
         nets: number of nets, >= 1.
-        seed: of all random numbers; fresh and shared nets of one seed have the same inputs.
+        seed: seed of all random numbers; fresh and shared nets of one seed have the same inputs.
 
     Raises:
         ArgumentError: a count that is too small, a negative gain, an unknown activation or kind of weights.
 
     Source: experiment of Sussillo and Abbott (2014), arXiv:1412.6558, section 3, and its recurrent
         counterpart.
+
+    Example:
+        >>> from dynprop.products import norm_walks
+        >>> walks = norm_walks(width=20, depth=5, activation="tanh", gain=0.1, weights="fresh", nets=3)
+        >>> walks.forward.shape
+        (3, 6)
+        >>> bool((walks.forward[:, -1] < -5).all())
+        True
     """
     n, layers = require_depth("width", width, 1), require_depth("depth", depth, 1)
     phi = resolve_activation(activation)
@@ -79,7 +87,7 @@ def norm_walks(
     ends, draws = np.random.SeedSequence(require_depth("seed", seed, 0)).spawn(2)
     end_rng, rng = np.random.default_rng(ends), np.random.default_rng(draws)
     distinct = layers if weights == "fresh" else 1
-    block = max(1, _HELD // (distinct * n * n))
+    block = max(1, _MAX_WEIGHTS // (distinct * n * n))
     parts = []
     for first in range(0, count, block):
         shape = (min(block, count - first), n, 1)
@@ -93,7 +101,7 @@ def norm_walks(
 def _walk(
     matrices: FloatArray, layers: int, phi: Activation, signal: FloatArray, gradient: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Run signals forward and gradients back, shape (nets, width, 1); one matrix stands for all layers."""
+    """Run signals forward and gradients backward, shape (nets, width, 1); one matrix if shared."""
     nets, width = signal.shape[:2]
     forward, backward = np.zeros((nets, layers + 1)), np.zeros((nets, layers + 1))
     signal = signal * (math.sqrt(width) / np.linalg.norm(signal, axis=1, keepdims=True))

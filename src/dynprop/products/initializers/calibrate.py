@@ -57,6 +57,16 @@ def calibrate_(
             its bias alone or of a recurrent layer's range.
 
     Source: Mishkin and Matas (2016), arXiv:1511.06422, algorithm 1.
+
+    Example:
+        >>> import torch
+        >>> from dynprop.products import calibrate_
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> layer, sample = torch.nn.Linear(8, 8), torch.randn(50, 8, generator=generator)
+        >>> list(calibrate_(layer, sample, variance=4.0))
+        ['']
+        >>> round(float(layer(sample).detach().var(correction=0)), 3)
+        4.0
     """
     import torch
 

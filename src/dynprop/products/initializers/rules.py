@@ -1,12 +1,12 @@
-r"""Initial weights whose scale is a promise: numpy functions f(shape, rng), shape (fan_in, fan_out).
+r"""Initial weights of a stated scale: numpy functions f(shape, rng), shape (fan_in, fan_out).
 
 Rows of a batch are multiplied from the left, x @ W, as in `dynprop.linear.unroll`; entry (i, j) leads from
-input i to unit j. Every function draws from the Generator that it is given and from nothing else. Those of
-torch, in place and with a trailing underscore as in torch.nn.init, stand in `initializers_torch`.
+input i to unit j. The given Generator is the only source of randomness. The torch versions, in place and with
+a trailing underscore as in torch.nn.init, are in module `torch` of this package.
 
-**What keeps what.** Variance 1/fan_in keeps the mean square; the gain of `sussillo_abbott` keeps the typical
-size, which is another wish (`gains`). An orthogonal matrix keeps every norm. For a recurrent matrix the
-spectral radius decides, not the variance.
+Variance 1/fan_in preserves the mean square; the gain of `sussillo_abbott` preserves the typical size, a
+different requirement (see `gains`). An orthogonal matrix preserves every norm. For a recurrent matrix the
+spectral radius matters, not the variance.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def variance_scaled(
     Args:
         shape: (fan_in, fan_out).
         rng: source of all randomness.
-        scale: 1 keeps the mean square of linear layers, 2 of ReLU layers (He et al. 2015), with fan_in; 1
-            with fan_avg is Glorot's compromise with the way back.
+        scale: 1 preserves the mean square of linear layers, 2 of ReLU layers (He et al. 2015), with fan_in; 1
+            with fan_avg is Glorot's compromise between signal and gradient.
         mode: "fan_in", "fan_out" or "fan_avg", their mean.
         law: "normal"; "truncated", cut at two standard deviations of its parent and rescaled to the
             variance; or "uniform" around 0.
@@ -72,6 +72,13 @@ def variance_scaled(
             law.
 
     Source: Glorot and Bengio (2010), AISTATS, eq. 12 and 16; He et al. (2015), arXiv:1502.01852, eq. 10.
+
+    Example:
+        >>> import numpy as np
+        >>> from dynprop.products import variance_scaled
+        >>> weights = variance_scaled((400, 300), np.random.default_rng(0), scale=2.0)
+        >>> weights.shape, round(400 * float(weights.var()), 1)
+        ((400, 300), 2.0)
     """
     fans, draw = require_shape(shape), require_generator(rng)
     deviation = scaled_variance(fans, scale, mode, law) ** 0.5
@@ -87,21 +94,28 @@ def variance_scaled(
 
 
 def sussillo_abbott(shape: Shape, rng: Rng, activation: ActivationLike = "linear") -> FloatArray:
-    """Draw Gaussian weights with the gain at which the log of the norm walks without drift.
+    """Draw Gaussian weights with the gain at which the log norm has no drift.
 
     Args:
         shape: (fan_in, fan_out).
         rng: source of all randomness.
-        activation: of the layer's units; as in `critical_gain`, exact for "linear" and "relu".
+        activation: activation of the layer, as in `critical_gain`; exact for "linear" and "relu".
 
     Returns:
-        Weights of variance g^2 / fan_in, g the critical gain at width fan_out: the typical mean square of
-        the outputs is that of the inputs, whatever both widths.
+        Weights of variance g^2 / fan_in, g the critical gain at width fan_out: the outputs have
+        the typical mean square of the inputs, for any two widths.
 
     Raises:
         ArgumentError: as `variance_scaled`; an unknown activation.
 
     Source: Sussillo and Abbott (2014), arXiv:1412.6558, section 2, with the exact gain for exp(1/(2n)).
+
+    Example:
+        >>> import numpy as np
+        >>> from dynprop.products import sussillo_abbott
+        >>> weights = sussillo_abbott((400, 300), np.random.default_rng(0), "relu")
+        >>> weights.shape, round(400 * float(weights.var()), 1)
+        ((400, 300), 2.0)
     """
     fans, draw = require_shape(shape), require_generator(rng)
     return np.asarray(draw.standard_normal(fans) * walk_variance(fans, activation) ** 0.5)
@@ -117,14 +131,21 @@ def orthogonal(shape: Shape, rng: Rng, gain: float = 1.0) -> FloatArray:
 
     Returns:
         Q times the gain, from the QR factorisation of a Gaussian matrix with the signs of the diagonal of R
-        moved to Q. Without that the factorisation's own convention decides signs: the first entry of Q
-        would never be positive.
+        moved to Q. Without this correction the signs follow the factorisation's convention: the first entry
+        of Q would never be positive.
 
     Raises:
         ArgumentError: as `variance_scaled`; a negative gain.
 
     Source: Mezzadri (2007), Notices AMS 54:592, section 5; Saxe, McClelland and Ganguli (2014),
         arXiv:1312.6120.
+
+    Example:
+        >>> import numpy as np
+        >>> from dynprop.products import orthogonal
+        >>> weights = orthogonal((3, 2), np.random.default_rng(0), gain=2.0)
+        >>> np.allclose(weights.T @ weights, 4.0 * np.eye(2))
+        True
     """
     (rows, columns), draw = require_shape(shape), require_generator(rng)
     factor = require_number("gain", gain, 0.0)
@@ -138,13 +159,19 @@ def identity(shape: Shape, rng: Rng | None = None, gain: float = 1.0) -> FloatAr
 
     Args:
         shape: (fan_in, fan_out).
-        rng: not used; taken so that it is called like the others.
+        rng: not used; accepted for the common signature f(shape, rng).
         gain: diagonal entry.
 
     Raises:
         ArgumentError: as `variance_scaled`; a gain that is not finite.
 
     Source: Le, Jaitly and Hinton (2015), arXiv:1504.00941, section 3.
+
+    Example:
+        >>> from dynprop.products import identity
+        >>> identity((2, 3), gain=0.5)
+        array([[0.5, 0. , 0. ],
+               [0. , 0.5, 0. ]])
     """
     return np.eye(*require_shape(shape)) * require_number("gain", gain)
 
@@ -161,9 +188,16 @@ def spectral_radius(shape: Shape, rng: Rng, radius: float = 1.0, nonzeros: int |
 
     Raises:
         ArgumentError: a shape that is not square, a negative radius, more nonzeros than n.
-        PrecisionError: 64 sparse matrices in a row without a cycle, whose radius is 0 at any scale.
+        PrecisionError: 64 sparse matrices in a row have no cycle, so their radius is 0 at any scale.
 
     Source: Sutskever, Martens, Dahl and Hinton (2013), section 4: 15 nonzeros, radius 1.1; Jaeger (2001).
+
+    Example:
+        >>> import numpy as np
+        >>> from dynprop.products import spectral_radius
+        >>> weights = spectral_radius((20, 20), np.random.default_rng(0), radius=1.25, nonzeros=5)
+        >>> round(float(abs(np.linalg.eigvals(weights)).max()), 6), int((weights != 0).sum())
+        (1.25, 100)
     """
     n, draw = require_square(shape), require_generator(rng)
     wanted = require_number("radius", radius, 0.0)
@@ -173,10 +207,10 @@ def spectral_radius(shape: Shape, rng: Rng, radius: float = 1.0, nonzeros: int |
     for _ in range(_TRIES):
         weights = draw.standard_normal((n, n))
         if count < n:
-            # The places of the smallest of n independent numbers, in every column.
+            # A random subset of places in every column: the ranks of n independent numbers.
             places = np.argsort(draw.random((n, n)), axis=0)
             np.put_along_axis(weights, places[count:], 0.0, axis=0)
-        # A nilpotent matrix has computed eigenvalues that are not 0: powers of its pattern tell.
+        # Computed eigenvalues of a nilpotent matrix are not 0, so cycles of its pattern are checked instead.
         if count == n or _has_cycle(weights):
             found = float(np.abs(np.linalg.eigvals(weights)).max())
             return np.asarray(weights * (wanted / found))
@@ -184,7 +218,7 @@ def spectral_radius(shape: Shape, rng: Rng, radius: float = 1.0, nonzeros: int |
 
 
 def _has_cycle(weights: FloatArray) -> bool:
-    """Whether the graph of the nonzero entries has a cycle: peel units that nothing leads into."""
+    """Return whether the graph of the nonzero entries has a cycle: units without inputs are removed."""
     kept = np.ones(len(weights), dtype=np.bool_)
     edges = weights != 0.0
     while kept.any():
@@ -214,20 +248,28 @@ def lru_ring(
 ) -> LruRing:
     """Draw eigenvalues uniformly from a ring of the complex plane, in a linear recurrent unit's parameters.
 
-    Squared moduli are uniform between r_min^2 and r_max^2, phases between 0 and max_phase. The normalisation
-    makes the stationary power of a unit driven by white noise that of the noise; after t steps from zero it
-    is 1 - abs(lambda)^(2t).
+    Squared moduli are uniform between r_min^2 and r_max^2, phases between 0 and max_phase. With the
+    normalisation a unit driven by white noise of power 1 has stationary power 1, and power
+    1 - abs(lambda)^(2t) after t steps from zero.
 
     Args:
         size: number of eigenvalues, >= 1.
         rng: source of all randomness.
-        r_min, r_max: 0 <= r_min <= r_max <= 1; r_max = 1 never gives modulus 1 unless r_min is 1 too.
+        r_min, r_max: 0 <= r_min <= r_max <= 1; with r_max = 1 moduli stay below 1 unless r_min is 1.
         max_phase: in (0, 2 pi].
 
     Raises:
         ArgumentError: a value outside of these, no Generator.
 
     Source: Orvieto et al. (2023), arXiv:2303.06349, lemma 3.2 and appendix A.
+
+    Example:
+        >>> import numpy as np
+        >>> from dynprop.products import lru_ring
+        >>> ring = lru_ring(100, np.random.default_rng(0), r_min=0.5, r_max=0.9)
+        >>> moduli = np.exp(-np.exp(ring.nu_log))
+        >>> bool((moduli >= 0.5).all() and (moduli <= 0.9).all())
+        True
     """
     count, draw = require_depth("size", size, 1), require_generator(rng)
     require_ring(r_min, r_max, max_phase)
@@ -245,8 +287,8 @@ class ChronoGates:
     """Biases of the gates of an LSTM.
 
     Attributes:
-        forget: of the forget gate, shape (size,).
-        input: of the input gate, minus the former.
+        forget: biases of the forget gate, shape (size,).
+        input: biases of the input gate, the negative of `forget`.
     """
 
     forget: FloatArray
@@ -254,7 +296,7 @@ class ChronoGates:
 
 
 def chrono_gates(size: int, rng: Rng, horizon: float) -> ChronoGates:
-    """Draw gate biases whose time scales spread up to a horizon: forget log U, input -log U.
+    """Draw gate biases whose time scales are uniform up to a horizon: forget log U, input -log U.
 
     U is uniform on [1, horizon - 1]; a forget gate at rest is U/(1 + U), so its time scale 1/(1 - f) = 1 + U
     is exactly uniform on [2, horizon].
@@ -268,6 +310,14 @@ def chrono_gates(size: int, rng: Rng, horizon: float) -> ChronoGates:
         ArgumentError: a value outside of these, no Generator.
 
     Source: Tallec and Ollivier (2018), arXiv:1804.11188, section 3, eq. 16.
+
+    Example:
+        >>> import numpy as np
+        >>> from dynprop.products import chrono_gates
+        >>> gates = chrono_gates(100, np.random.default_rng(0), horizon=50)
+        >>> time_scales = 1 + np.exp(gates.forget)
+        >>> bool((time_scales >= 2).all() and (time_scales <= 50).all())
+        True
     """
     count, draw = require_depth("size", size, 1), require_generator(rng)
     forget = np.log(draw.uniform(1.0, require_horizon(horizon) - 1.0, count))
@@ -275,5 +325,5 @@ def chrono_gates(size: int, rng: Rng, horizon: float) -> ChronoGates:
 
 
 def _open_unit(rng: Rng, size: int) -> Any:
-    """Uniform numbers strictly between 0 and 1: neither end has a logarithm of a logarithm."""
+    """Uniform numbers strictly between 0 and 1, since log(-log u) is not finite at 0 and 1."""
     return (rng.integers(2**52, size=size) + 0.5) * 2.0**-52

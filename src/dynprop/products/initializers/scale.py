@@ -1,9 +1,9 @@
-r"""Which variance an initial weight has: what numpy and torch initialisers share, and where it is checked.
+r"""Variances of initial weights and checks of arguments, shared by the numpy and torch initialisers.
 
-A law of variance v is drawn as :math:`\sqrt v` times a unit law. **A truncated normal is narrower than its
-parent**: cut at two standard deviations, it keeps the variance :math:`1 - 4\varphi(2)/(2\Phi(2)-1) = 0.774`
-of it, so the parent is made wider by 1/0.880. Forgetting that is a 23 % error of the variance at every layer,
-and :math:`0.774^{50} = 2.7\cdot 10^{-6}` after fifty of them.
+A variable of variance v is drawn as :math:`\sqrt v` times one of variance 1. **A truncated normal is narrower
+than its parent**: cut at two standard deviations, it keeps the variance :math:`1 - 4\varphi(2)/(2\Phi(2)-1) =
+0.774` of it, so the parent is made wider by 1/0.880. Forgetting that is a 23 % error of the variance at every
+layer, and :math:`0.774^{50} = 2.7\cdot 10^{-6}` after fifty of them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 
 LAWS = ("normal", "truncated", "uniform")
 MODES = ("fan_in", "fan_out", "fan_avg")
-# Of a normal law of variance 1 cut at +-2: its mass before the cut, and its standard deviation after it.
+# A standard normal variable cut at +-2: its mass before the cut, and its standard deviation after it.
 TRUNCATED_MASS = math.erf(math.sqrt(2.0))
 TRUNCATED_DEVIATION = math.sqrt(
     1.0 - 4.0 * math.exp(-2.0) / (math.sqrt(2.0 * math.pi) * math.erf(math.sqrt(2.0)))
@@ -58,7 +58,7 @@ def require_square(shape: object) -> int:
 
 
 def require_generator(rng: object) -> np.random.Generator:
-    """Return a numpy Generator, or raise ArgumentError: seeds and global states are not taken."""
+    """Return a numpy Generator, or raise ArgumentError: seeds and global states are refused."""
     if not isinstance(rng, np.random.Generator):
         raise ArgumentError("rng", describe(rng), "a numpy.random.Generator, such as default_rng(0)")
     return rng
@@ -80,7 +80,7 @@ def scaled_variance(fans: tuple[int, int], scale: float, mode: str, law: str) ->
 
 
 def walk_variance(fans: tuple[int, int], activation: ActivationLike) -> float:
-    """Return g^2 / fan_in with the gain that leaves the typical mean square per unit unchanged.
+    """Return g^2 / fan_in with the gain that preserves the typical mean square per unit.
 
     The sum of squares of an output is v norm(x)^2 chi^2 with fan_out degrees: the gain belongs to fan_out,
     the variance to fan_in.
@@ -105,8 +105,8 @@ def require_horizon(horizon: float) -> float:
 def ring_logs(module: Any, squares: Any) -> tuple[Any, Any]:
     """Return nu_log and gamma_log of squared moduli, in the functions of numpy or torch.
 
-    1 - abs(lambda)^2 is taken through expm1 of the exponent that a layer uses: near the circle the
-    difference would lose all its digits.
+    1 - abs(lambda)^2 is computed by expm1 of the layer's exponent, since the difference cancels near the unit
+    circle.
     """
     nu = -0.5 * module.log(squares)
     return module.log(nu), 0.5 * module.log(-module.expm1(-2.0 * nu))

@@ -1,8 +1,8 @@
-"""Initial weights in place, for torch: the laws of `initializers`, called like those of torch.nn.init.
+"""Initial weights in place, for torch: the functions of `rules`, called like those of torch.nn.init.
 
-Weights are (fan_out, fan_in), with a kernel behind it for convolutions, as torch.nn keeps them. Numbers are
-drawn in float64 from the generator that is given, from torch's default one otherwise, and rounded once, so
-that a float32 and a float64 weight of one seed are the same up to rounding.
+Weights are (fan_out, fan_in), followed by the kernel's axes for convolutions, as in torch.nn. Numbers
+are drawn in float64 from the given generator, or from torch's default one, and rounded once, so that a
+float32 and a float64 weight of one seed are equal up to rounding.
 """
 
 from __future__ import annotations
@@ -67,24 +67,32 @@ def variance_scaled_(
         ArgumentError: no floating tensor with two axes at least, a negative scale, unknown mode or law.
 
     Source: Glorot and Bengio (2010), AISTATS, eq. 12 and 16; He et al. (2015), arXiv:1502.01852, eq. 10.
+
+    Example:
+        >>> import torch
+        >>> from dynprop.products import variance_scaled_
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> weight = variance_scaled_(torch.empty(300, 400), scale=2.0, generator=generator)
+        >>> round(400 * float(weight.var()), 1)
+        2.0
     """
     deviation = math.sqrt(scaled_variance(_fans(tensor), scale, mode, law))
     if law == "normal":
-        return _put(tensor, _normal(tuple(tensor.shape), generator) * deviation)
+        return _fill(tensor, _normal(tuple(tensor.shape), generator) * deviation)
     if law == "uniform":
-        return _put(tensor, _uniform(tuple(tensor.shape), generator, math.sqrt(3.0) * deviation))
+        return _fill(tensor, _uniform(tuple(tensor.shape), generator, math.sqrt(3.0) * deviation))
     signed = _uniform(tuple(tensor.shape), generator, TRUNCATED_MASS)
-    return _put(tensor, signed.erfinv() * (math.sqrt(2.0) * deviation / TRUNCATED_DEVIATION))
+    return _fill(tensor, signed.erfinv() * (math.sqrt(2.0) * deviation / TRUNCATED_DEVIATION))
 
 
 def sussillo_abbott_(
     tensor: Tensor, activation: ActivationLike = "linear", generator: torch.Generator | None = None
 ) -> Tensor:
-    """Fill a weight with Gaussian numbers at the gain without drift; see `sussillo_abbott`.
+    """Fill a weight with Gaussian numbers at the gain of zero drift; see `sussillo_abbott`.
 
     Args:
         tensor: floating, shape (fan_out, fan_in, ...).
-        activation: of the layer's units, as in `critical_gain`.
+        activation: activation of the layer, as in `critical_gain`.
         generator: source of all randomness; default torch's own.
 
     Returns:
@@ -94,9 +102,17 @@ def sussillo_abbott_(
         ArgumentError: no floating tensor with two axes at least, or an unknown activation.
 
     Source: Sussillo and Abbott (2014), arXiv:1412.6558, section 2, with the exact gain.
+
+    Example:
+        >>> import torch
+        >>> from dynprop.products import sussillo_abbott_
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> weight = sussillo_abbott_(torch.empty(300, 400), "relu", generator=generator)
+        >>> round(400 * float(weight.var()), 1)
+        2.0
     """
     deviation = math.sqrt(walk_variance(_fans(tensor), activation))
-    return _put(tensor, _normal(tuple(tensor.shape), generator) * deviation)
+    return _fill(tensor, _normal(tuple(tensor.shape), generator) * deviation)
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
@@ -114,6 +130,13 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: torch.Generator | 
         ArgumentError: no floating tensor with two axes at least, or a negative gain.
 
     Source: Mezzadri (2007), Notices AMS 54:592, section 5; Saxe, McClelland and Ganguli (2014).
+
+    Example:
+        >>> import torch
+        >>> from dynprop.products import orthogonal_
+        >>> weight = orthogonal_(torch.empty(3, 3), gain=2.0, generator=torch.Generator().manual_seed(0))
+        >>> torch.allclose(weight @ weight.T, 4.0 * torch.eye(3), atol=1e-5)
+        True
     """
     import torch
 
@@ -122,7 +145,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: torch.Generator | 
     factor = require_number("gain", gain, 0.0)
     frame, triangle = torch.linalg.qr(_normal((max(rows, columns), min(rows, columns)), generator))
     frame = frame * torch.copysign(torch.tensor(factor, dtype=torch.float64), triangle.diagonal())
-    return _put(tensor, (frame if rows >= columns else frame.T).reshape(tensor.shape))
+    return _fill(tensor, (frame if rows >= columns else frame.T).reshape(tensor.shape))
 
 
 def identity_(tensor: Tensor, gain: float = 1.0) -> Tensor:
@@ -135,12 +158,19 @@ def identity_(tensor: Tensor, gain: float = 1.0) -> Tensor:
         ArgumentError: no floating tensor with two axes, or a gain that is not finite.
 
     Source: Le, Jaitly and Hinton (2015), arXiv:1504.00941, section 3.
+
+    Example:
+        >>> import torch
+        >>> from dynprop.products import identity_
+        >>> identity_(torch.empty(2, 3), gain=0.5)
+        tensor([[0.5000, 0.0000, 0.0000],
+                [0.0000, 0.5000, 0.0000]])
     """
     import torch
 
     _fans(tensor, kernel=False)
     eye = torch.eye(*tensor.shape, dtype=torch.float64) * require_number("gain", gain)
-    return _put(tensor, eye)
+    return _fill(tensor, eye)
 
 
 def spectral_radius_(
@@ -149,7 +179,7 @@ def spectral_radius_(
     nonzeros: int | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Fill a recurrent weight with a Gaussian matrix of a spectral radius; see `spectral_radius`.
+    """Fill a recurrent weight with a Gaussian matrix of given spectral radius; see `spectral_radius`.
 
     Args:
         tensor: floating, shape (n, n).
@@ -162,19 +192,27 @@ def spectral_radius_(
 
     Raises:
         ArgumentError: no floating square matrix, a negative radius, more nonzeros than n.
-        PrecisionError: sparse matrices without a cycle only.
+        PrecisionError: no sparse matrix with a cycle was drawn.
 
     Source: Sutskever, Martens, Dahl and Hinton (2013), section 4; Jaeger (2001).
+
+    Example:
+        >>> import torch
+        >>> from dynprop.products import spectral_radius_
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> weight = spectral_radius_(torch.empty(20, 20), radius=1.25, generator=generator)
+        >>> round(float(torch.linalg.eigvals(weight).abs().max()), 4)
+        1.25
     """
     import torch
 
     _fans(tensor, kernel=False)
     require_square(tuple(tensor.shape))
-    # One number from torch seeds the rest: eigenvalues of a sparse draw decide about a further one.
+    # One number from torch seeds numpy, since the number of draws depends on the eigenvalues.
     place = "cpu" if generator is None else generator.device
     seed = int(torch.randint(2**62, (), generator=generator, device=place))
     weights = spectral_radius((len(tensor), len(tensor)), np.random.default_rng(seed), radius, nonzeros)
-    return _put(tensor, torch.from_numpy(np.ascontiguousarray(weights.T)))
+    return _fill(tensor, torch.from_numpy(np.ascontiguousarray(weights.T)))
 
 
 def lru_ring_(
@@ -198,6 +236,15 @@ def lru_ring_(
         ArgumentError: tensors that are not floating or of different shapes, or a value outside of these.
 
     Source: Orvieto et al. (2023), arXiv:2303.06349, lemma 3.2 and appendix A.
+
+    Example:
+        >>> import torch
+        >>> from dynprop.products import lru_ring_
+        >>> nu, theta, gamma = (torch.empty(100, dtype=torch.float64) for _ in range(3))
+        >>> lru_ring_(nu, theta, gamma, r_min=0.5, r_max=0.9, generator=torch.Generator().manual_seed(0))
+        >>> moduli = torch.exp(-nu.exp())
+        >>> bool((moduli >= 0.5).all() and (moduli <= 0.9).all())
+        True
     """
     import torch
 
@@ -209,7 +256,7 @@ def lru_ring_(
     phases = max_phase * _open_unit(len(nu_log), generator)
     nu, gamma = ring_logs(torch, squares)
     for tensor, values in ((nu_log, nu), (theta_log, phases.log()), (gamma_log, gamma)):
-        _put(tensor, values)
+        _fill(tensor, values)
 
 
 def chrono_gates_(
@@ -218,7 +265,7 @@ def chrono_gates_(
     """Fill the biases of forget and input gates with log U and -log U; see `chrono_gates`.
 
     Args:
-        forget: bias of the forget gate, shape (size,); a slice of a larger bias will do.
+        forget: bias of the forget gate, shape (size,); it may be a slice of a larger bias.
         input: bias of the input gate, same shape.
         horizon: longest time scale in steps, >= 2.
         generator: source of all randomness; default torch's own.
@@ -227,12 +274,20 @@ def chrono_gates_(
         ArgumentError: tensors that are not floating or of different shapes, or a horizon below 2.
 
     Source: Tallec and Ollivier (2018), arXiv:1804.11188, section 3, eq. 16.
+
+    Example:
+        >>> import torch
+        >>> from dynprop.products import chrono_gates_
+        >>> forget, input = torch.empty(100), torch.empty(100)
+        >>> chrono_gates_(forget, input, horizon=50, generator=torch.Generator().manual_seed(0))
+        >>> bool((1 + forget.exp() <= 50.001).all()), torch.equal(input, -forget)
+        (True, True)
     """
     _same_vectors({"forget": forget, "input": input})
     longest = require_horizon(horizon)
     values = (1.0 + (longest - 2.0) * _open_unit(len(forget), generator)).log()
-    _put(forget, values)
-    _put(input, -values)
+    _fill(forget, values)
+    _fill(input, -values)
 
 
 def chrono_lstm_(
@@ -240,8 +295,8 @@ def chrono_lstm_(
 ) -> torch.nn.LSTM:
     """Give a torch.nn.LSTM chrono gates, in every layer and direction.
 
-    Its two biases are added, and each holds the gates input, forget, cell, output: the first gets the chrono
-    biases and 0 for cell and output, the second 0.
+    The LSTM adds its two biases, each ordered input, forget, cell, output. The first gets the chrono biases,
+    with 0 for cell and output; the second gets 0.
 
     Args:
         module: an LSTM with biases.
@@ -255,6 +310,14 @@ def chrono_lstm_(
         ArgumentError: no LSTM, one without biases, or a horizon below 2.
 
     Source: Tallec and Ollivier (2018), arXiv:1804.11188, section 3, eq. 16.
+
+    Example:
+        >>> import torch
+        >>> from dynprop.products import chrono_lstm_
+        >>> lstm = torch.nn.LSTM(3, 4)
+        >>> lstm = chrono_lstm_(lstm, horizon=2)
+        >>> lstm.bias_ih_l0.detach()[:8]
+        tensor([-0., -0., -0., -0., 0., 0., 0., 0.])
     """
     import torch
 
@@ -291,7 +354,7 @@ def _same_vectors(tensors: dict[str, Tensor]) -> None:
             raise ArgumentError(name, f"{dtype_name(tensor)} {tuple(tensor.shape)}", f"one shape of {sizes}")
 
 
-def _put(tensor: Tensor, values: Tensor) -> Tensor:
+def _fill(tensor: Tensor, values: Tensor) -> Tensor:
     import torch
 
     with torch.no_grad():
@@ -299,21 +362,21 @@ def _put(tensor: Tensor, values: Tensor) -> Tensor:
 
 
 def _normal(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
-    return _blank(shape, generator).normal_(generator=generator)
+    return _empty(shape, generator).normal_(generator=generator)
 
 
 def _uniform(shape: tuple[int, ...], generator: torch.Generator | None, half: float) -> Tensor:
-    return _blank(shape, generator).uniform_(-half, half, generator=generator)
+    return _empty(shape, generator).uniform_(-half, half, generator=generator)
 
 
 def _open_unit(size: int, generator: torch.Generator | None) -> Tensor:
     """Uniform numbers strictly between 0 and 1."""
-    drawn = _blank((size,), generator).uniform_(generator=generator)
+    drawn = _empty((size,), generator).uniform_(generator=generator)
     return drawn.clamp(min=2.0**-54, max=1.0 - 2.0**-53)
 
 
-def _blank(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
-    """Return a float64 tensor where the generator draws."""
+def _empty(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+    """Return an empty float64 tensor on the generator's device."""
     import torch
 
     return torch.empty(shape, dtype=torch.float64, device=None if generator is None else generator.device)

@@ -1,7 +1,4 @@
-"""What a run over a sequence of unknown length learns on the way, in bounded memory.
-
-Standard errors of means, from batches; and the length of blocks that pays best.
-"""
+"""Batch means and the block length of a run over a sequence of unknown length, in bounded memory."""
 
 from __future__ import annotations
 
@@ -9,14 +6,14 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 
-__all__ = ["BatchSums", "LengthChoice"]
+__all__ = ["BatchSums", "BlockLength"]
 
 _BATCHES = 64
 _FEWEST = 8
 _LONGEST = 32
 _LENGTHS = np.arange(1, _LONGEST + 1)
-# Work of an orthonormalisation in units of that of a step within a block (n = 64: 60 and 30 microseconds),
-# and how fast the chances of acceptance follow what happens.
+# Cost of an orthonormalisation in units of one step within a block (n = 64: 60 and 30 microseconds), and
+# rates at which the estimated acceptance probabilities follow acceptances and decay towards 1.
 _FACTORISATION, _LEARN, _FORGET = 2.0, 0.1, 0.0005
 
 
@@ -57,28 +54,28 @@ class BatchSums:
         return np.asarray(np.sqrt(rate / lengths.sum()))
 
 
-class LengthChoice:
-    """Chooses the length of blocks with the least expected work per step, from how often each was accepted.
+class BlockLength:
+    """The block length of least expected work per step, from estimated acceptance probabilities.
 
-    A longer block is accepted at most as often as a shorter one. Refusals are forgotten slowly, so that
-    longer blocks are tried again.
+    The probability decreases with the length. It decays towards 1 over time, so that longer blocks are
+    tried again.
 
     Attributes:
         best: the length to use next, 1 to 32.
     """
 
     def __init__(self) -> None:
-        """Start hopeful, with blocks of 1."""
+        """Start with blocks of 1 and every acceptance probability 1."""
         self.best = 1
         self._chances = np.ones(_LONGEST)
         self._streak = 0
 
     def learn(self, length: int, room: float) -> None:
-        """Take note of one block; acceptances count in fours.
+        """Update with one block; acceptances are counted in groups of four.
 
         Args:
-            length: of the block.
-            room: what its bound could have been, divided by what it was, at least 1; 0 where it was refused.
+            length: length of the block.
+            room: the allowed error bound divided by the block's, at least 1; 0 where it was refused.
         """
         self._streak += 1
         accepted = room >= 1.0
@@ -86,7 +83,7 @@ class LengthChoice:
             return
         weight = 1.0 - (1.0 - _LEARN) ** (self._streak if accepted else 1)
         chances = self._chances
-        # Bounds far below what is allowed: refusals are a thing of the past.
+        # Where bounds are far below the allowed ones, refusals are forgotten faster.
         forget = _FORGET * min(200.0, max(1.0, room / 100.0))
         chances += min(0.5, self._streak * forget) * (1.0 - chances)
         chances[length - 1] += weight * (float(accepted) - chances[length - 1])
@@ -95,9 +92,9 @@ class LengthChoice:
         else:
             np.minimum(chances[length - 1 :], chances[length - 1], out=chances[length - 1 :])
         self._streak = 0
-        reach = min(_LONGEST, 2 * length)
-        refused = 1.0 - chances[:reach]
-        work = (_FACTORISATION * (1.0 + 2.0 * refused) + _LENGTHS[:reach] * (1.0 + refused)) / _LENGTHS[
-            :reach
+        longest = min(_LONGEST, 2 * length)
+        refused = 1.0 - chances[:longest]
+        work = (_FACTORISATION * (1.0 + 2.0 * refused) + _LENGTHS[:longest] * (1.0 + refused)) / _LENGTHS[
+            :longest
         ]
         self.best = 1 + int(np.argmin(work))

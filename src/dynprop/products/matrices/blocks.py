@@ -1,12 +1,13 @@
-r"""Orthonormalisation every k steps, with a proof of what that costs, and k as large as the proof allows.
+r"""Orthonormalisation every k steps, with a proved error bound, and k as large as the bound allows.
 
-The frame V need not be orthonormal to the last digit. Let V be any matrix, :math:`C = A_k \cdots A_1 V`, X
+The frame V need not be exactly orthonormal. Let V be any matrix, :math:`C = A_k \cdots A_1 V`, X
 any nonsingular upper triangular matrix and :math:`V' = C X`. The volume of the leading p columns obeys
 :math:`\log\mathrm{vol}_p C = \log\mathrm{vol}_p V' - \sum_{i \le p}\log|x_{ii}|` exactly, so the sums
 telescope whatever X is; only the last block needs an exact factorisation. X is the inverse of the Cholesky
 factor of C'C, and its own rounding is harmless.
 
-What counts is rounding in C and V'. With :math:`\gamma_n = nu/(1-nu)`, 2-norms and Frobenius norms,
+The relevant rounding errors are those of C and V'. With :math:`\gamma_n = nu/(1-nu)`, 2-norms and Frobenius
+norms,
 
 .. math:: e_m = \|A_m\|\,e_{m-1} + \gamma_n \|A_m\|_F \|\hat C_{m-1}\|_F, \qquad e_0 = 0
 
@@ -22,8 +23,8 @@ The distance of column p to the span of those before it changes under I + G by a
 Yanagisawa and Fukaya 2015, ETNA 44:306), and is checked elsewhere; blocks that fail are split, and single
 steps factorised by Householder (Higham 2002, theorem 19.4, with c = 4 for his small constant).
 
-A block is accepted while the bounds so far, this one included, stay below 1e-8 for every step so far:
-well-conditioned stretches pay for the others.
+A block is accepted while the sum of all bounds so far stays below 1e-8 times the number of steps, so
+well-conditioned stretches leave room for others.
 
 :math:`\|A\|^2`, the largest eigenvalue of A'A, is at most its mean eigenvalue plus :math:`\sqrt{n-1}` times
 their standard deviation (Wolkowicz and Styan 1980, Linear Algebra Appl. 29:471): two traces, found in
@@ -40,7 +41,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray, describe, dtype_name, library_of, require_finite
 from dynprop.errors import ArgumentError
-from dynprop.products.matrices.batches import BatchSums, LengthChoice
+from dynprop.products.matrices.batches import BatchSums, BlockLength
 
 __all__ = ["BlockRunner"]
 
@@ -48,7 +49,7 @@ _U = 2.0**-53
 _LOG_2 = math.log(2.0)
 # A matrix and its Frobenius norm.
 _Step = tuple[FloatArray, float]
-# Accepted per step: the promise, less what the last factorisation adds.
+# Error allowed per step: the stated 1e-8 less the error of the last factorisation.
 _BUDGET = 0.99e-8
 # 1 over the least singular value of a frame by Cholesky, 0.95, and rounding of the bound itself.
 _FRAME = 1.06
@@ -56,10 +57,10 @@ _SINGLE = 2.0**-24
 
 
 class BlockRunner:
-    """Takes matrices one by one, multiplies them in blocks, and orthonormalises where a block ends."""
+    """Multiply matrices in blocks, one matrix at a time, and orthonormalise at each block's end."""
 
     def __init__(self) -> None:
-        """Start before the first matrix, which tells the size."""
+        """Start before the first matrix, which sets the size."""
         self.steps = 0
         self.factorisations = 0
         self.sums: FloatArray = np.zeros(0)
@@ -67,17 +68,17 @@ class BlockRunner:
         self.batches = BatchSums()
         self._frame: FloatArray = np.zeros((0, 0))
         self._block: list[_Step] = []
-        self._lengths = LengthChoice()
-        # Steps that are done, and the bounds of all but single steps by Householder, which had no choice.
+        self._lengths = BlockLength()
+        # Steps done, and the sum of bounds except those of single Householder steps, which cannot be split.
         self._done = 0
         self._spent = 0.0
 
     def add(self, matrix: FloatArray) -> None:
-        """Take the next matrix; the block is run when it is full."""
+        """Add the next matrix; a full block is multiplied and orthonormalised."""
         frobenius = self._check(matrix)
         self.steps += 1
         if self._lengths.best > 1:
-            # An iterator may reuse its buffer.
+            # Copied, since an iterator may reuse its buffer.
             matrix = np.array(matrix, dtype=np.float64)
         self._block.append((matrix, frobenius))
         if len(self._block) >= self._lengths.best:
@@ -85,13 +86,13 @@ class BlockRunner:
             self._run(block)
 
     def finish(self) -> None:
-        """Run what is left, and add the logarithms of the last frame, by Householder QR."""
+        """Process the last block, and add the logarithms of the last frame, by Householder QR."""
         if self._block:
             self._run(self._block)
             self._block = []
         if self.steps:
             diagonal = np.abs(np.diagonal(np.linalg.qr(self._frame).R))
-            # The frame is orthonormal to at worst 1e-1, so that its inverse is bounded.
+            # The frame is orthonormal to 1e-1 at worst, so its inverse is bounded.
             self.sums += np.log(diagonal)
             self.bounds += 1.1 * _householder_error(len(diagonal))
 
@@ -119,7 +120,7 @@ class BlockRunner:
             raise ArgumentError(name, describe(matrix), f"shape {self._frame.shape}, that of the first")
 
     def _run(self, block: list[_Step]) -> None:
-        """Multiply a block and orthonormalise; where the bound is too large, halve it and start again."""
+        """Multiply a block and orthonormalise; where the bound is too large, split it in halves."""
         length, n = len(block), len(self.sums)
         product, exponent, error = self._multiply(block)
         size = math.sqrt(float(np.vdot(product, product)))
@@ -196,7 +197,7 @@ def _norm_bound(matrix: FloatArray, frobenius: float) -> float:
     single = matrix.astype(np.float32)
     gram = single.T @ single
     # The trace is 1 after division by frobenius^2. Entries are rounded once and each product n times, by
-    # 2^-24 of a norm of at most 1; what is below the range of float32 is less than that.
+    # 2^-24 of a norm of at most 1; underflow in float32 is smaller than that.
     size = math.sqrt(float(np.vdot(gram, gram)) * (1.0 + n * n * _SINGLE)) / frobenius**2 + (n + 4) * _SINGLE
     spread = math.sqrt(max(0.0, (n - 1) * (size * size - 1.0 / n) / n))
     return float(frobenius * math.sqrt(min(1.0, 1.0 / n + spread)))
@@ -204,7 +205,7 @@ def _norm_bound(matrix: FloatArray, frobenius: float) -> float:
 
 @cache
 def _routines() -> tuple[Any, Any, Any, Any]:
-    """Return scipy's dsyrk, dtrmm, dpotrf and dtrtri: looked up once, loaded when they are used."""
+    """Return scipy's dsyrk, dtrmm, dpotrf and dtrtri: imported on first use."""
     from scipy.linalg.blas import dsyrk, dtrmm
     from scipy.linalg.lapack import dpotrf, dtrtri
 

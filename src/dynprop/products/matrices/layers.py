@@ -8,7 +8,7 @@ With weights of variance :math:`g^2/n_{l-1}` into a layer of :math:`n_l` units, 
 whatever the direction of :math:`x_{l-1}`, so the logarithm of the norm is a sum of independent terms. E log
 chi^2_n = psi(n/2) + log 2, with variance psi'(n/2). :math:`\mathrm E\|x\|^4/(\mathrm E\|x\|^2)^2` is the
 product of 1 + 2/n_l (linear) or 1 + 5/n_l (ReLU; Hanin 2018). A ReLU layer dies with probability 2^-n, so
-its log moments are those of the paths that live.
+its log moments are conditional on survival.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["NormLaw", "chi_square_log_moments", "layer_norm_law", "require_exact
 
 @dataclass(frozen=True)
 class NormLaw:
-    """Law of norm(x_L) / norm(x_0) through layers with fresh Gaussian weights. Logarithms are natural.
+    """Distribution of norm(x_L) / norm(x_0) through layers of fresh Gaussian weights. Logarithms are natural.
 
     Attributes:
         log_mean: E log of the norm ratio, given that no layer died.
@@ -46,19 +46,19 @@ class NormLaw:
 
 
 def require_exact_activation(activation: object) -> str:
-    """Return "linear" or "relu", or raise ArgumentError: no other has an exact law of the norm."""
+    """Return "linear" or "relu", or raise ArgumentError: no other activation has an exact formula."""
     if activation not in ("linear", "relu"):
         raise ArgumentError("activation", repr(activation), '"linear" or "relu"; see mean_field for others')
     return str(activation)
 
 
 def layer_norm_law(widths: Sequence[int], gain: float, activation: str = "linear") -> NormLaw:
-    """Return the exact law of the norm through rectangular layers of fresh Gaussian weights.
+    """Return the exact distribution of the norm through rectangular layers of fresh Gaussian weights.
 
     Args:
         widths: n_0, n_1, ..., n_L, each >= 1: the input and every layer. Layer l has weights of shape
             (n_(l-1), n_l) and variance gain^2 / n_(l-1).
-        gain: g >= 0; 1 keeps the mean square in linear square layers, sqrt(2) in ReLU ones.
+        gain: g >= 0; in square layers 1 preserves the mean square of linear ones, sqrt(2) that of ReLU ones.
         activation: "linear" or "relu".
 
     Raises:
@@ -66,6 +66,12 @@ def layer_norm_law(widths: Sequence[int], gain: float, activation: str = "linear
             another activation.
 
     Source: Sussillo and Abbott (2014), arXiv:1412.6558, section 2; Hanin (2018), arXiv:1801.03744, theorem 1.
+
+    Example:
+        >>> from dynprop.products import layer_norm_law
+        >>> norm = layer_norm_law([10, 10, 10], gain=1.0)
+        >>> round(norm.log_mean_square, 12), round(norm.square_ratio, 12)
+        (0.0, 1.44)
     """
     kind = require_exact_activation(activation)
     g = require_number("gain", gain, 0.0)

@@ -1,7 +1,7 @@
 """Sums of moments in decimal arithmetic: no cancellation, no overflow, safe in any thread.
 
-Every float is an exact decimal. A sum is evaluated with more digits until what cancellation leaves has 30
-of them.
+Every float is an exact decimal. The number of digits of a sum is doubled until 30 of them remain after
+cancellation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MAX_DIGITS = 8000
 
 
 def decimal_context(digits: int) -> decimal.Context:
-    """Return a context of so many digits whose exponents do not end in practice."""
+    """Return a context of so many digits with the largest range of exponents."""
     return decimal.Context(prec=digits, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[])
 
 
@@ -30,10 +30,10 @@ def power(base: Decimal, exponent: int) -> Decimal:
 
 
 def cancelling_sum(terms: Callable[[], tuple[Decimal, ...]]) -> Decimal:
-    """Return the sum of terms that is known not to vanish, to 30 digits, whatever cancels.
+    """Return a nonzero sum of terms to 30 digits, whatever cancels.
 
     Args:
-        terms: gives the terms, evaluated in the context that is current when it is called.
+        terms: function that returns the terms, evaluated in the current decimal context.
 
     Raises:
         PrecisionError: more than 8000 digits cancel.

@@ -11,16 +11,16 @@ import numpy as np
 
 from dynprop.arrays import FloatArray, describe
 from dynprop.errors import ArgumentError, PrecisionError
-from dynprop.products.weights.quadrature import TOLERANCE, describe_law, log_moments
+from dynprop.products.weights.quadrature import TOLERANCE, describe_distribution, log_moments
 
-__all__ = ["Family", "FrozenLaw", "WeightMoments", "weight_moments"]
+__all__ = ["Family", "FrozenDistribution", "WeightMoments", "weight_moments"]
 
 # Mass left out of a discrete law with infinitely many atoms, and how many are kept at most.
 _TAIL = 1e-17
 _MAX_ATOMS = 1_000_000
 
 
-class FrozenLaw(Protocol):
+class FrozenDistribution(Protocol):
     """The part of a frozen scipy.stats distribution that is used here."""
 
     def mean(self) -> Any:
@@ -113,7 +113,9 @@ class WeightMoments:
             return third / self.variance**1.5, fourth / self.variance**2
         skew, excess = (float(value) for value in self.law.stats("sk"))
         if math.isnan(excess):
-            raise PrecisionError(f"the fourth moment of {describe_law(self.law)} is not known to scipy.stats")
+            raise PrecisionError(
+                f"the fourth moment of {describe_distribution(self.law)} is not known to scipy.stats"
+            )
         return (0.0 if math.isnan(skew) else skew), excess + 3.0
 
 
@@ -135,9 +137,9 @@ def weight_moments(law: Any) -> WeightMoments:
     with np.errstate(all="ignore"):
         mean, variance = np.asarray(law.mean()), np.asarray(law.var())
     if mean.size != 1 or variance.size != 1:
-        raise ArgumentError("weight_law", f"{describe_law(law)}, an array of laws", "one law")
+        raise ArgumentError("weight_law", f"{describe_distribution(law)}, an array of laws", "one law")
     if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
-        got = f"{describe_law(law)} with mean {float(mean)} and variance {float(variance)}"
+        got = f"{describe_distribution(law)} with mean {float(mean)} and variance {float(variance)}"
         raise ArgumentError("weight_law", got, "valid parameters, finite mean and finite variance")
     if not hasattr(law, "pdf"):
         atoms, masses = _atoms(law)
@@ -170,12 +172,14 @@ def _atoms(law: Any) -> tuple[FloatArray, FloatArray]:
         low = low if math.isfinite(low) else _reach(law.cdf, -1.0)
         high = high if math.isfinite(high) else _reach(law.sf, 1.0)
         if high - low > _MAX_ATOMS:
-            got = f"{describe_law(law)} with {high - low:.3g} atoms"
+            got = f"{describe_distribution(law)} with {high - low:.3g} atoms"
             raise ArgumentError("weight_law", got, f"at most {_MAX_ATOMS} atoms")
         atoms = np.arange(low, high + 1.0)
     masses = np.asarray(law.pmf(atoms), dtype=np.float64)
     if abs(masses.sum() - 1.0) > TOLERANCE:
-        raise PrecisionError(f"the atoms of {describe_law(law)} carry mass {masses.sum()} instead of 1")
+        raise PrecisionError(
+            f"the atoms of {describe_distribution(law)} carry mass {masses.sum()} instead of 1"
+        )
     kept = masses > 0.0
     return atoms[kept], masses[kept] / masses.sum()
 

@@ -20,7 +20,7 @@ from dynprop.arrays import FloatArray
 from dynprop.errors import PrecisionError
 from dynprop.products.weights.decimal_sums import decimal_context
 
-__all__ = ["TOLERANCE", "describe_law", "log_moments", "power_moments"]
+__all__ = ["TOLERANCE", "describe_distribution", "log_moments", "power_moments"]
 
 # Total mass, and the estimated error of each integral against its size, must be within this.
 TOLERANCE = 1e-9
@@ -45,7 +45,7 @@ _QUANTILES = [
 ]
 
 
-def describe_law(law: Any) -> str:
+def describe_distribution(law: Any) -> str:
     """Name a frozen law and its parameters for a message."""
     name = getattr(getattr(law, "dist", None), "name", type(law).__name__)
     arguments = [f"{a:g}" if isinstance(a, float) else str(a) for a in getattr(law, "args", ())]
@@ -169,7 +169,7 @@ def _expectation(law: Any, weighted: Callable[[FloatArray, float, FloatArray], F
     worst = max(abs(done[0] - 1.0), missed[0], missed[1] / max(done[2], 1e-300), left_over)
     if not math.isfinite(done[1]) or not worst <= TOLERANCE:
         raise PrecisionError(
-            f"an expectation over {describe_law(law)}: found to {worst:.1g}, {TOLERANCE:g} is promised; "
+            f"an expectation over {describe_distribution(law)}: error {worst:.1g}, promised {TOLERANCE:g}; "
             "is the moment finite, and the density bounded except at 0?"
         )
     return float(done[1])

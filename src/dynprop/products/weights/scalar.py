@@ -1,13 +1,13 @@
-r"""One weight per step: the scale that keeps a variance, and running products that cannot underflow.
+r"""Scalar weights: variance per step for a given variance of the product, and running products as logarithms.
 
 With independent weights of mean 0 and variance v the product of n of them has variance exactly
 :math:`v^n` (independence and second moments suffice), so that :math:`v = v_*^{1/n}` gives the variance
-:math:`v_*` (Goodfellow, Bengio and Courville 2016, section 10.7, where it stands as O(v^n)).
+:math:`v_*` (Goodfellow, Bengio and Courville 2016, section 10.7, where it is stated as O(v^n)).
 
 **Variance 1 is not size 1.** The typical size of the product is :math:`\exp(n\,\mathrm E\log|w|)`, and by
 Jensen :math:`\mathrm E\log|w| \le \tfrac12\log \mathrm E w^2`, with equality only where abs(w) is constant.
-A Gaussian product of variance 1 has typical size exp(-0.635 n). The scale without drift of the typical
-size is `zero_drift_variance`; for every law but a fair sign it gives a variance that explodes.
+A Gaussian product of variance 1 has typical size exp(-0.635 n). `zero_drift_variance` is the scale at which
+the typical size has no drift; for every distribution but a fair sign the variance explodes at it.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from dynprop.errors import ArgumentError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dynprop.products.weights.moments import FrozenLaw
+    from dynprop.products.weights.moments import FrozenDistribution
 
 __all__ = ["require_depth", "require_number", "running_log_products", "step_variance", "zero_drift_variance"]
 
-# Rows that are turned into logarithms and summed at a time: they stay in the cache between passes.
+# Rows are processed in blocks of this size, which stay in the cache between passes.
 _CACHED_BYTES = 1 << 19
 
 
@@ -54,24 +54,29 @@ def require_number(name: str, value: object, least: float = -math.inf) -> float:
 
 
 def step_variance(target: float, depth: int) -> float:
-    """Return the variance per step whose product over all steps is the target: v = target^(1/depth).
+    """Return the variance of each weight for a given variance of the product: v = target^(1/depth).
 
     Evaluated in 50 decimal digits and rounded once, so the result is the float nearest to the root (up
     to ties). `target ** (1 / depth)` is not: 1/depth is rounded, which costs abs(log target) / depth ulp.
 
     Args:
         target: variance of the product, >= 0; 0 gives 0.
-        depth: number of independent zero-mean weights, >= 1. There is no answer at depth 0, where the
-            product is the constant 1.
+        depth: number of independent zero-mean weights, >= 1. Depth 0 has no answer: the product
+            is the constant 1.
 
     Returns:
-        The variance of each weight. Raising it to the power depth gives the target back to a relative
-        4 (depth + abs(log target)) 2^-53: a half ulp in v is depth half ulps in v^depth.
+        The variance of each weight. Its power v^depth equals the target to a relative
+        4 (depth + abs(log target)) 2^-53: half an ulp in v is depth half ulps in v^depth.
 
     Raises:
         ArgumentError: a negative or non-finite target, or a depth that is not an integer >= 1.
 
     Source: Goodfellow, Bengio and Courville (2016), Deep Learning, section 10.7.
+
+    Example:
+        >>> from dynprop.products import step_variance
+        >>> step_variance(8.0, depth=3)
+        2.0
     """
     value = require_number("target", target, 0.0)
     steps = require_depth("depth", depth, 1)
@@ -82,37 +87,45 @@ def step_variance(target: float, depth: int) -> float:
     return float(context.exp(log))
 
 
-def zero_drift_variance(weight_law: FrozenLaw) -> float:
-    """Return the variance to which a law must be scaled for its product to keep its typical size.
+def zero_drift_variance(weight_law: FrozenDistribution) -> float:
+    """Return the variance of a scaled weight whose product has a typical size without drift.
 
-    The law is scaled as a whole, w to c w, until E log abs(c w) = 0; then the logarithm of the product
-    has no drift. The variance is Var(w) exp(-2 E log abs(w)): 2 e^gamma = 3.562 for a Gaussian, e^2/3 =
-    2.463 for a uniform law around 0, 1 for a fair sign, and above 1 for every other law of mean 0.
+    The weight is scaled, w to c w, so that E log abs(c w) = 0; then the logarithm of the product has no
+    drift. The variance is Var(w) exp(-2 E log abs(w)): 2 e^gamma = 3.562 for a Gaussian, e^2/3 =
+    2.463 for a uniform weight around 0, 1 for a fair sign, and above 1 for every other weight of mean 0.
 
     Args:
         weight_law: a frozen scipy.stats distribution; its own scale does not matter.
 
     Returns:
-        That variance, inf where the law has mass at 0 (no scale stops the product from dying).
+        That variance; inf where P(w = 0) > 0, since the product is 0 in the end at any scale.
 
     Raises:
         ArgumentError: not a frozen distribution, or a variance that is zero or not finite.
         PrecisionError: the log moments cannot be found to 1e-9.
 
     Source: Jensen's inequality; values as in Sussillo and Abbott (2014), arXiv:1412.6558, for width 1.
+
+    Example:
+        >>> from scipy import stats
+        >>> from dynprop.products import zero_drift_variance
+        >>> round(zero_drift_variance(stats.norm(0, 1)), 4)
+        3.5621
+        >>> round(zero_drift_variance(stats.uniform(-1, 2)), 4)
+        2.463
     """
     from dynprop.products.weights.moments import weight_moments
 
     moments = weight_moments(weight_law)
     if moments.variance == 0.0:
-        raise ArgumentError("weight_law", "a law of variance 0", "a law of positive variance")
+        raise ArgumentError("weight_law", "a distribution of variance 0", "positive variance")
     if moments.zero_mass > 0.0:
         return math.inf
     return math.exp(math.log(moments.variance) - 2.0 * moments.log_mean)
 
 
 def running_log_products(weights: FloatArray) -> tuple[NDArray[np.int8], FloatArray]:
-    """Return sign and natural log of abs of every running product along axis 0, at any length.
+    """Return sign and log abs of every running product along axis 0, without underflow at any length.
 
     Args:
         weights: finite floats of shape (time, ...); time may be 0.
@@ -125,6 +138,15 @@ def running_log_products(weights: FloatArray) -> tuple[NDArray[np.int8], FloatAr
 
     Raises:
         ArgumentError: not a numpy array of real floats with at least one axis, or NaN or infinity in it.
+
+    Example:
+        >>> import numpy as np
+        >>> from dynprop.products import running_log_products
+        >>> signs, logs = running_log_products(np.array([2.0, -0.5, 4.0]))
+        >>> signs
+        array([ 1, -1, -1], dtype=int8)
+        >>> np.round(np.exp(logs), 12)
+        array([2., 1., 4.])
     """
     if library_of(weights) != "numpy" or dtype_name(weights) not in ("float64", "float32", "float16"):
         raise ArgumentError("weights", describe(weights), "a numpy array of real floats")
@@ -152,8 +174,8 @@ def _extend_products(weights: Any, logs: FloatArray, signs: NDArray[np.int8], st
         np.add.accumulate(log, axis=0, out=log)
     np.logical_xor.accumulate(negative, axis=0, out=negative)
     np.subtract(1, 2 * negative.view(np.int8), out=sign, dtype=np.int8)
-    # NaN and +inf survive a sum, and so does the -inf of a zero: the last row tells for all before it.
-    # -inf + inf is NaN, never -inf again.
+    # NaN, +inf and the -inf of a zero persist in a running sum (-inf + inf is NaN), so checking the last row
+    # suffices.
     if not np.all(log[-1] < np.inf):
         require_finite("weights", part)
     if np.isneginf(log[-1]).any():

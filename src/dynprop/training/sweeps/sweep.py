@@ -13,8 +13,7 @@ import math
 import os
 import platform
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from importlib import metadata
@@ -22,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from dynprop.errors import ArgumentError, LedgerError
+from dynprop.training.store.checksummed import UNFINISHED, read_checksummed, write_checksummed
 from dynprop.training.store.disk import DamageError, explained
-from dynprop.training.store.ledger import NAME, Ledger
-from dynprop.training.store.sealed import UNFINISHED, read_sealed, write_sealed
+from dynprop.training.store.ledger import NAME, Ledger, read_ledger
+from dynprop.training.store.schema import STORED_NAMES
 from dynprop.training.trials.setting import Setting
 from dynprop.training.trials.trial import Trial
 
@@ -36,7 +36,11 @@ FORMAT = 1
 # In all: whoever trains a sweep keeps in memory which runs are done and which are missing, some hundred bytes
 # for each.
 MOST_RUNS = 10_000_000
-ROW = ("seed", "status", "cause", "updates", "loss", "wrong", "peak", "reach", "at_chance", "note")
+# Attributes of a trial in a CSV file.
+OUTCOME = (
+    "seed", "status", "cause", "updates", "loss", "error_rate", "max_grad_norm", "gradient_ratio",
+    "at_chance", "note",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def read_sweep(folder: Path) -> Sweep:
             "folder", str(folder), f"a folder that dynprop train --out made; it has no {FILE}"
         )
     try:
-        data = read_sealed(path, ("format", "sweep", "versions"))
+        data = read_checksummed(path, ("format", "sweep", "versions"))
         if data["format"] > FORMAT:
             raise LedgerError(
                 f"{path} was written by a newer dynprop (format {data['format']}): use that version"
@@ -215,7 +219,7 @@ class Folder:
             # Again, now that nobody else can change it.
             self.sweep = planned(path, sweep, seeds)
             if not (path / FILE).exists() or read_sweep(path) != self.sweep:
-                write_sealed(
+                write_checksummed(
                     path / FILE,
                     {"format": FORMAT, "sweep": self.sweep.to_json(), "versions": _versions()},
                 )
@@ -266,10 +270,10 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
-def belonging(sweep: Sweep, ledger: Ledger) -> list[Trial]:
-    """Return the finished runs of a ledger that belong to a sweep."""
+def belonging(sweep: Sweep, trials: Iterable[Trial]) -> list[Trial]:
+    """Return the trials whose setting belongs to a sweep."""
     keys = {setting.key for setting in sweep.settings}
-    return [trial for trial in ledger.trials() if trial.setting.key in keys]
+    return [trial for trial in trials if trial.setting.key in keys]
 
 
 def finished(folder: Path, tell: Callable[[str], None] = say) -> tuple[Sweep, list[Trial]]:
@@ -286,13 +290,10 @@ def finished(folder: Path, tell: Callable[[str], None] = say) -> tuple[Sweep, li
         LedgerError: its description or its ledger cannot be read.
     """
     sweep = read_sweep(folder)
-    with (
-        tempfile.TemporaryDirectory() as private,
-        Ledger(folder / NAME, sweep.settings, private=Path(private)) as ledger,
-    ):
-        if ledger.recovered:
-            tell(ledger.recovered)
-        return sweep, belonging(sweep, ledger)
+    trials, notes = read_ledger(folder / NAME, sweep.settings)
+    if notes:
+        tell(notes)
+    return sweep, belonging(sweep, trials)
 
 
 def export_csv(trials: Sequence[Trial], path: Path) -> None:
@@ -300,6 +301,6 @@ def export_csv(trials: Sequence[Trial], path: Path) -> None:
     names = [field.name for field in fields(Setting)]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow([*names, *ROW])
+        writer.writerow([*names, *(STORED_NAMES.get(name, name) for name in OUTCOME)])
         for trial in trials:
-            writer.writerow([*trial.setting.to_json().values(), *(getattr(trial, name) for name in ROW)])
+            writer.writerow([*trial.setting.to_json().values(), *(getattr(trial, name) for name in OUTCOME)])

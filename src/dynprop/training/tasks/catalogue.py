@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from dynprop.errors import ArgumentError
-from dynprop.training.tasks import digits, latches, marks, symbols
+from dynprop.training.tasks import digits, latches, marked_sequences, symbols
 from dynprop.training.tasks.task import Task
 
 __all__ = ["TASKS", "task_named"]
 
 TASKS: dict[str, Task] = {
-    task.name: task for room in (latches, marks, symbols, digits) for task in room.TASKS
+    task.name: task for room in (latches, marked_sequences, symbols, digits) for task in room.TASKS
 }
 
 

@@ -33,8 +33,8 @@ from dynprop.gradients.elman import product, with_bias
 from dynprop.training.tasks import task_named
 from dynprop.training.tasks.task import Batch
 from dynprop.training.trials.initial import initial_weights, parse_init
+from dynprop.training.trials.rules import parse_rule
 from dynprop.training.trials.setting import OPTIMISERS, Setting
-from dynprop.training.trials.spelling import spelled
 
 __all__ = ["CHUNK", "ROUNDING", "Ensemble", "bytes_per_model", "output_gradient"]
 
@@ -107,7 +107,7 @@ class Ensemble:
 
     Attributes:
         seeds: of the models that are still there.
-        peak: largest gradient norm of each so far.
+        max_grad_norm: largest gradient norm of each so far.
         diverged: which of them met a number that is none.
     """
 
@@ -121,7 +121,7 @@ class Ensemble:
         self._shapes: dict[str, tuple[int, ...]] = {}
         self.flat = self._drawn().requires_grad_(True)
         self.optimiser = self._optimiser()
-        self.peak = np.zeros(len(self.seeds))
+        self.max_grad_norm = np.zeros(len(self.seeds))
         self.diverged = np.zeros(len(self.seeds), dtype=np.bool_)
         self._blocks: tuple[int, Tensor, Tensor, Tensor] | None = None
 
@@ -139,7 +139,7 @@ class Ensemble:
         return torch.from_numpy(np.stack(rows)).to(self.dtype)
 
     def _optimiser(self) -> torch.optim.Optimizer:
-        name, number = spelled("optimiser", self.setting.optimiser, OPTIMISERS)
+        name, number = parse_rule("optimiser", self.setting.optimiser, OPTIMISERS)
         if name == "adam":
             return torch.optim.Adam([self.flat], lr=self.setting.rate)
         return torch.optim.SGD([self.flat], lr=self.setting.rate, momentum=number or 0.0)
@@ -216,7 +216,7 @@ class Ensemble:
             gradient[broken] = 0.0
             norms[broken] = 0.0
             self.flat.detach().numpy()[broken] = 0.0
-        self.peak = np.where(self.diverged, np.inf, np.maximum(self.peak, norms))
+        self.max_grad_norm = np.where(self.diverged, np.inf, np.maximum(self.max_grad_norm, norms))
         if self.setting.clip is not None:
             gradient *= (self.setting.clip / np.maximum(norms, self.setting.clip))[:, None]
 
@@ -261,7 +261,7 @@ class Ensemble:
         if kept:
             self.optimiser.state[self.flat] = kept
         self.seeds = [self.seeds[i] for i in which]
-        self.peak, self.diverged = self.peak[which], self.diverged[which]
+        self.max_grad_norm, self.diverged = self.max_grad_norm[which], self.diverged[which]
         if self._blocks is not None:
             block, inputs, targets, ends = self._blocks
             held = targets[:, index] if self.task.every else targets[index]
@@ -285,7 +285,7 @@ class Ensemble:
         whole = found.double().numpy()
         return np.moveaxis(whole, 1, 0) if self.task.every else np.asarray(whole)
 
-    def reach(self, count: int = 64) -> FloatArray:
+    def gradient_ratio(self, count: int = 64) -> FloatArray:
         """Return ‖∂L/∂h(0)‖ over the norm of what the loss says to the states directly, for each model."""
         inputs, targets, ends = self.drawn("looking", 0, count)
         parameters = {name: value.detach() for name, value in self.parameters().items()}

@@ -23,14 +23,14 @@ import numpy as np
 from dynprop.errors import ArgumentError
 from dynprop.training.tasks import task_named
 from dynprop.training.trials.initial import CELL_NAMES, parse_init
-from dynprop.training.trials.spelling import Number, spelled
+from dynprop.training.trials.rules import RuleNumber, parse_rule
 
 __all__ = ["EPOCH", "STREAMS", "Setting"]
 
 # Raise this when a change makes the same setting train otherwise: old and new runs then are different runs.
 EPOCH = 3
 STREAMS = {"weights": 0, "training": 1, "judging": 2, "looking": 3}
-OPTIMISERS = {"sgd": None, "momentum": Number(0.9, 0.0, 1.0), "adam": None}
+OPTIMISERS = {"sgd": None, "momentum": RuleNumber(0.9, 0.0, 1.0), "adam": None}
 DTYPES = ("float32", "float64")
 
 
@@ -86,7 +86,7 @@ class Setting:
                 raise ArgumentError(name, repr(value), "a finite number above 0")
         if self.dtype not in DTYPES:
             raise ArgumentError("dtype", repr(self.dtype), f"one of {', '.join(DTYPES)}")
-        spelled("optimiser", self.optimiser, OPTIMISERS)
+        parse_rule("optimiser", self.optimiser, OPTIMISERS)
         if self.cell not in CELL_NAMES:
             raise ArgumentError("cell", repr(self.cell), f"one of {', '.join(CELL_NAMES)}")
         if task.direct != (self.cell == "unit"):

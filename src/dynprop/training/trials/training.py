@@ -144,20 +144,20 @@ class _Run:
             return
         # The last judgement may come early: its sequences are fresh, too.
         block = -(-self.made // self.setting.every)
-        solved, losses, wrong = _judged(self.ensemble, block, final=final)
+        solved, losses, rates = _judged(self.ensemble, block, final=final)
         if final:
             broken = ~np.isfinite(losses)
             self._leave(broken, "diverged")
-            solved, losses, wrong = solved[~broken], losses[~broken], wrong[~broken]
+            solved, losses, rates = solved[~broken], losses[~broken], rates[~broken]
             if not self.ensemble.seeds:
                 return
-            reach = self.ensemble.reach()
+            ratios = self.ensemble.gradient_ratio()
             for status, which in (("success", solved), ("failure", ~solved)):
                 chosen = np.flatnonzero(which)
-                self._note(chosen, status, losses, wrong, None if status == "success" else reach)
+                self._note(chosen, status, losses, rates, None if status == "success" else ratios)
             self.ensemble.keep(np.zeros(0, dtype=np.int64))
         elif solved.any():
-            self._note(np.flatnonzero(solved), "success", losses, wrong, None)
+            self._note(np.flatnonzero(solved), "success", losses, rates, None)
             self.ensemble.keep(np.flatnonzero(~solved))
 
     def _leave(self, which: BoolArray, status: str) -> None:
@@ -172,16 +172,18 @@ class _Run:
         which: IntArray,
         status: str,
         losses: FloatArray | None,
-        wrong: FloatArray | None,
-        reach: FloatArray | None,
+        error_rates: FloatArray | None,
+        ratios: FloatArray | None,
     ) -> None:
         for i in which:
-            loss, share, lag = (None if x is None else _number(x[i]) for x in (losses, wrong, reach))
-            seed, peak = self.ensemble.seeds[i], _number(self.ensemble.peak[i])
-            self.done.append(Trial(self.setting, seed, status, self.made, loss, share, peak, lag))
+            loss, error_rate, ratio = (
+                None if x is None else _finite(x[i]) for x in (losses, error_rates, ratios)
+            )
+            seed, norm = self.ensemble.seeds[i], _finite(self.ensemble.max_grad_norm[i])
+            self.done.append(Trial(self.setting, seed, status, self.made, loss, error_rate, norm, ratio))
 
 
-def _number(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 

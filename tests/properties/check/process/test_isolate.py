@@ -13,8 +13,20 @@ import pytest
 from dynprop.check import check, load_subject
 from dynprop.check.process import isolate as isolation
 from dynprop.check.process.isolate import check_isolated
-from dynprop.check.process.worker import Loaded
+from dynprop.check.process.job import Job
+from dynprop.check.run.events import (
+    CasesDone,
+    CaseStarted,
+    Event,
+    LawFinished,
+    LawStarted,
+    Loaded,
+    Shrinking,
+    ignore,
+)
 from dynprop.check.run.report import Report
+from dynprop.check.run.session import TargetFacts
+from dynprop.check.run.subjects import TargetName
 from dynprop.errors import ArgumentError, TargetError
 
 FAKES = Path(__file__).parents[1] / "fake_targets.py"
@@ -49,13 +61,30 @@ def test_a_child_says_of_a_failure_what_this_process_says() -> None:
 
 
 def test_listeners_hear_every_step_in_order() -> None:
-    heard: list[tuple[str, Any]] = []
-    judge("ignores_initial", "forward", "threads", listen=lambda event, value: heard.append((event, value)))
-    events = [event for event, _ in heard]
-    assert events[:2] == ["loaded", "law"]
-    assert isinstance(heard[0][1], Loaded)
-    assert events.index("case") < events.index("smaller") < events.index("result")
-    assert [value for event, value in heard if event == "law"] == ["scan/forward", "scan/threads"]
+    heard: list[Event] = []
+    judge("ignores_initial", "forward", "threads", listen=heard.append)
+    events = [type(event) for event in heard]
+    assert events[:2] == [Loaded, LawStarted]
+    assert events.index(CasesDone) < events.index(Shrinking) < events.index(LawFinished)
+    assert [event.law for event in heard if isinstance(event, LawStarted)] == ["scan/forward", "scan/threads"]
+    results = [event.result for event in heard if isinstance(event, LawFinished)]
+    assert [result.verdict for result in results] == ["wrong", "not-applicable"]
+    (first,) = [event.result for event in heard if isinstance(event, Shrinking)]
+    assert first.failed
+    assert first.counterexample is not None
+
+
+def test_a_child_sends_the_events_of_this_process_but_for_the_cases() -> None:
+    here: list[Event] = []
+    subject = load_subject(f"{FAKES}:right", "scan", framework="numpy")
+    check(subject, laws=["forward"], examples=3, listen=here.append)
+    there: list[Event] = []
+    judge("right", "forward", listen=there.append)
+    kept = [event for event in here if not isinstance(event, CaseStarted)]
+    assert len(kept) == len(there) < len(here)
+    assert [event for event in kept if not isinstance(event, LawFinished)] == [
+        event for event in there if not isinstance(event, LawFinished)
+    ]
 
 
 def test_a_target_that_ends_the_interpreter_is_an_error_with_its_input() -> None:
@@ -98,18 +127,18 @@ def test_a_failure_is_kept_when_making_it_smaller_ends_the_interpreter() -> None
 
 
 def test_after_a_hang_silence_is_found_sooner_but_not_too_soon() -> None:
-    job: Any = None
-    supervisor = isolation._Supervisor(job, 60.0, lambda event, value: None)
+    job = Job("f:f", "scan", {}, ())
+    supervisor = isolation._Supervisor(job, 60.0, ignore)
     stage = isolation._Stage(name="case")
     assert supervisor._allowance(stage) == 60.0
     supervisor._hung = True
     assert supervisor._allowance(stage) == 15.0
     for timeout, later in ((8.0, 5.0), (2.0, 2.0)):
-        shorter = isolation._Supervisor(job, timeout, lambda event, value: None)
+        shorter = isolation._Supervisor(job, timeout, ignore)
         shorter._hung = True
         assert shorter._allowance(stage) == later
     assert supervisor._allowance(isolation._Stage(name="load")) == isolation.START
-    supervisor.loaded = Loaded("f", "scan", "jax", "f:f", {})
+    supervisor.target = TargetFacts(TargetName("f", "scan", "jax", "f:f"), compiles=True)
     assert supervisor._allowance(stage) == 15.0 + isolation.COMPILATION
 
 

@@ -227,7 +227,7 @@ def test_options_that_are_unknown_are_refused(options: dict[str, Any], argument:
     ("target", "text"),
     [
         (lambda shape: shape, "raised TypeError"),
-        (lambda shape, rng: [0.0], "returned list"),
+        (lambda shape, rng: [0.0], "returned a list"),
         (lambda shape, rng: None, "returned NoneType"),
     ],
 )

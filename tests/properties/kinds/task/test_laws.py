@@ -244,7 +244,7 @@ def test_symbols_that_depend_on_where_they_stand_are_seen() -> None:
 
 def test_a_task_is_checked_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     quick = ["--kind", "task", "--only", "target-from-inputs", "--examples", "2"]
-    assert main(["check", "dynprop.training.tasks.marks:ADDING_URNN", *quick]) == 0
+    assert main(["check", "dynprop.training.tasks.marked_sequences:ADDING_URNN", *quick]) == 0
     assert "target-from-inputs  pass" in capsys.readouterr().out
     assert main(["check", "dynprop.kinds.task.faults.tasks:oracle_forgets", *quick]) == 2
     assert "no name, loss, shortest" in capsys.readouterr().err

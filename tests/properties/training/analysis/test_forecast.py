@@ -13,9 +13,9 @@ import pytest
 from dynprop.training.analysis import forecast
 from dynprop.training.analysis.forecast import planned, planned_profiles, seconds
 from dynprop.training.analysis.prediction import signal_to_noise
-from dynprop.training.show.outcomes import shown
+from dynprop.training.show.pages import write_pages
 from dynprop.training.show.plots import plot_sweep
-from dynprop.training.show.show import write_pages
+from dynprop.training.show.summary import summarise
 from dynprop.training.sweeps.sweep import Sweep
 from dynprop.training.trials.setting import Setting
 from dynprop.training.trials.trial import Trial
@@ -42,7 +42,7 @@ def failures(sweep: Sweep) -> list[Trial]:
 
 def notes(sweep: Sweep) -> list[str]:
     """Return what the figure of a sweep says below the titles of its panels."""
-    axes = plot_sweep(sweep, shown(sweep, failures(sweep))).axes
+    axes = plot_sweep(sweep, summarise(sweep, failures(sweep))).axes
     return [each.texts[0].get_text().replace("\n", " ") for each in axes]
 
 

@@ -159,7 +159,7 @@ def test_a_curve_counts_lost_runs_as_failures() -> None:
         trial(3, "diverged"),
         trial(4, length=4),
     ]
-    trials += [trial(5, "failure", loss=0.6932, reach=1e-9, peak=1.0)]
+    trials += [trial(5, "failure", loss=0.6932, gradient_ratio=1e-9, max_grad_norm=1.0)]
     first, second = SuccessCurve.of("x", trials).rates
     assert (first.length, first.rate) == (4, 1.0)
     counts = (second.trials, second.successes, second.lost, second.explosions, second.vanishings)

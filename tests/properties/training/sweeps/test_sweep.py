@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 from dynprop.errors import ArgumentError, LedgerError
+from dynprop.training.store.checksummed import write_checksummed
 from dynprop.training.store.ledger import NAME, SCHEMA
-from dynprop.training.store.sealed import write_sealed
 from dynprop.training.sweeps import engine
+from dynprop.training.sweeps.events import Recorded, SweepEvent
 from dynprop.training.sweeps.live import LiveView
 from dynprop.training.sweeps.sweep import MOST_RUNS, Folder, Sweep, export_csv, finished, planned, read_sweep
 from dynprop.training.trials.trial import Trial
@@ -90,8 +91,8 @@ def test_lost_runs_are_trained_again_where_that_is_asked_for(
 def test_a_lost_run_stays_until_its_new_outcome_is_there(
     tmp_path: Path, undisturbed: list[Trial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(event: str, value: Any) -> None:
-        if event == "recorded":
+    def stop(event: SweepEvent) -> None:
+        if isinstance(event, Recorded):
             raise KeyboardInterrupt
 
     path = tmp_path / "a"
@@ -110,8 +111,8 @@ def test_a_lost_run_stays_until_its_new_outcome_is_there(
 def test_an_interrupt_leaves_what_is_recorded(
     tmp_path: Path, undisturbed: list[Trial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(event: str, value: Any) -> None:
-        if event == "recorded":
+    def stop(event: SweepEvent) -> None:
+        if isinstance(event, Recorded):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(engine, "GROUP", 2)
@@ -190,7 +191,7 @@ def test_a_description_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         pass
     record = json.loads((tmp_path / "sweep.json").read_text())
     del record["checksum"]
-    write_sealed(tmp_path / "sweep.json", {**record, "format": 2})
+    write_checksummed(tmp_path / "sweep.json", {**record, "format": 2})
     with pytest.raises(LedgerError, match=r"newer dynprop \(format 2\)"):
         read_sweep(tmp_path)
 
@@ -282,6 +283,9 @@ def test_every_run_is_a_line_of_the_csv(tmp_path: Path, undisturbed: list[Trial]
         assert (row["init"], int(row["length"])) == (trial.setting.init, trial.setting.length)
         assert (row["status"], row["cause"]) == (trial.status, trial.cause)
         assert float(row["loss"]) == trial.loss
+        for name, value in {"wrong": trial.error_rate, "peak": trial.max_grad_norm}.items():
+            assert float(row[name]) == value
+        assert row["reach"] == ("" if trial.gradient_ratio is None else str(trial.gradient_ratio))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
@@ -299,12 +303,13 @@ SLOW = replace(SWEEP, seeds=20 + 8 * KILLS, options=(*QUICK[:-1], ("updates", 30
 CODE = """
 import sys
 from pathlib import Path
-from dynprop.training import engine
+from dynprop.training.sweeps import engine
+from dynprop.training.sweeps.events import Recorded
 from dynprop.training.sweeps.sweep import Folder
 engine.GROUP = 3
-def tell(event, value):
-    if event == "recorded":
-        print(*(t.key for t in value), flush=True)
+def tell(event):
+    if isinstance(event, Recorded):
+        print(*(t.key for t in event.trials), flush=True)
 with Folder(Path(sys.argv[1])) as folder:
     engine.run_sweep(folder, listen=tell)
 """

@@ -18,6 +18,7 @@ import pytest
 from dynprop.errors import ArgumentError, TargetError
 from dynprop.training.sweeps import engine
 from dynprop.training.sweeps.engine import trained_rows
+from dynprop.training.sweeps.events import Recorded, SweepEvent
 from dynprop.training.sweeps.interrupts import held
 from dynprop.training.trials.trial import Trial
 from tests.properties.training.sweeping import SWEEP, run, table
@@ -48,8 +49,8 @@ def test_workers_train_the_same_table_and_survive_the_death_of_one(
     monkeypatch.setattr(engine, "GROUP", 2)
     killed: list[int] = []
 
-    def kill_one(event: str, value: Any) -> None:
-        if event == "recorded" and not killed:
+    def kill_one(event: SweepEvent) -> None:
+        if isinstance(event, Recorded) and not killed:
             pids = [worker.pid for worker in cluster.workers.values()]
             killed.append(pids[0])
             os.kill(pids[0], signal.SIGKILL)
@@ -66,7 +67,7 @@ def test_workers_of_this_machine_train_the_same_table_and_end_with_it(
     begin = time.monotonic()
     ended = []
 
-    def listen(event: str, value: Any) -> None:
+    def listen(event: SweepEvent) -> None:
         ended.append(time.monotonic())
 
     assert run(tmp_path / "a", workers=2, listen=listen) == 24
@@ -145,11 +146,11 @@ def test_a_scheduler_that_all_workers_leave_is_named(
 ) -> None:
     monkeypatch.setattr(engine, "GROUP", 2)
     monkeypatch.setattr(engine, "ALONE_SECONDS", 0.5)
-    monkeypatch.setattr(engine, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(engine, "POLL_SECONDS", 0.2)
     with threads_of(1) as small:
 
-        def dismiss(event: str, value: Any) -> None:
-            if event == "recorded":
+        def dismiss(event: SweepEvent) -> None:
+            if isinstance(event, Recorded):
                 small.scale(0)
 
         with pytest.raises(TargetError, match=r"all workers have left the scheduler.* --resume"):
@@ -169,8 +170,8 @@ def test_a_scheduler_that_dies_is_named_and_what_was_recorded_stays(
     monkeypatch.setattr(engine, "CONNECT_SECONDS", 1.0)
     with threads_of(1) as dying:
 
-        def kill(event: str, value: Any) -> None:
-            if event == "recorded":
+        def kill(event: SweepEvent) -> None:
+            if isinstance(event, Recorded):
                 dying.close()
 
         with pytest.raises(TargetError, match=r"the scheduler or its workers failed .*safe; go on with"):

@@ -26,7 +26,7 @@ def _uniform_pair(length: int, count: int, rng: Rng, at: np.ndarray, values: np.
     return Batch(np.stack([values, marks], axis=-1), target, np.full(count, length - 1))
 
 
-# Places
+# Positions
 
 
 @task.fault("task/second-mark-too-early", gross=False, fresh=True)

@@ -1,4 +1,4 @@
-"""Recovering a ledger: at any instant, out of room, from an older format."""
+"""Replacing a damaged ledger: killed at any instant, on a full disk, from an older format."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from dynprop.errors import DynpropError, LedgerError
-from dynprop.training.store import salvage, schema
-from dynprop.training.store.books import RECORDED
+from dynprop.training.store import files, schema
 from dynprop.training.store.disk import explained
+from dynprop.training.store.index import RUN_COUNT
 from dynprop.training.store.ledger import NAME, Ledger
 from dynprop.training.sweeps.sweep import Folder, belonging, finished
 from dynprop.training.trials.setting import Setting
@@ -54,7 +54,8 @@ def test_recovery_that_is_killed_at_any_instant_loses_nothing(finished_folder: P
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     lines = done.stdout.splitlines()
     assert len(lines) > 12
-    assert set(lines) == {"20 ledger.damaged-1"}
+    # A kill may leave the log of whoever read the damaged file.
+    assert {tuple(line.split()[:2]) for line in lines} == {("20", "ledger.damaged-1")}
 
 
 def test_a_disk_that_is_full_while_a_ledger_is_recovered_loses_nothing(
@@ -68,7 +69,7 @@ def test_a_disk_that_is_full_while_a_ledger_is_recovered_loses_nothing(
         schema.insert(db, {**settings, **{str(i): "x" * 4000 for i in range(9)}}, rows)
 
     with monkeypatch.context() as small:
-        small.setattr(salvage, "insert", full)
+        small.setattr(files, "insert", full)
         with pytest.raises(
             LedgerError, match="full: make room on the disk; what was recorded before is safe"
         ):
@@ -76,7 +77,7 @@ def test_a_disk_that_is_full_while_a_ledger_is_recovered_loses_nothing(
     assert (finished_folder / NAME).read_bytes() == before
     assert not list(finished_folder.glob("ledger.[!s]*"))
     with Folder(finished_folder) as opened:
-        assert "20 whole runs were recovered" in opened.ledger.recovered
+        assert "20 runs could be read and are kept" in opened.ledger.recovered
 
 
 def test_a_full_disk_is_a_clear_error_and_resumable(tmp_path: Path) -> None:
@@ -104,7 +105,7 @@ def test_a_full_disk_is_a_clear_error_and_resumable(tmp_path: Path) -> None:
             sqlite3.OperationalError("attempt to write a readonly database"),
             "a local disk that can be written",
         ),
-        (sqlite3.OperationalError("disk I/O error"), "see whether the disk is sound"),
+        (sqlite3.OperationalError("disk I/O error"), "check the disk for errors"),
     ],
 )
 def test_what_a_disk_says_comes_with_what_to_do(error: Any, advice: str, tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ PRAGMA user_version=1;
 def written_in_format_1(folder: Path, trials: list[Trial]) -> None:
     """Put a ledger of format 1 in the place of that of a folder."""
     (folder / NAME).unlink()
-    (folder / RECORDED).unlink()
+    (folder / RUN_COUNT).unlink()
     db = sqlite3.connect(folder / NAME)
     db.executescript(OLD)
     settings = {trial.setting.key: schema.content_of(trial.setting) for trial in trials}
@@ -149,7 +150,8 @@ def test_a_ledger_of_format_1_is_brought_to_this_one(
     assert finished(finished_folder, lambda said: None)[1] == undisturbed
     with Folder(finished_folder) as opened:
         assert bool(change) == ("a setting is not as it was written" in opened.ledger.recovered)
-        assert belonging(opened.sweep, opened.ledger) == undisturbed
+        assert belonging(opened.sweep, opened.ledger.trials()) == undisturbed
+        opened.ledger.settle()
     assert table(finished_folder) == undisturbed
 
 

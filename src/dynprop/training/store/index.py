@@ -1,7 +1,7 @@
-"""Which runs there are and how many: in memory, row by row, and as a folder states it beside its ledger.
+"""In-memory index of recorded runs, and the run count stored next to the ledger file.
 
-The stated number is written after the runs that it counts: it is never larger than what was recorded. A
-ledger with fewer runs has lost the others.
+The run count is written after the runs that it counts, so it never exceeds what was recorded: a ledger with
+fewer runs has lost the difference.
 """
 
 from __future__ import annotations
@@ -9,49 +9,49 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from dynprop.training.store.checksummed import read_checksummed, write_checksummed
 from dynprop.training.store.disk import DamageError
 from dynprop.training.store.schema import Row
-from dynprop.training.store.sealed import read_sealed, write_sealed
 from dynprop.training.trials.trial import LOST, Trial
 
-__all__ = ["RECORDED", "Books", "Counts", "count", "read_stated", "state"]
+__all__ = ["RUN_COUNT", "Counts", "RunIndex", "add_to_counts", "read_run_count", "write_run_count"]
 
-# How many runs each setting has, by its key, and how many of them succeeded.
+# Runs and successes of each setting, by its key.
 Counts = dict[str, tuple[int, int]]
 
-RECORDED = "recorded.json"
+RUN_COUNT = "recorded.json"
 
 
-def read_stated(ledger: Path) -> int | None:
-    """Return how many runs a ledger is said to hold; None where nothing says it.
+def read_run_count(ledger: Path) -> int | None:
+    """Return the run count stored next to a ledger; None if there is no such file.
 
     Raises:
-        DamageError: what says it is damaged.
-        LedgerError: it cannot be read.
+        DamageError: the file is damaged.
+        LedgerError: the file cannot be read.
     """
-    path = ledger.with_name(RECORDED)
+    path = ledger.with_name(RUN_COUNT)
     if not path.exists():
         return None
-    runs = read_sealed(path).get("runs")
+    runs = read_checksummed(path).get("runs")
     if not isinstance(runs, int):
-        raise DamageError("it states no number")
+        raise DamageError("it holds no run count")
     return runs
 
 
-def state(ledger: Path, runs: int) -> None:
-    """State how many runs a ledger holds.
+def write_run_count(ledger: Path, runs: int) -> None:
+    """Store the run count of a ledger.
 
     Raises:
-        LedgerError: it cannot be written; what was stated before still is.
+        LedgerError: the file cannot be written; the old count is unchanged.
     """
-    write_sealed(ledger.with_name(RECORDED), {"runs": runs})
+    write_checksummed(ledger.with_name(RUN_COUNT), {"runs": runs})
 
 
-class Books:
-    """The runs that are recorded, without their outcomes.
+class RunIndex:
+    """The keys and statuses of recorded runs, without their other outcomes.
 
     Attributes:
-        total: how many rows were entered for the first time.
+        total: number of runs.
     """
 
     def __init__(self) -> None:
@@ -60,8 +60,8 @@ class Books:
         self._lost: dict[str, set[int]] = {}
         self._successes: dict[str, int] = {}
 
-    def enter(self, row: Row) -> bool:
-        """Enter a run, as `schema.insert` writes it; return whether it was not there."""
+    def add(self, row: Row) -> bool:
+        """Add a run with the rule of `schema.insert`; return whether its key is new."""
         key, seed, status = row[:3]
         done = self._done.get(key)
         if done is None:
@@ -80,24 +80,20 @@ class Books:
             self._successes[key] = self._successes.get(key, 0) + 1
         return new
 
-    def holds(self, key: str, seed: int) -> bool:
-        """Say whether a run is there."""
-        return seed in self._done.get(key, ())
-
     def done(self, *, lost: bool = True) -> dict[str, set[int]]:
-        """Return the seeds that are there by the key of their setting; with or without those of lost runs."""
+        """Return the recorded seeds by key of their setting, with or without those of lost runs."""
         return {key: seeds - (set() if lost else self._lost[key]) for key, seeds in self._done.items()}
 
     def counts(self, *, lost: bool = True) -> Counts:
-        """Return how many runs each setting has, and how many of them succeeded."""
+        """Return runs and successes of each setting, with or without lost runs."""
         return {
             key: (len(seeds) - (0 if lost else len(self._lost[key])), self._successes.get(key, 0))
             for key, seeds in self._done.items()
         }
 
 
-def count(counts: Counts, trials: Iterable[Trial]) -> None:
-    """Add runs to what `Books.counts` returned."""
+def add_to_counts(counts: Counts, trials: Iterable[Trial]) -> None:
+    """Add trials to the counts that `RunIndex.counts` returned."""
     for trial in trials:
         total, successes = counts.get(trial.setting.key, (0, 0))
         counts[trial.setting.key] = (total + 1, successes + trial.succeeded)

@@ -1,4 +1,4 @@
-"""The runs of a sweep, counted configuration by configuration: what its table, pictures and page show."""
+"""Runs of a sweep, counted by configuration and length, for its table, figure and page."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from dynprop.training.sweeps.sweep import Sweep
 from dynprop.training.trials.setting import Setting
 from dynprop.training.trials.trial import LOST, Trial
 
-__all__ = ["Effort", "Shown", "shown"]
+__all__ = ["Summary", "Unsolved", "summarise"]
 
 
 @dataclass(frozen=True)
-class Effort:
-    """What the runs of one length that did not succeed have spent.
+class Unsolved:
+    """Runs of one length without success.
 
     Attributes:
-        used: updates of those that used up their budget, or None where no run did.
-        broke: median updates after which those broke off whose numbers were none, or None without such.
-        causes: how many failed, by cause; "lost" for those that timed out or whose worker was lost.
+        budget_used: updates of runs that used up their budget; None if none did.
+        diverged_after: median update at which runs diverged to NaN; None if none did.
+        causes: number of failures by cause; "lost" for runs that timed out or lost their worker.
     """
 
-    used: int | None
-    broke: float | None
+    budget_used: int | None
+    diverged_after: float | None
     causes: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
-class Shown:
+class Summary:
     """One configuration of a sweep.
 
     Attributes:
-        settings: by increasing length, those that nothing was trained of included.
-        curve: counted by length, where there are runs.
-        times: how long successes took, one for each rate of the curve.
-        efforts: what the others spent, one for each rate of the curve.
+        settings: by increasing length, with or without runs.
+        curve: success rates of the lengths that have runs.
+        times: updates until success, one for each rate of the curve.
+        unsolved: the other runs, one for each rate of the curve.
     """
 
     settings: tuple[Setting, ...]
     curve: SuccessCurve
     times: tuple[LearningTime, ...]
-    efforts: tuple[Effort, ...]
+    unsolved: tuple[Unsolved, ...]
 
 
-def shown(sweep: Sweep, trials: Sequence[Trial]) -> list[Shown]:
+def summarise(sweep: Sweep, trials: Sequence[Trial]) -> list[Summary]:
     """Count the runs of a sweep, configuration by configuration."""
     settings = sweep.settings
     names = {setting.key: configuration(setting, settings) for setting in settings}
@@ -61,12 +61,12 @@ def shown(sweep: Sweep, trials: Sequence[Trial]) -> list[Shown]:
         curve = SuccessCurve.of(name, runs)
         groups = [[t for t in runs if t.setting.length == rate.length] for rate in curve.rates]
         times = tuple(learning_time(group) for group in groups)
-        efforts = tuple(_effort(group) for group in groups)
-        found.append(Shown(tuple(sorted(own, key=lambda s: s.length)), curve, times, efforts))
+        unsolved = tuple(_unsolved(group) for group in groups)
+        found.append(Summary(tuple(sorted(own, key=lambda s: s.length)), curve, times, unsolved))
     return found
 
 
-def _effort(trials: Sequence[Trial]) -> Effort:
+def _unsolved(trials: Sequence[Trial]) -> Unsolved:
     failed = [t.updates for t in trials if t.status == "failure"]
     broken = [t.updates for t in trials if t.status == "diverged"]
     causes = (
@@ -75,7 +75,7 @@ def _effort(trials: Sequence[Trial]) -> Effort:
         ("otherwise", sum(t.cause == "neither" for t in trials)),
         ("lost", sum(t.status in LOST for t in trials)),
     )
-    return Effort(
+    return Unsolved(
         max(failed, default=None),
         statistics.median(broken) if broken else None,
         tuple((name, count) for name, count in causes if count),

@@ -1,4 +1,4 @@
-"""Small JSON files of a folder, written whole or not at all, with a checksum of what they say."""
+"""Small JSON files with a checksum, replaced as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 from dynprop.errors import LedgerError
 from dynprop.training.store.disk import DamageError, explained, sync_folder
 
-__all__ = ["UNFINISHED", "read_sealed", "write_sealed"]
+__all__ = ["UNFINISHED", "read_checksummed", "write_checksummed"]
 
-SEAL = "checksum"
-# What the name of a file ends with that is not whole yet.
+CHECKSUM = "checksum"
+# Suffix of a file that is still being written.
 UNFINISHED = ".new"
 
 
@@ -23,16 +23,16 @@ def _checksum(record: dict[str, Any]) -> int:
     return zlib.crc32(json.dumps(record, sort_keys=True).encode())
 
 
-def write_sealed(path: Path, record: dict[str, Any]) -> None:
-    """Write a record and its checksum in the place of what is there.
+def write_checksummed(path: Path, record: dict[str, Any]) -> None:
+    """Replace a file by a record and its checksum.
 
     Raises:
-        LedgerError: the file cannot be written; what was there is as it was.
+        LedgerError: the file cannot be written; its old content is unchanged.
     """
     new = path.with_name(path.name + UNFINISHED)
     try:
         with new.open("w", encoding="utf-8") as file:
-            file.write(json.dumps({**record, SEAL: _checksum(record)}, indent=1) + "\n")
+            file.write(json.dumps({**record, CHECKSUM: _checksum(record)}, indent=1) + "\n")
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
@@ -41,15 +41,15 @@ def write_sealed(path: Path, record: dict[str, Any]) -> None:
         raise explained(error, path) from error
 
 
-def read_sealed(path: Path, unsealed: Collection[str] = ()) -> dict[str, Any]:
-    """Return the record that was written.
+def read_checksummed(path: Path, legacy: Collection[str] = ()) -> dict[str, Any]:
+    """Return the record of a file, without its checksum.
 
     Args:
         path: of the file.
-        unsealed: names in a file of before there were checksums; with none, none is accepted.
+        legacy: all keys of a file written before checksums were added; such a file needs no checksum.
 
     Raises:
-        DamageError: it is not what was written.
+        DamageError: the content is not what was written.
         LedgerError: the file cannot be read.
     """
     try:
@@ -59,9 +59,9 @@ def read_sealed(path: Path, unsealed: Collection[str] = ()) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DamageError(str(error)) from error
     if not isinstance(record, dict):
-        raise DamageError("it holds no names")
-    if SEAL not in record and set(record) == set(unsealed):
+        raise DamageError("it is no JSON object")
+    if CHECKSUM not in record and set(record) == set(legacy):
         return record
-    if record.pop(SEAL, None) != _checksum(record):
-        raise DamageError("its content does not fit its checksum")
+    if record.pop(CHECKSUM, None) != _checksum(record):
+        raise DamageError("its content does not match its checksum")
     return record

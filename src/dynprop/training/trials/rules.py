@@ -1,4 +1,4 @@
-"""How rules are named in a setting: a word, or a word and its number."""
+"""Names of initialisation and optimiser rules: "word" or "word=number"."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 from dynprop.errors import ArgumentError
 
-__all__ = ["Number", "spelled"]
+__all__ = ["RuleNumber", "parse_rule"]
 
 
 @dataclass(frozen=True)
-class Number:
-    """The finite number that a rule takes.
+class RuleNumber:
+    """The finite number of a rule.
 
     Attributes:
-        default: its value where none is given; None where whoever applies the rule knows.
-        low, high: the ends of where it must lie.
+        default: its value if none is given; None if the rule computes it.
+        low, high: its smallest and largest value.
     """
 
     default: float | None
@@ -26,23 +26,23 @@ class Number:
     high: float = math.inf
 
     def __str__(self) -> str:
-        """Say in words what is expected."""
+        """Describe the expected number."""
         if self.low == -math.inf:
             return "a finite number"
         ends = "of at least " if self.high == math.inf else "from "
         return f"a finite number {ends}{self.low:g}" + ("" if self.high == math.inf else f" to {self.high:g}")
 
 
-def spelled(name: str, text: Any, known: Mapping[str, Number | None]) -> tuple[str, float | None]:
-    """Split "word" or "word=number" and return both parts, the number's default where there is none.
+def parse_rule(name: str, text: Any, known: Mapping[str, RuleNumber | None]) -> tuple[str, float | None]:
+    """Split "word" or "word=number" into word and number; without a number return its default.
 
     Args:
         name: of the argument, for errors.
-        text: what was given.
-        known: the words, each with the number that it takes, or None.
+        text: the rule as given.
+        known: the words, each with its number, or None for a word without one.
 
     Raises:
-        ArgumentError: another word, a number where none belongs, or not the number that does.
+        ArgumentError: the word is unknown, or the number is impossible or not expected.
     """
     word, sign, digits = str(text).partition("=")
     if word not in known:

@@ -1,7 +1,7 @@
-"""What single sequences say: what is out of place in them, and their targets, read back with plain loops.
+"""Decoders of single sequences: checks of their structure, and their targets from their inputs.
 
-Written from the papers and from their released code alone, and sharing nothing with any generator. A row is a
-sequence up to its end, as lists of numbers; steps are indices, from 0.
+Plain loops, written from the papers and their released code, sharing no code with any generator. A row is a
+sequence up to its end, as lists of numbers; steps are indices from 0.
 """
 
 from __future__ import annotations
@@ -11,48 +11,48 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 __all__ = [
-    "Frame",
+    "Check",
     "Row",
     "Target",
-    "copy_frame",
+    "copy_check",
     "copy_target",
-    "latch_frame",
-    "mark_frame",
+    "latch_check",
+    "mark_check",
     "mark_product",
     "mark_sum",
     "marked",
-    "order_frame",
+    "order_check",
     "order_target",
-    "pair_frame",
-    "parity_frame",
+    "pair_check",
+    "parity_check",
     "parity_target",
     "symbol",
-    "two_sequence_frame",
-    "unit_frame",
+    "two_sequence_check",
+    "unit_check",
     "unit_target",
 ]
 
 Row = Sequence[Sequence[float]]
-Frame = Callable[[Row, int], str | None]
+Check = Callable[[Row, int], str | None]
 Target = Callable[[Row, int], Any]
 
 
 # Latching
 
 
-def latch_frame(row: Row, length: int) -> str | None:
-    """The first input says the class."""
+def latch_check(row: Row, length: int) -> str | None:
+    """Check that the first input, which is the class, is 1 or -1."""
     return None if abs(row[0][0]) == 1.0 else f"first input {row[0][0]:g} is neither 1 nor -1"
 
 
-def two_sequence_frame(row: Row, length: int) -> str | None:
-    """The first three inputs say the class."""
+def two_sequence_check(row: Row, length: int) -> str | None:
+    """Check that the first three inputs, which are the class, are all 1 or all -1."""
     start = {row[t][0] for t in range(3)}
     return None if start in ({1.0}, {-1.0}) else f"the first three inputs are {sorted(start)}"
 
 
-def unit_frame(row: Row, length: int) -> str | None:
-    """Each class has three inputs of its own, one a step; noise follows."""
+def unit_check(row: Row, length: int) -> str | None:
+    """Check for three inputs of one class, one a step, followed by noise."""
     shift = 0 if row[0][1] == 1.0 else 3
     for t, step in enumerate(row):
         wanted = [0.0] * 6
@@ -61,17 +61,17 @@ def unit_frame(row: Row, length: int) -> str | None:
         if list(step[1:]) != wanted:
             return f"learned inputs at step {t} are {list(step[1:])}"
         if t < 3 and step[0] != 0.0:
-            return f"noise {step[0]:g} at step {t}, where the class is said"
+            return f"noise {step[0]:g} at step {t}, where the class stands"
     return None
 
 
 def unit_target(row: Row, length: int) -> float:
-    """The state at the end is on the side of the class."""
+    """Return 0.8 with the sign of the class."""
     return 0.8 if row[0][1] == 1.0 else -0.8
 
 
-def parity_frame(row: Row, length: int) -> str | None:
-    """Every input is 1 or -1, up to 0.2."""
+def parity_check(row: Row, length: int) -> str | None:
+    """Check that every input is 1 or -1, up to 0.2."""
     for t, step in enumerate(row):
         if not 0.8 <= abs(step[0]) <= 1.2:
             return f"input {step[0]:g} at step {t} is not 1 or -1 up to 0.2"
@@ -79,7 +79,7 @@ def parity_frame(row: Row, length: int) -> str | None:
 
 
 def parity_target(row: Row, length: int) -> float:
-    """Is the number of ones odd."""
+    """Return 1 if the number of ones is odd, else -1."""
     return 1.0 if sum(step[0] > 0 for step in row) % 2 else -1.0
 
 
@@ -87,14 +87,14 @@ def parity_target(row: Row, length: int) -> float:
 
 
 def marked(row: Row) -> list[int]:
-    """Return the steps whose value counts."""
+    """Return the steps with a mark."""
     return [t for t, step in enumerate(row) if step[1] == 1.0]
 
 
-def pair_frame(low: float) -> Frame:
-    """Values from low to 1; the marker is -1 at the first and at the last pair, 1 at one or two others."""
+def pair_check(low: float) -> Check:
+    """Return a check: values from low to 1; marker -1 at both ends, 1 at one or two other pairs."""
 
-    def frame(row: Row, length: int) -> str | None:
+    def check(row: Row, length: int) -> str | None:
         for t, (value, mark) in enumerate(row):
             edge = t in (0, len(row) - 1)
             if mark not in ((-1.0,) if edge else (0.0, 1.0)):
@@ -103,13 +103,13 @@ def pair_frame(low: float) -> Frame:
                 return f"value {value:g} at step {t}"
         return _counted(row, (1, 2))
 
-    return frame
+    return check
 
 
-def mark_frame(halves: bool) -> Frame:
-    """Values from 0 to 1 and two marks, one in each half or anywhere."""
+def mark_check(halves: bool) -> Check:
+    """Return a check: values from 0 to 1 and two marks, one in each half or anywhere."""
 
-    def frame(row: Row, length: int) -> str | None:
+    def check(row: Row, length: int) -> str | None:
         for t, (value, mark) in enumerate(row):
             if mark not in (0.0, 1.0) or not 0.0 <= value <= 1.0:
                 return f"value {value:g} with mark {mark:g} at step {t}"
@@ -118,7 +118,7 @@ def mark_frame(halves: bool) -> Frame:
             return f"marks at {found}"
         return _counted(row, (2,))
 
-    return frame
+    return check
 
 
 def _counted(row: Row, allowed: tuple[int, ...]) -> str | None:
@@ -127,7 +127,7 @@ def _counted(row: Row, allowed: tuple[int, ...]) -> str | None:
 
 
 def mark_sum(scaled: bool) -> Target:
-    """The sum of the marked values, or 0.5 and a quarter of it."""
+    """Return a decoder of the sum of the marked values; scaled: a quarter of it plus 0.5."""
 
     def target(row: Row, length: int) -> float:
         total = math.fsum(row[t][0] for t in marked(row))
@@ -137,7 +137,7 @@ def mark_sum(scaled: bool) -> Target:
 
 
 def mark_product(row: Row, length: int) -> float:
-    """The product of the marked values."""
+    """Return the product of the marked values."""
     return math.prod(row[t][0] for t in marked(row))
 
 
@@ -145,7 +145,7 @@ def mark_product(row: Row, length: int) -> float:
 
 
 def symbol(step: Sequence[float]) -> int:
-    """Return which symbol a one-hot step holds, or -1."""
+    """Return the symbol of a one-hot step, or -1."""
     ones = [i for i, value in enumerate(step) if value == 1.0]
     return ones[0] if len(ones) == 1 and sum(step) == 1.0 else -1
 
@@ -154,13 +154,13 @@ def _relevant(row: Row, symbols: tuple[int, int]) -> list[int]:
     return [t for t, step in enumerate(row) if symbol(step) in symbols]
 
 
-def order_frame(
+def order_check(
     ranges: Callable[[int], list[tuple[int, int]]], symbols: tuple[int, int], edges: bool
-) -> Frame:
-    """One relevant symbol in each range, distractors elsewhere, a start and a trigger if there are edges."""
+) -> Check:
+    """Return a check: a relevant symbol in each range, distractors elsewhere; edges: start and trigger."""
     distractors = range(2, 6)
 
-    def frame(row: Row, length: int) -> str | None:
+    def check(row: Row, length: int) -> str | None:
         for t, step in enumerate(row):
             found = symbol(step)
             edge = edges and t in (0, len(row) - 1)
@@ -173,11 +173,11 @@ def order_frame(
             return None
         return f"relevant symbols at {marks}, not one in each of {wanted}"
 
-    return frame
+    return check
 
 
 def order_target(symbols: tuple[int, int]) -> Target:
-    """The relevant symbols in their order, as the bits of a class."""
+    """Return a decoder of the class whose bits are the relevant symbols in their order."""
 
     def target(row: Row, length: int) -> int:
         found = 0
@@ -188,8 +188,8 @@ def order_target(symbols: tuple[int, int]) -> Target:
     return target
 
 
-def copy_frame(row: Row, length: int) -> str | None:
-    """Ten symbols of eight, blanks, the marker before the last ten blanks."""
+def copy_check(row: Row, length: int) -> str | None:
+    """Check for ten symbols of eight, blanks, and the marker before the last ten blanks."""
     for t, step in enumerate(row):
         found = symbol(step)
         wanted = range(8) if t < 10 else (9,) if t == length + 9 else (8,)
@@ -199,5 +199,5 @@ def copy_frame(row: Row, length: int) -> str | None:
 
 
 def copy_target(row: Row, length: int) -> list[int]:
-    """Blanks, and the ten symbols at the end."""
+    """Return blanks with the ten symbols at the end."""
     return [8] * (length + 10) + [symbol(row[t]) for t in range(10)]

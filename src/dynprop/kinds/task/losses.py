@@ -1,4 +1,4 @@
-r"""What a task says about its loss and about the level of chance."""
+"""Laws of the loss and of its chance level."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray, NumericArray
 from dynprop.contracts.domain import Domain
-from dynprop.kinds.task.bounds import bernstein, judged
+from dynprop.kinds.task.bounds import bernstein, evidence_from
 from dynprop.kinds.task.cases import TaskCase, task_case, usual_case
 from dynprop.kinds.task.sequences import CLAIM, published
 from dynprop.kinds.task.subject import TaskSubject
@@ -27,7 +27,7 @@ NUMBERS = 2**21
 
 
 def _levels(source: Source, domain: Domain, subject: TaskSubject) -> TaskCase:
-    """Draw a length; with one case in twenty-five, sequences enough to see the level in."""
+    """Draw a length; one case in twenty-five has enough sequences to estimate the chance level."""
     many = source.choice((False,) * 24 + (True,))
     return task_case(source, domain, subject, count=2048 if many else 1, numbers=NUMBERS if many else 0)
 
@@ -51,14 +51,14 @@ def _usual_levels(domain: Domain, subject: TaskSubject) -> Iterator[TaskCase]:
     script="print(f.chance_loss({length}), batch.targets.var())",
 )
 def chance_loss(subject: TaskSubject, case: TaskCase) -> Evidence:
-    """Compare with the exact value, from rationals where there are any, and with that of many targets.
+    """Compare with the exact value, and with the mean loss on many drawn targets.
 
-    Where the answer is one of several even classes, frequencies are judged by the laws about them.
+    Tasks with classes are compared with the exact value only: other laws judge their frequencies.
     """
     variant, detail = VARIANTS[subject.variant], {"length": case.length}
     exact = np.array([variant.chance(case.length)])
     stated = np.array([subject.chance_loss(case.length)])
-    # A closed form of a handful of operations, whose only difference halves its terms at most.
+    # A closed form of a few operations; its one subtraction leaves at least half of the larger term.
     comparison = compare("chance", stated, exact, 64.0 * UNIT * exact, dtype="float64", axes=("case",))
     numbers = variant.numbers
     if numbers is None or case.count < 2 or comparison.ratio > 1.0:
@@ -69,15 +69,15 @@ def chance_loss(subject: TaskSubject, case: TaskCase) -> Evidence:
     mean = numbers.mean(case.length)
     most = max(numbers.high - mean, mean - numbers.low) ** 2
     label = f"mean loss on {case.count} targets of predicting their mean {mean:.6g}"
-    return judged([comparison, bernstein(label, (targets - mean) ** 2, float(exact[0]), most)], detail)
+    return evidence_from([comparison, bernstein(label, (targets - mean) ** 2, float(exact[0]), most)], detail)
 
 
 def _plain_loss(loss: str, predictions: NumericArray, targets: NumericArray) -> float:
-    """Return the mean over every output, step and sequence, each worked out alone and summed exactly."""
+    """Return the mean loss over every output, step and sequence, term by term, with an exact sum."""
     terms = []
     if loss == "cross-entropy":
-        flat, said = predictions.reshape(-1, predictions.shape[-1]), targets.reshape(-1)
-        for row, chosen in zip(flat.tolist(), said.tolist(), strict=True):
+        flat, classes = predictions.reshape(-1, predictions.shape[-1]), targets.reshape(-1)
+        for row, chosen in zip(flat.tolist(), classes.tolist(), strict=True):
             top = max(row)
             terms.append(top + math.log(math.fsum(math.exp(x - top) for x in row)) - row[chosen])
     else:
@@ -111,7 +111,7 @@ def loss_average(subject: TaskSubject, case: TaskCase) -> Evidence:
         pairs.append((guesses[alone], found.targets[alone]))
     value = np.array([subject.mean_loss(y, t) for y, t in pairs])
     exact = np.array([_plain_loss(subject.loss, y, t) for y, t in pairs])
-    # Positive terms in any order of summation, each a few functions accurate to an ulp or two; the logits are
-    # below 6, so that differences of them lose no more than four bits.
+    # Positive terms in any order of summation, each of a few functions with errors of an ulp or two; logits
+    # are below 6, so that their differences lose four bits at most.
     bound = (found.targets.size + 256.0) * UNIT * np.maximum(exact, 1.0)
     return Evidence((compare("losses", value, exact, bound, dtype="float64", axes=("batch",)),))

@@ -127,7 +127,7 @@ def test_a_part_of_a_case_starts_from_its_state_only_at_the_beginning(
 
 @given(scan_cases(), st.sampled_from([0, 2]))
 def test_a_row_or_channel_of_a_case_takes_its_state_along(case: ScanCase, axis: int) -> None:
-    last = case.take(np.array([case.gates.shape[axis] - 1]), axis)
+    last = case.take({0: "batch", 2: "channel"}[axis], np.array([case.gates.shape[axis] - 1]))
     assert last.gates.shape[axis] == 1
     assert last.inputs.tolist() == case.inputs.take([-1], axis=axis).tolist()
     if case.initial is not None:

@@ -1,10 +1,9 @@
-"""The planted faults and the controls: what the laws must catch, and what they must never accuse.
+"""Planted faults, which the laws must catch, and controls, which the laws must never accuse.
 
-A fault is a wrong implementation of a recurrence with one defect, many of them named after a bug
-in released software. A control is a right one, written independently of dynprop's own routines and
-of the other controls. Each stands in a module of this package, under the decorator of a
-:class:`Catalogue`; the first line of its docstring is its summary. Importing this module imports
-none of them, so that torch is not imported either.
+A fault is a wrong implementation of a recurrence with one defect, often named after a bug in released
+software. A control is a correct implementation, written independently of dynprop's own routines and of the
+other controls. Each stands in the folder of its kind, under the decorator of a :class:`Catalogue`; the first
+line of its docstring is its summary. Importing this module imports none of them, and no torch.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ from dynprop.contracts.domain import Domain
 from dynprop.errors import ArgumentError
 from dynprop.evidence.kill_matrix import kill_matrix
 from dynprop.kinds import all_controls, all_faults, all_kinds, all_laws, law_by_id, laws_for
+from dynprop.kinds.scan.cases import ScanCase, scan_case
+from dynprop.kinds.scan.subject import ScanSubject
 from dynprop.laws.catalogue import Control, Fault
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.law import Law, law
@@ -79,8 +81,8 @@ def test_an_unknown_law_is_answered_with_where_to_look() -> None:
 def test_an_id_cannot_be_taken_twice() -> None:
     with pytest.raises(ArgumentError, match="law: got 'scan/forward', expected an id that is not taken"):
 
-        @law("scan/forward", claim="C1", statement="", source="", draw=lambda *_: None)
-        def forward(subject: object, case: object) -> Evidence:
+        @law("scan/forward", claim="C1", statement="", source="", draw=scan_case)
+        def forward(subject: ScanSubject, case: ScanCase) -> Evidence:
             return Evidence()
 
     assert law_by_id("scan/forward").statement

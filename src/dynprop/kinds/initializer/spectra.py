@@ -1,4 +1,4 @@
-"""What promises say about a matrix as a whole: orthonormal vectors, a spectral radius."""
+"""Laws of promised spectra: orthonormal vectors, a spectral radius."""
 
 from __future__ import annotations
 

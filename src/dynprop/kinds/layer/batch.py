@@ -11,9 +11,9 @@ import numpy as np
 
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.states import State
-from dynprop.contracts.subject import LayerSubject
 from dynprop.kinds.layer.cases import LayerCase, layer_case, made_case
 from dynprop.kinds.layer.judging import agree, given_state, run_whole, sensitivity
+from dynprop.kinds.layer.subject import LayerSubject
 from dynprop.laws.draw import Source
 from dynprop.laws.evidence import Comparison, Evidence, worst
 from dynprop.laws.law import law

@@ -29,9 +29,9 @@ import numpy as np
 from dynprop.arrays import FloatArray
 from dynprop.contracts.formats import FORMATS, Format
 from dynprop.contracts.states import State
-from dynprop.contracts.subject import LayerSubject
 from dynprop.kinds.layer.cases import LayerCase
 from dynprop.kinds.layer.judging import steps_of
+from dynprop.kinds.layer.subject import LayerSubject
 
 __all__ = ["Chain", "Jacobians", "Step", "chain", "jacobians"]
 

@@ -13,9 +13,9 @@ import numpy as np
 from dynprop.arrays import FloatArray
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.states import State
-from dynprop.contracts.subject import LayerSubject
 from dynprop.kinds.layer.cases import LayerCase, layer_case, made_case
 from dynprop.kinds.layer.judging import agree, given_state, run_whole, sensitivity, steps_of
+from dynprop.kinds.layer.subject import LayerSubject
 from dynprop.laws.draw import split_points
 from dynprop.laws.evidence import Evidence, worst
 from dynprop.laws.law import law

@@ -13,10 +13,10 @@ from dynprop.arrays import FloatArray, NumericArray, round_to
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.formats import FORMATS
 from dynprop.contracts.states import State
-from dynprop.contracts.subject import LayerSubject
 from dynprop.kinds.layer.cases import LayerCase, layer_case, made_case
 from dynprop.kinds.layer.chain import Chain, chain, jacobians
 from dynprop.kinds.layer.judging import agree, given_state, steps_of
+from dynprop.kinds.layer.subject import LayerSubject
 from dynprop.laws.evidence import Comparison, Evidence, LagProfile, worst
 from dynprop.laws.law import law
 

@@ -7,10 +7,10 @@ from functools import partial
 
 import numpy as np
 
-from dynprop.contracts.subject import LayerSubject
 from dynprop.kinds.layer.cases import LayerCase, layer_case
 from dynprop.kinds.layer.forms import cuttable
 from dynprop.kinds.layer.judging import agree, given_state, run_whole, same_call_bound, sensitivity, steps_of
+from dynprop.kinds.layer.subject import LayerSubject
 from dynprop.laws.evidence import Evidence, worst
 from dynprop.laws.law import law
 

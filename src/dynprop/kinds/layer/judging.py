@@ -22,8 +22,8 @@ import numpy as np
 from dynprop.arrays import BoolArray, FloatArray, round_to
 from dynprop.contracts.formats import FORMATS
 from dynprop.contracts.states import State
-from dynprop.contracts.subject import LayerSubject
 from dynprop.kinds.layer.cases import LayerCase
+from dynprop.kinds.layer.subject import LayerSubject
 from dynprop.laws.evidence import Alternatives, Comparison, compare
 
 __all__ = [

@@ -17,10 +17,10 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.contracts.states import State
-from dynprop.contracts.subject import LayerSubject
 from dynprop.kinds.layer.cases import LayerCase, layer_case
 from dynprop.kinds.layer.gradient import first_state, has_jacobians
 from dynprop.kinds.layer.judging import agree, steps_of
+from dynprop.kinds.layer.subject import LayerSubject
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.law import law
 

@@ -11,7 +11,7 @@ The first is componentwise (section 3.5); the second follows by induction from
 cannot: powers of orthogonal matrices, whose absolute values grow. U is for underflow: a flushed term
 loses at most ``tiny``, which the products around it can enlarge. They, and every partial sum on the way, are
 at most :math:`|W|^k` and :math:`|W^T|^k|h|` for k up to t, and at most :math:`\max(1,\|W\|_2)^t` and that
-times :math:`\|h\|`: the smaller says what is in range.
+times :math:`\|h\|`: the smaller decides what is in range.
 
 Schur and eigenvector routes keep to neither. Theirs is
 

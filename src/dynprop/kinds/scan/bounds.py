@@ -207,7 +207,7 @@ def absolute_adjoint(
 ) -> tuple[FloatArray, FloatArray, FloatArray, BoolArray]:
     """Return the adjoint of a scan over absolute values: to gates, inputs, initial state, and range.
 
-    It is the sum of the absolute terms of each gradient; the last array says, per (batch, channel),
+    It is the sum of the absolute terms of each gradient; the last array holds, per (batch, channel),
     whether no intermediate comes near overflow.
     """
     a, start = np.abs(case.gates), None if case.initial is None else np.abs(case.initial)

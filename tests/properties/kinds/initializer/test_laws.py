@@ -227,7 +227,7 @@ def test_options_that_are_unknown_are_refused(options: dict[str, Any], argument:
     ("target", "text"),
     [
         (lambda shape: shape, "raised TypeError"),
-        (lambda shape, rng: [0.0], "returned list"),
+        (lambda shape, rng: [0.0], "returned a list"),
         (lambda shape, rng: None, "returned NoneType"),
     ],
 )
@@ -288,15 +288,15 @@ def test_a_promise_without_an_expression_is_a_wrong_call(
 
 
 def test_cases_are_rectangles_with_enough_weights() -> None:
-    source = RandomSource(0)
-    cases = [rectangle(source, Domain(), None) for _ in range(200)]
+    source, subject = RandomSource(0), Initializer(lambda shape, rng: rng.standard_normal(shape))
+    cases = [rectangle(source, Domain(), subject) for _ in range(200)]
     for case in cases:
         assert max(case.fan_in, case.fan_out) >= 4 * min(case.fan_in, case.fan_out)
         assert case.calls * case.fan_in * case.fan_out >= POOL
         assert InitializerCase.from_json(json.loads(json.dumps(case.to_json()))) == case
         assert [other.seed for other in case.smaller()] == [0]
     assert {(c.fan_in, c.fan_out) for c in cases} >= {(1, 64), (64, 1), (4, 16), (64, 16)}
-    assert {case.fan_in == case.fan_out for case in (square(source, Domain(), None) for _ in range(20))} == {
-        True
-    }
-    assert {small(source, Domain(), None).calls for _ in range(50)} == {1, 2, 3}
+    assert {
+        case.fan_in == case.fan_out for case in (square(source, Domain(), subject) for _ in range(20))
+    } == {True}
+    assert {small(source, Domain(), subject).calls for _ in range(50)} == {1, 2, 3}

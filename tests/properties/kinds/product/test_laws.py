@@ -178,13 +178,10 @@ def test_what_a_tree_may_overflow_on_its_way_is_undecidable() -> None:
 
 @pytest.mark.parametrize("matrix", [False, True])
 def test_cases_reach_every_class_and_hold_what_they_promise(matrix: bool) -> None:
-    class Subject:
-        compiles = False
-
-    Subject.matrix = matrix  # type: ignore[attr-defined]
+    subject = Product(np.cumprod, matrix=matrix)
     domain = Domain(dtypes=("float64", "float32", "bfloat16"), max_length=40)
     source = RandomSource(0)
-    cases = [product_case(source, domain, Subject()) for _ in range(400)]
+    cases = [product_case(source, domain, subject) for _ in range(400)]
     assert {c.stratum for c in cases} == set(classes_of(domain, matrix))
     assert {c.dtype for c in cases} == set(domain.dtypes)
     assert {0, 1} <= {c.steps for c in cases}

@@ -56,7 +56,7 @@ class SeriesCase:
         return cls(np.array(data["values"], dtype=np.float64), str(data["dtype"]))
 
 
-def series(source: Source, domain: Domain, subject: object) -> SeriesCase:
+def series(source: Source, domain: Domain, subject: Any) -> SeriesCase:
     """Draw a sequence of normal numbers."""
     dtype = source.choice(domain.dtypes)
     steps = length(source, domain.max_length)

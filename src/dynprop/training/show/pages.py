@@ -30,6 +30,8 @@ __all__ = ["show_folder", "write_pages"]
 
 TEMPLATE = "report.html.j2"
 PAGES = ("curve.png", "curve.svg", "report.html")
+# Resolution of curve.png.
+DPI = 150
 # Seconds before the first progress line.
 PATIENCE = 3.0
 # Fixed ids, and letters as paths: the same sweep gives the same file on every machine.
@@ -66,7 +68,7 @@ def write_pages(
     entries = summarise(sweep, trials)
     figure = plot_sweep(sweep, entries, listen=listen or ProgressLine(sys.stderr, first=PATIENCE).show)
     picture, drawing = io.BytesIO(), io.StringIO()
-    figure.savefig(picture, format="png", dpi=150)
+    figure.savefig(picture, format="png", dpi=DPI)
     # The layout is that of the PNG.
     figure.set_layout_engine("none")
     with mpl.rc_context(SVG):

@@ -135,6 +135,16 @@ def run_sweep(
         TargetError: the scheduler does not answer or has no worker, dask is not installed, or the workers
             failed; recorded runs stay.
         LedgerError: the ledger cannot be written.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from dynprop.training import Sweep, run_sweep
+        >>> from dynprop.training.sweeps.sweep import Folder
+        >>> sweep = Sweep("latch", (3,), seeds=2, options=(("hidden", 4), ("updates", 20)))
+        >>> with TemporaryDirectory() as path, Folder(Path(path) / "latch", sweep) as folder:
+        ...     run_sweep(folder)
+        2
     """
     require_workers(workers)
     groups = _Groups(folder, CLEAR_GROUP if until_clear else GROUP, budget, until_clear, retry)

@@ -20,6 +20,15 @@ def task_named(name: Any) -> Task:
 
     Raises:
         ArgumentError: there is none.
+
+    Examples:
+        >>> import numpy as np
+        >>> from dynprop.training import task_named
+        >>> task = task_named("latch")
+        >>> task.sample(5, 2, np.random.default_rng(0)).inputs.shape
+        (5, 2, 1)
+        >>> round(task.chance_loss(5), 4)
+        0.6931
     """
     if name not in TASKS:
         raise ArgumentError("task", repr(name), f"one of {', '.join(TASKS)}")

@@ -111,8 +111,8 @@ def test_the_picture_says_with_what_its_signals_were_measured() -> None:
     assert "median of 20 models" in gradient
 
 
+@pytest.mark.usefixtures("quick_pages")
 def test_the_same_sweep_gives_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forecast, "FULL", forecast.GOOD)
     sweep = Sweep("latch", (3, 6), inits=("small", "orthogonal"), options=(("hidden", 4),))
     trials = failures(sweep)
     found = []
@@ -126,6 +126,7 @@ def test_the_same_sweep_gives_the_same_files(tmp_path: Path, monkeypatch: pytest
     assert ET.fromstring(found[0][1]).tag.endswith("svg")
 
 
+@pytest.mark.usefixtures("quick_pages")
 def test_what_takes_long_is_said_on_stderr(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,10 +64,8 @@ def foreseen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def drawn(sweep: Sweep, outcome: Callable[[Setting, int], Trial] = short_ones_learn) -> Any:
-    """Return the figure of a sweep, laid out."""
-    figure = plot_sweep(sweep, summarise(sweep, runs(sweep, outcome)))
-    figure.draw_without_rendering()
-    return figure
+    """Return the figure of a sweep, without its layout."""
+    return plot_sweep(sweep, summarise(sweep, runs(sweep, outcome)))
 
 
 def marks(axes: Any, *kinds: Any) -> list[tuple[float, float, Any]]:
@@ -173,6 +171,7 @@ def test_nothing_lies_over_a_panel_and_no_text_is_cut_off(
     kinds: dict[str, Any], lengths: tuple[int, ...]
 ) -> None:
     figure = drawn(Sweep("latch", lengths, **kinds))
+    figure.draw_without_rendering()
     (legend,) = figure.legends
     box = legend.get_window_extent()
     panels = [axes.get_window_extent() for axes in figure.axes]

@@ -30,6 +30,8 @@ from dynprop.training.trials.trial import Trial
 TRAIN = ["train", "--task", "latch", "--init", "small,orthogonal", "--lengths", "3,12", "--hidden", "4"]
 TRAIN += ["--updates", "100"]
 
+pytestmark = pytest.mark.usefixtures("quick_pages")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -128,14 +130,6 @@ def test_a_wrong_call_is_one_line_and_status_2(
     assert out == ""
     (line,) = err.splitlines()
     assert [part for part in parts if part not in line] == []
-
-
-def test_an_unreachable_scheduler_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "CONNECT_SECONDS", 0.3)
-    assert main([*TRAIN, "--out", str(tmp_path / "a"), "--scheduler", "tcp://127.0.0.1:9"]) == 2
-    assert "no dask scheduler answered at tcp://127.0.0.1:9" in capsys.readouterr().err
 
 
 def test_a_sweep_without_runs_has_nothing_to_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["BLUE", "GREEN", "GREY", "INK", "RED", "blank", "clean"]
+__all__ = ["BLUE", "GREEN", "GREY", "INK", "RED", "blank", "clean", "legend_below"]
 
 INK, BLUE, RED, GREEN, GREY = "#22303c", "#1f5fa8", "#c2452d", "#3b7f5b", "#8c98a4"
 
@@ -36,3 +36,9 @@ def clean(axes: Axes) -> None:
     axes.tick_params(colors=INK, labelsize=9)
     axes.grid(visible=True, color="#eef1f4", linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """List the labelled artists below the axes, in two columns, where no width is lost."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=2, frameon=False, fontsize=9)

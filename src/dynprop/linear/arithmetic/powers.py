@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dynprop.arrays import FloatArray, IntArray
+from dynprop.linear.arithmetic.errorfree import two_product, two_sum
 from dynprop.linear.validation import Matrix
 
 __all__ = ["LARGEST_POWER", "power_roundings", "scaled_powers"]
@@ -45,7 +46,7 @@ def scaled_powers(
     tails = np.zeros(values.shape) if tails is None else tails
     is_complex = np.iscomplexobj(values) or np.iscomplexobj(tails)
     parts = ("real", "imag") if is_complex else ("real",)
-    base, base_exponent = _rescaled([_two_sum(getattr(values, part), getattr(tails, part)) for part in parts])
+    base, base_exponent = _rescaled([two_sum(getattr(values, part), getattr(tails, part)) for part in parts])
     counts = np.array(times, dtype=np.int64)
     mantissa = np.ones((len(counts), len(values)), dtype=np.complex128 if is_complex else np.float64)
     exponent = np.zeros(mantissa.shape, dtype=np.int64)
@@ -68,31 +69,18 @@ def scaled_powers(
     return mantissa, exponent
 
 
-def _two_sum(a: FloatArray, b: FloatArray) -> _Pair:
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
-
-
-def _two_product(a: FloatArray, b: FloatArray) -> _Pair:
-    product = a * b
-    a_high, b_high = (134217729.0 * x - (134217729.0 * x - x) for x in (a, b))
-    a_low, b_low = a - a_high, b - b_high
-    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
-
-
 def _renormalised(high: FloatArray, low: FloatArray) -> _Pair:
     total = high + low
     return total, low - (total - high)
 
 
 def _product(a: _Pair, b: _Pair) -> _Pair:
-    high, low = _two_product(a[0], b[0])
+    high, low = two_product(a[0], b[0])
     return _renormalised(high, low + (a[0] * b[1] + a[1] * b[0]))
 
 
 def _sum(a: _Pair, b: _Pair, sign: float) -> _Pair:
-    high, low = _two_sum(a[0], sign * b[0])
+    high, low = two_sum(a[0], sign * b[0])
     return _renormalised(high, low + (a[1] + sign * b[1]))
 
 

@@ -30,6 +30,7 @@ from dynprop.linear.arithmetic.powers import LARGEST_POWER
 from dynprop.linear.arithmetic.scaled import FLOOR, SLACK, gamma, normalised, normalised_rows, shifted
 from dynprop.linear.closed.certified import MAX_BITS, MAX_SECONDS, certified_states
 from dynprop.linear.closed.routes import Approximation, Problem, loop, squaring
+from dynprop.linear.closed.similarity import Decomposition
 from dynprop.linear.closed.spectral import eigen, is_hermitian, schur, symmetric
 from dynprop.linear.validation import (
     Matrix,
@@ -224,7 +225,8 @@ class _Solver:
     def __init__(self, A: Matrix, rows: Matrix, times: list[int], bits: int, seconds: float) -> None:
         self.A, self.rows, self.times, self.bits, self.seconds = A, rows, times, bits, seconds
         matrix, self.scale = normalised(A)
-        matrix, forms = np.ascontiguousarray(matrix), {}
+        matrix = np.ascontiguousarray(matrix)
+        forms: dict[str, Decomposition] = {}
         starts = [normalised(row) for row in rows]
         self.start_scales = [exponent for _, exponent in starts]
         # Scaling rounds subnormal entries to a multiple of 2**-1074.

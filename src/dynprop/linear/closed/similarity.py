@@ -15,12 +15,16 @@ import numpy as np
 
 from dynprop.arrays import BoolArray, FloatArray, IntArray
 from dynprop.errors import PrecisionError
-from dynprop.linear.arithmetic.products import Product, less_scaled, product, subtracted
+from dynprop.linear.arithmetic.products import Product, diagonal_residual, less_scaled, product, subtracted
 from dynprop.linear.arithmetic.scaled import FLOOR, SLACK, frobenius, gamma, normalised, roundings, shifted
 from dynprop.linear.closed.routes import Problem
 from dynprop.linear.validation import Matrix
 
 __all__ = ["Basis", "Decomposition", "Similarity", "decomposition"]
+
+
+# From this many steps on the error of E, which counts t times, deserves a residual of higher precision.
+_LONG = 2**14
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,10 @@ def decomposition(problem: Problem, S: Matrix, M: Matrix, basis: Basis) -> Decom
     if not far < 0.5:
         raise PrecisionError("the eigenvectors are numerically dependent: W is defective or nearly so")
     if M.ndim == 1:
-        residual, slack = less_scaled(product(A, S), S, M)
+        if max(problem.times) >= _LONG:
+            residual, slack = diagonal_residual(A, S, M)
+        else:
+            residual, slack = less_scaled(product(A, S), S, M)
     else:
         residual, slack = subtracted(product(A, S), product(S, M))
     E = _real_times(X, residual)

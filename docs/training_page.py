@@ -93,10 +93,10 @@ def _net(found: Data, table: Table) -> list[str]:
         "interval; beside it the prediction of theory before training: tr Σ/‖μ‖², the updates in which "
         "the signal of the first input can be distinguished from the fluctuation of the gradient, at "
         "initialisation (median of 8 models; a signal below three standard errors of 32,768 batches gives a "
-        "least number only). Both grow together with the length, and a signal that shows within some tens of updates is "
-        "learnt by every run. It is a number for a standing start, and no more than an order of magnitude: "
-        "as the weights move the signal grows, so that *small* at 4 and *default* at 8 and 10 learn several "
-        "times sooner than predicted.\n",
+        "least number only). Both grow together with the length, and a signal that shows within some tens of "
+        "updates is learnt by every run. It is a number for a standing start, and no more than an order of "
+        "magnitude: as the weights move the signal grows, so that *small* at 4 and *default* at 8 and 10 "
+        "learn several times sooner than predicted.\n",
         table(("init", "T", "successes", "updates until success", "updates until the signal shows"), rows)
         + "\n",
     ]

@@ -90,7 +90,7 @@ class Settings:
         return -(-self.cases // len(STRATA))
 
     def solve(self, w: NumericArray, h: NumericArray, t: int) -> ClosedForm:
-        """Call what is judged."""
+        """Call `closed_form` within the limits."""
         return closed_form(w, h, t, max_bits=self.max_bits, max_seconds=self.max_seconds)
 
 
@@ -152,7 +152,7 @@ def run(
     """Judge the blocks of a shard; if every block then has a result, write the record and return it.
 
     Args:
-        settings: what is judged.
+        settings: cases, seed and limits.
         parts: folder of results, one file per block.
         out: the record.
         shard: which blocks.

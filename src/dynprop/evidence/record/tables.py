@@ -1,7 +1,7 @@
 """Tables of judged powers: counts and worst ratios, per stratum, decade of t, size and route.
 
-A float64 route gives a bound before it knows the error, so its ratios say how sharp the bound is. The
-certified route rounds a ball that it has, and its bound is that rounding: ratios near 1 by construction.
+A float64 route bounds an error that it does not know, so its ratios measure how sharp the bound is. The bound
+of the certified route is the rounding of a ball to a float: ratios near 1 by construction.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def time_spans() -> Layer:
     return _with_spans(TimeSpans())
 
 
-@layer.fault("layer/spans-of-the-next-step")
+@layer.fault("layer/spans-of-the-next-step", caught_by={"side-inputs": "wrong"})
 def spans_of_the_next_step() -> Layer:
     """Takes every time span one step early."""
 
@@ -56,7 +56,7 @@ def spans_of_the_next_step() -> Layer:
     return _with_spans(Early())
 
 
-@layer.fault("layer/spans-of-the-first-row")
+@layer.fault("layer/spans-of-the-first-row", caught_by={"side-inputs": "wrong"})
 def spans_of_the_first_row() -> Layer:
     """Uses the time spans of row 0 for all rows."""
 

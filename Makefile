@@ -97,7 +97,7 @@ experiments: $(STAMPS)/dev ## does SGD succeed: the experiments of docs/training
 
 KILLS ?= 50
 kills: $(STAMPS)/dev ## kill -9 the coordinator of a sweep KILLS=50 times
-	DYNPROP_KILLS=$(KILLS) DYNPROP_KILL_SEED=$$$$ $(PYTEST) tests/properties/training/test_sweep.py -k killed -n 0
+	DYNPROP_KILLS=$(KILLS) DYNPROP_KILL_SEED=$$$$ $(PYTEST) tests/properties/training/sweeps/test_sweep.py -k killed -n 0
 
 clean: ## remove the environment, caches and build outputs
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

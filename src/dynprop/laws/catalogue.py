@@ -32,6 +32,8 @@ class Fault:
         build: returns the target to judge, a fresh one where it keeps something between calls.
         domain: the options of ``dynprop check`` that the target declares, such as gates: unit, as its adapter
             takes them.
+        caught_by: the laws that the fault is planted for, without the name of the kind, with their verdicts.
+            The first catches it within a check's number of examples; the others may need more.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Fault:
     gross: bool
     build: Callable[[], object]
     domain: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    caught_by: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -73,13 +76,14 @@ class Catalogue:
         gross: bool = True,
         fresh: bool = False,
         domain: Mapping[str, Any] | None = None,
+        caught_by: Mapping[str, str] | None = None,
     ) -> Callable[[Target], Target]:
         """Plant the decorated target, or with ``fresh`` every instance of the decorated class."""
 
         def plant(target: Target) -> Target:
             build = target if fresh else lambda: target
-            summary, domains = summary_of(target), dict(domain or {})
-            entry = Fault(name, self.kind, self.framework, summary, source, gross, build, domains)
+            summary, domains, laws = summary_of(target), dict(domain or {}), dict(caught_by or {})
+            entry = Fault(name, self.kind, self.framework, summary, source, gross, build, domains, laws)
             self.faults.append(entry)
             return target
 

@@ -62,9 +62,9 @@ def test_a_counterexample_still_fails_until_the_target_is_repaired(
 
 def test_a_target_that_hangs_on_its_counterexample_still_fails(tmp_path: Path) -> None:
     target, options = f"{FAKES}:hangs_with_initial", {"framework": "numpy"}
-    report = check_isolated(target, "scan", options=options, only=["forward"], examples=2, timeout=1.0)
+    report = check_isolated(target, "scan", options=options, only=["forward"], examples=2, timeout=4.0)
     (retrial,) = replay(report)
-    assert (retrial.verdict, retrial.message) == ("error", "no answer within 1 s")
+    assert (retrial.verdict, retrial.message) == ("error", "no answer within 4 s")
 
 
 def test_a_report_without_counterexamples_has_nothing_to_replay() -> None:
@@ -116,7 +116,7 @@ def test_the_printed_script_runs_as_it_is(law: str, tmp_path: Path) -> None:
     example = report.laws[0].counterexample
     assert example is not None
     done = subprocess.run(
-        [sys.executable, "-c", example.script], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", example.script], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout

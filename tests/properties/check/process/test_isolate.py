@@ -105,14 +105,14 @@ def test_a_target_that_ends_the_interpreter_is_an_error_with_its_input() -> None
 
 
 def test_a_target_that_hangs_is_an_error_with_its_input_and_the_other_laws_run() -> None:
-    report = judge("hangs_with_initial", "lengths", "exact-on-integers", "threads", timeout=2.0)
+    report = judge("hangs_with_initial", "lengths", "exact-on-integers", "threads", timeout=5.0)
     first, _, last = report.laws
     assert first.verdict == "error"
     assert first.counterexample is not None
-    assert first.counterexample.message == "no answer within 2 s"
+    assert first.counterexample.message == "no answer within 5 s"
     assert first.counterexample.case["initial"] is not None
     assert last.verdict == "not-applicable"
-    assert report.options["timeout"] == 2.0
+    assert report.options["timeout"] == 5.0
 
 
 def test_a_hang_in_the_first_call_is_still_an_error_of_the_laws() -> None:
@@ -224,7 +224,7 @@ def test_a_script_without_a_main_guard_may_check_in_a_child(tmp_path: Path) -> N
         [sys.executable, str(tmp_path / "unguarded.py")],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.stdout == "pass\n", done.stderr
@@ -236,7 +236,7 @@ def test_a_timeout_in_process_needs_a_target_that_a_child_can_import() -> None:
     with pytest.raises(ArgumentError, match="timeout"):
         check(Scan(lambda a, x, h: x, framework="numpy"), timeout=3.0)
     loaded = load_subject(f"{FAKES}:right", "scan", framework="numpy")
-    assert check(loaded, laws=["forward"], examples=1, timeout=30.0).verdict == "pass"
+    assert check(loaded, laws=["forward"], examples=1, timeout=300.0).verdict == "pass"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -266,11 +266,11 @@ def test_ctrl_c_ends_the_child_too(tmp_path: Path) -> None:
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
     begin = time.monotonic()
-    while not (tmp_path / "child").exists() and time.monotonic() - begin < 60.0:
+    while not (tmp_path / "child").exists() and time.monotonic() - begin < 300.0:
         time.sleep(0.05)
     child = int((tmp_path / "child").read_text())
     run.send_signal(signal.SIGINT)
-    out, err = run.communicate(timeout=60)
+    out, err = run.communicate(timeout=300)
     assert run.returncode == 130
     assert out == b""
     assert b"Traceback" not in err

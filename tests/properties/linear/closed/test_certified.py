@@ -153,9 +153,9 @@ def test_a_scalar_power_has_an_exponent_beyond_any_float() -> None:
 def test_time_grows_with_the_logarithm_of_t() -> None:
     """Not a speed claim: 60 squarings, where 10**18 steps would take years."""
     W = np.random.default_rng(0).standard_normal((8, 8))
-    began = time.monotonic()
+    began = time.process_time()
     assert certified_power(W, 10**18).relative_bound < 1e-15
-    assert time.monotonic() - began < 30
+    assert time.process_time() - began < 30
 
 
 def test_a_power_out_of_reach_of_the_caps_is_refused_with_advice() -> None:

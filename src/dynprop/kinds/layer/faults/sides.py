@@ -41,7 +41,7 @@ def with_spans(module: TimeSpans) -> Layer:
     return Layer(module, forward=forward, name=type(module).__name__, side={"dt": ()})
 
 
-@layer.fault("layer/spans-of-the-next-step")
+@layer.fault("layer/spans-of-the-next-step", caught_by={"side-inputs": "wrong"})
 def spans_of_the_next_step() -> Layer:
     """Takes every time span one step early."""
 
@@ -52,7 +52,7 @@ def spans_of_the_next_step() -> Layer:
     return with_spans(Early())
 
 
-@layer.fault("layer/spans-of-the-first-row")
+@layer.fault("layer/spans-of-the-first-row", caught_by={"side-inputs": "wrong"})
 def spans_of_the_first_row() -> Layer:
     """Uses the time spans of row 0 for all rows."""
 

@@ -1,4 +1,4 @@
-"""Cases of laws about random weights over many steps: a depth, a width, and what a seed leads to."""
+"""Cases of laws about random weights over many steps: a depth, a width and a seed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["DepthCase", "depth_case"]
 
 @dataclass(frozen=True)
 class DepthCase:
-    """One input of these laws.
+    """One case.
 
     Attributes:
         depth: number of steps or layers, >= 1.
         width: units, series or atoms, >= 1.
-        seed: of all other numbers.
-        dtype: of the computation.
+        seed: seed of all random numbers.
+        dtype: format of the computation.
     """
 
     depth: int
@@ -31,11 +31,11 @@ class DepthCase:
     dtype: str = "float64"
 
     def generator(self) -> np.random.Generator:
-        """Return a Generator for all other numbers."""
+        """Return a Generator of the random numbers."""
         return np.random.default_rng(self.seed)
 
     def refusable(self) -> bool:
-        """Everything that is drawn has an answer."""
+        """No case may be refused."""
         return False
 
     def describe(self) -> str:

@@ -1,8 +1,8 @@
 r"""One recurrence, many forms: unrolled, closed, scanned, multiplied, certified, differentiated.
 
 :math:`h_t = (W^t)^T h_0`, and where W is diagonal every component is a running product of one gate. Two
-answers may be apart by the sum of what both may err: a product-form evaluation by its rounding bound
-(``laws.matrices.bounds``), a closed form by the ``relative_bound`` that it states.
+results may differ by the sum of their error bounds: the rounding bound of a product-form evaluation
+(``kinds.power.bounds``), and the ``relative_bound`` that a closed form states.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.contracts.domain import Domain
-from dynprop.kinds.agreement.judging import UNIT, apart, reach_of
+from dynprop.kinds.agreement.judging import UNIT, compare_pair, product_form_error
 from dynprop.kinds.agreement.subject import AgreementSubject, needs
 from dynprop.kinds.power.bounds import bound_of_state, bound_of_states
 from dynprop.kinds.power.cases import PowerCase, power_case
@@ -26,7 +26,7 @@ from dynprop.laws.law import law
 from dynprop.laws.rounding import gamma
 
 BOOK = "Goodfellow, Bengio and Courville 2016, section 10.7, eq. 10.37 to 10.39"
-# Steps that are worth unrolling here; the kinds unroll and closed-form have the long ones.
+# Longer cases are those of the kinds unroll and closed-form.
 STEPS = 64
 DIAGONAL = ("diagonal", "identity", "LAPACK type 4", "LAPACK type 5", "LAPACK type 6")
 POWERS = families_for(without=["LAPACK", "named"], size=5)
@@ -50,12 +50,14 @@ def unroll_closed_form(subject: AgreementSubject, case: PowerCase) -> Evidence:
     """Compare an unroll with closed forms at a few of its times."""
     states = subject.unroll(case.W, case.h, case.t)
     bound = bound_of_states(case.W, case.h, case.t, case.dtype)
-    errors = reach_of(bound, states)
+    errors = product_form_error(bound, states)
     found = []
     for s in sorted({0, min(1, case.t), case.t // 2, case.t}):
         value, error = subject.closed_form(case.W, case.h, s).at(0)
         label = f"unrolled state {s} beside the closed form"
-        found.append(({"s": s}, apart(label, states[s], value, errors[s] + error, axes=("component",))))
+        found.append(
+            ({"s": s}, compare_pair(label, states[s], value, errors[s] + error, axes=("component",)))
+        )
     comparisons, detail = worst(found)
     return Evidence(comparisons, detail=detail)
 
@@ -77,7 +79,7 @@ def _diagonal(source: Source, domain: Domain, subject: Any) -> PowerCase:
     "print(f.unroll(W, h0, t)[1:], f.scan(gates, 0 * gates, h0[None]), np.cumprod(gates[0], axis=0) * h0)",
 )
 def diagonal(subject: AgreementSubject, case: PowerCase) -> Evidence:
-    """Compare four forms of a diagonal recurrence, and two of one that is driven."""
+    """Compare four forms of a diagonal recurrence, and two forms of one with inputs."""
     gate = np.diagonal(case.W).copy()
     if case.is_complex or case.t == 0 or not np.array_equal(np.diag(gate), case.W):
         raise ValueError("the case is not diagonal")
@@ -85,7 +87,7 @@ def diagonal(subject: AgreementSubject, case: PowerCase) -> Evidence:
     inputs = case.generator().standard_normal(gates.shape)
     product = np.cumprod(gates, axis=0) * case.h
     bound = bound_of_states(case.W, case.h, case.t, case.dtype)
-    # Where W is diagonal |W^T|^t |h| is the product itself: each form has its rounding bound relatively.
+    # For diagonal W, |W^T|^t |h| is the absolute product: the bound of each form is relative.
     once = np.where(bound.in_range, bound.entry, np.inf)[1:]
     steps = ("time", "component")
     unrolled = subject.unroll(case.W, case.h, case.t)[1:]
@@ -99,16 +101,16 @@ def diagonal(subject: AgreementSubject, case: PowerCase) -> Evidence:
     driven_bound = np.where(bound.in_range[1:], rounded, np.inf)
     return Evidence(
         (
-            apart("unroll beside the running product", unrolled, product, 2.0 * once, axes=steps),
-            apart("scan beside the running product", scanned, product, 2.0 * once, axes=steps),
-            apart(
+            compare_pair("unroll beside the running product", unrolled, product, 2.0 * once, axes=steps),
+            compare_pair("scan beside the running product", scanned, product, 2.0 * once, axes=steps),
+            compare_pair(
                 "closed form beside the running product",
                 closed,
                 product[-1],
                 once[-1] + error,
                 axes=("component",),
             ),
-            apart("unroll with inputs beside the scan", driven, swept, driven_bound, axes=steps),
+            compare_pair("unroll with inputs beside the scan", driven, swept, driven_bound, axes=steps),
         )
     )
 
@@ -147,7 +149,7 @@ def certified_power(subject: AgreementSubject, case: PowerCase) -> Evidence:
     largest = float(np.abs(power.value).max(initial=0.0)) * power.relative_bound
     allowed = gamma(case.n + 2, UNIT) * terms + largest * float(np.abs(case.h).sum()) + error
     label = "h(0) times the certified power beside the closed form"
-    return Evidence((apart(label, value, closed, allowed, axes=("component",)),))
+    return Evidence((compare_pair(label, value, closed, allowed, axes=("component",)),))
 
 
 def _real(source: Source, domain: Domain, subject: Any) -> PowerCase:
@@ -178,7 +180,7 @@ def adjoint(subject: AgreementSubject, case: PowerCase) -> Evidence:
     got = subject.gradients(partial(_loss, case.t), arrays, case.dtype, ("h", "W"))
     back = np.ascontiguousarray(case.W.T)
     closed, error = subject.closed_form(back, v, case.t).at(0)
-    once = reach_of(bound_of_state(back, v, case.t, case.dtype), closed)
+    once = product_form_error(bound_of_state(back, v, case.t, case.dtype), closed)
     states = subject.unroll(case.W, case.h, case.t)
     returning = subject.unroll(back, v, case.t)[::-1]
     matrix = states[:-1].T @ returning[1:]
@@ -190,8 +192,10 @@ def adjoint(subject: AgreementSubject, case: PowerCase) -> Evidence:
     rounded = 2.0 * gamma(3 * (case.n + 1) * (case.t + 1), UNIT) * terms + 2.0 * lost
     return Evidence(
         (
-            apart("gradient to h(0) beside W^t v", got["h"], closed, once + error, axes=("component",)),
-            apart(
+            compare_pair(
+                "gradient to h(0) beside W^t v", got["h"], closed, once + error, axes=("component",)
+            ),
+            compare_pair(
                 "gradient to W beside the sum over steps",
                 got["W"],
                 matrix,

@@ -1,4 +1,4 @@
-"""How two answers are compared, neither of which is the reference, and an answer with an inequality."""
+"""Compare two results when neither is a reference, and check inequalities."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dynprop.kinds.power.bounds import PowerBound
 from dynprop.kinds.power.judging import parts
 from dynprop.laws.evidence import Comparison
 
-__all__ = ["UNIT", "apart", "between", "number_between", "reach_of"]
+__all__ = ["UNIT", "compare_interval", "compare_number", "compare_pair", "product_form_error"]
 
 UNIT = 2.0**-53
 
 
-def apart(
+def compare_pair(
     label: str,
     value: NumericArray,
     other: NumericArray,
@@ -24,13 +24,13 @@ def apart(
 ) -> Comparison:
     """Compare two arrays of one shape entry by entry; complex ones by modulus.
 
-    An entry is decided where the bound is below the larger of both, so that neither can escape by being zero.
+    An entry is decided where the bound is below the larger of the two, so that a wrong zero is decided too.
 
     Args:
         label: what is compared.
-        value: one answer.
-        other: the other one; shown as what is expected.
-        bound: how far apart two right answers can be; infinite where that is not known.
+        value: one result.
+        other: the other result; reports show it as the expected one.
+        bound: largest distance of two correct results; infinite where it is unknown.
         axes: names of the axes.
     """
     allowed: FloatArray = np.broadcast_to(np.asarray(bound, dtype=np.float64), value.shape)
@@ -59,7 +59,7 @@ def apart(
     )
 
 
-def between(
+def compare_interval(
     label: str,
     value: FloatArray,
     low: FloatArray | float,
@@ -69,24 +69,24 @@ def between(
     axes: tuple[str, ...],
     largest: float = 0.1,
 ) -> Comparison:
-    """Compare numbers with an interval that they must lie in, up to a slack.
+    """Compare numbers with an interval that must contain them, up to a slack.
 
-    Decided where the slack is finite and below ``largest``: wider, the inequality says little.
+    A number is decided where the slack is finite and below ``largest``; a wider slack would decide little.
 
     Args:
         label: what is compared.
         value: the numbers; infinite ones may lie at an infinite end.
         low: lower ends.
         high: upper ends.
-        slack: what rounding may add.
+        slack: bound of the rounding errors.
         axes: names of the axes.
-        largest: slack from which nothing is decided.
+        largest: smallest slack at which nothing is decided.
     """
     below, above, room = (
         np.broadcast_to(np.asarray(x, dtype=float), value.shape) for x in (low, high, slack)
     )
     with np.errstate(all="ignore"):
-        # The nearest allowed number is what is expected.
+        # The nearest number of the interval is the expected one.
         nearest = np.where(np.isnan(value), below, np.minimum(np.maximum(value, below), above))
         residual = np.where(value == nearest, 0.0, np.abs(value - nearest))
         residual = np.where(np.isnan(residual), np.inf, residual)
@@ -104,11 +104,11 @@ def between(
     )
 
 
-def reach_of(bound: PowerBound, value: NumericArray) -> FloatArray:
-    """Return the error of a product-form evaluation entry by entry; infinite out of range."""
+def product_form_error(bound: PowerBound, value: NumericArray) -> FloatArray:
+    """Return the error bound of a product-form evaluation, entry by entry; infinite out of range."""
     return np.asarray(np.where(bound.in_range, bound.tightest(np.abs(value)), np.inf), dtype=np.float64)
 
 
-def number_between(label: str, value: float, low: float, high: float, slack: float) -> Comparison:
-    """Compare one number with an interval, as `between` does."""
-    return between(label, np.array([value]), low, high, slack, axes=("number",))
+def compare_number(label: str, value: float, low: float, high: float, slack: float) -> Comparison:
+    """Compare one number with an interval; see ``compare_interval``."""
+    return compare_interval(label, np.array([value]), low, high, slack, axes=("number",))

@@ -1,4 +1,4 @@
-r"""The gradient of a net at initialisation, lag by lag, and what of it can be seen (claims C0 and C6).
+r"""The gradient of a network at initialisation by lag, and its signal-to-noise ratio (claims C0 and C6).
 
 :math:`\partial h(T)/\partial h(T-k)` is a product of k Jacobians. Of a linear diagonal cell it is
 :math:`\Lambda^k`, with norm :math:`\rho^k` exactly; of a tanh net it is a product of
@@ -14,7 +14,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.kinds.agreement.depths import DepthCase, depth_case
-from dynprop.kinds.agreement.judging import UNIT, apart, between, number_between
+from dynprop.kinds.agreement.judging import UNIT, compare_interval, compare_number, compare_pair
 from dynprop.kinds.agreement.subject import AgreementSubject, needs
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.law import law
@@ -30,10 +30,10 @@ def _norm(matrix: FloatArray) -> float:
 
 
 def _products(jacobians: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Return ln of the norm of each product from the last factor back, and how an error of a factor grows.
+    """Return ln of the norm of each product from the last factor back, and its condition number.
 
-    That is the sum over factors of what stands before, the factor and what stands behind, by their norms,
-    over the norm of the whole.
+    The condition number is sum_j ||P_<j|| ||J_j|| ||P_>j|| / ||P||, P_<j and P_>j the products of the factors
+    before and after J_j.
     """
     unit = np.eye(len(jacobians[0]))
     logs, growth = [0.0], [0.0]
@@ -81,9 +81,11 @@ def jacobian_products(subject: AgreementSubject, case: DepthCase) -> Evidence:
         steepest = max(steepest, float((1.0 / slope).max()))
     expected, growth = _products(jacobians)
     parameters = {"inputs": np.eye(n)[None], "recurrent": weights[None], "bias": np.zeros((1, n))}
-    found = subject.lag_norms("tanh", parameters, drive[:, None, :])[0]
+    found = subject.cell_gradient_by_lag("tanh", parameters, drive[:, None, :])[0]
     slack = 16.0 * (n + case.depth) * steepest * UNIT * (1.0 + growth)
-    return Evidence((between("ln of the norm at each lag", found, expected, expected, slack, axes=("lag",)),))
+    return Evidence(
+        (compare_interval("ln of the norm at each lag", found, expected, expected, slack, axes=("lag",)),)
+    )
 
 
 @law(
@@ -114,16 +116,16 @@ def gradient_at_start(subject: AgreementSubject, case: DepthCase) -> Evidence:
     ring = np.broadcast_to(lags * math.log(RADIUS), shape)
     slack = 64.0 * (lags + 1.0) * (case.width + 1.0) * UNIT
     orthogonal = read("tanh", "orthogonal")
-    # Saturated units make it fall; a factor of norm 1 that is rounded may raise it by a few units.
+    # Saturated units shrink the norm; rounding of a factor of norm 1 may raise it by a few units.
     falls = np.diff(orthogonal, axis=1)
     nothing = read("tanh", "small=0")
     return Evidence(
         (
-            between("ring", read("lru", f"ring={RADIUS}"), ring, ring, slack, axes=axes),
-            between("orthogonal", orthogonal, -math.inf, 0.0, slack, axes=axes),
-            between("orthogonal, from lag to lag", falls, -math.inf, 0.0, slack[1:], axes=axes),
-            apart("no weights, lag 0", nothing[:, :1], np.zeros((MODELS, 1)), 0.0, axes=axes),
-            number_between("no weights, beyond", float(np.exp(nothing[:, 1:]).max()), 0.0, 0.0, 1e-300),
+            compare_interval("ring", read("lru", f"ring={RADIUS}"), ring, ring, slack, axes=axes),
+            compare_interval("orthogonal", orthogonal, -math.inf, 0.0, slack, axes=axes),
+            compare_interval("orthogonal, from lag to lag", falls, -math.inf, 0.0, slack[1:], axes=axes),
+            compare_pair("no weights, lag 0", nothing[:, :1], np.zeros((MODELS, 1)), 0.0, axes=axes),
+            compare_number("no weights, beyond", float(np.exp(nothing[:, 1:]).max()), 0.0, 0.0, 1e-300),
         )
     )
 
@@ -142,16 +144,16 @@ def gradient_at_start(subject: AgreementSubject, case: DepthCase) -> Evidence:
     share=0.02,
 )
 def signal_by_lag(subject: AgreementSubject, case: DepthCase) -> Evidence:
-    """Ask for no, a fast and a slow signal.
+    """Compare tasks without a signal, with a fast and with a slow one.
 
-    Seeing what is not there takes two of three models beyond three errors, 1e-5 in normal tails. From
-    torch's default weights the numbers of updates at lags 2 and 6 differ by a factor of more than ten (0.3
-    and 50 seen with 8 units).
+    A false signal needs two of three models beyond three standard errors, 1e-5 in normal tails. With torch's
+    default weights the numbers of updates at lags 2 and 6 differ by a factor of more than ten (0.3 and 50
+    seen with 8 units).
     """
     rng = case.generator()
 
     def updates(task: str, length: int, init: str) -> float:
-        # The rate takes no part in a gradient, but names other random numbers.
+        # The rate does not enter a gradient; it selects other random numbers.
         rate = 0.1 + 1e-6 * float(rng.integers(10**6))
         setting = Setting(task, length, init=init, hidden=case.width, rate=rate)
         return subject.number("signal_to_noise", setting, MODELS, 256, read="updates")
@@ -160,8 +162,8 @@ def signal_by_lag(subject: AgreementSubject, case: DepthCase) -> Evidence:
     fast, slow = (updates("latch", length, "default") for length in (2, 6))
     return Evidence(
         (
-            number_between("1 over the updates without a path", 1.0 / max(none, 1e-300), 0.0, 0.0, UNIT),
-            number_between("updates at length 2", fast, 0.0, 50.0, UNIT),
-            number_between("updates at length 6", slow, fast, math.inf, UNIT),
+            compare_number("1 over the updates without a path", 1.0 / max(none, 1e-300), 0.0, 0.0, UNIT),
+            compare_number("updates at length 2", fast, 0.0, 50.0, UNIT),
+            compare_number("updates at length 6", slow, fast, math.inf, UNIT),
         )
     )

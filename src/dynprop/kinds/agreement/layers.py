@@ -1,4 +1,4 @@
-r"""Random matrices over many layers: gains, exponents and the edge of chaos beside one another (claim C5).
+r"""Random matrices over many layers: gains, exponents and the edge of chaos agree (claim C5).
 
 At the gain without drift the first Lyapunov exponent is 0 and the expected log norm stays; the sum of all
 exponents is the mean of log abs(det); on the edge of chaos :math:`\chi = 1`, below it gradients vanish, above
@@ -14,7 +14,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.kinds.agreement.depths import DepthCase, depth_case
-from dynprop.kinds.agreement.judging import UNIT, number_between
+from dynprop.kinds.agreement.judging import UNIT, compare_number
 from dynprop.kinds.agreement.subject import AgreementSubject, needs
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.exact import working_precision
@@ -39,7 +39,7 @@ NETS = 2000
     share=0.5,
 )
 def gain_without_drift(subject: AgreementSubject, case: DepthCase) -> Evidence:
-    """Ask for 0, to a few units of the logarithms that cancel."""
+    """Compare with 0, within a few units of the logarithms that cancel."""
     n, found = case.width, []
     # digamma, logarithm and exponential to a few units each; ReLU sums n of them.
     unit = 64.0 * UNIT * (4.0 + math.log(n))
@@ -48,10 +48,10 @@ def gain_without_drift(subject: AgreementSubject, case: DepthCase) -> Evidence:
         drift = subject.number("layer_norm_law", [n] * (case.depth + 1), gain, activation, read="log_mean")
         slack = case.depth * unit * (n if activation == "relu" else 1)
         label = f"drift of the log norm, {activation}, width {n}, {case.depth} layers"
-        found.append(number_between(label, drift, 0.0, 0.0, slack))
+        found.append(compare_number(label, drift, 0.0, 0.0, slack))
         if activation == "linear":
             first = float(subject.numbers("gaussian_exponents", n, gain**2 / n, shape=(n,))[0])
-            found.append(number_between("first exponent at that gain", first, 0.0, 0.0, unit))
+            found.append(compare_number("first exponent at that gain", first, 0.0, 0.0, unit))
     return Evidence(tuple(found))
 
 
@@ -87,7 +87,7 @@ def sum_of_exponents(subject: AgreementSubject, case: DepthCase) -> Evidence:
         value = float(read(list(sequence), read="exponents").sum())
         slack = 4.0 * bounds + 64.0 * case.width * UNIT * (1.0 + abs(mean))
         text = f"sum of exponents less the mean of log abs(det), {label}"
-        found.append(number_between(text, value - mean, 0.0, 0.0, slack))
+        found.append(compare_number(text, value - mean, 0.0, 0.0, slack))
     return Evidence(tuple(found))
 
 
@@ -103,10 +103,10 @@ def sum_of_exponents(subject: AgreementSubject, case: DepthCase) -> Evidence:
     share=0.3,
 )
 def edge_of_chaos(subject: AgreementSubject, case: DepthCase) -> Evidence:
-    """Ask for exponent 0 on the edge, and for its sign on either side, 5 % away.
+    """Compare the exponent with 0 on the edge, and check its sign 5 % away on either side.
 
-    On the edge both stop at a relative 1e-15 of q, where chi moves by d log chi / d log q, at most 1: 1e-8 is
-    for the small q at which an edge is stated to be right to that.
+    On the edge both functions stop at a relative 1e-15 of q, where chi changes by d log chi / d log q, at
+    most 1. The bound 1e-8 is the accuracy that is stated for an edge at small q.
     """
     found = []
     bias = 10.0 ** case.generator().uniform(-3.0, 0.0)
@@ -119,7 +119,7 @@ def edge_of_chaos(subject: AgreementSubject, case: DepthCase) -> Evidence:
         ):
             value = subject.number("mean_field", activation, share * edge, bias, read="exponent")
             text = f"exponent {label} of {activation}, bias variance {bias:.4g}"
-            found.append(number_between(text, value, low, high, 1e-8))
+            found.append(compare_number(text, value, low, high, 1e-8))
     return Evidence(tuple(found))
 
 
@@ -142,12 +142,12 @@ def norm_of_layers(subject: AgreementSubject, case: DepthCase) -> Evidence:
     from scipy.special import gammainc
 
     n, gain = case.width, 0.9
-    walks = subject.walks(n, case.depth, gain, NETS, case.seed)
+    walks = subject.norm_walks(n, case.depth, gain, NETS, case.seed)
     found = []
     for direction, logs in zip(("forward", "backward"), walks, strict=True):
         last = logs[:, -1] - logs[:, -2] if direction == "forward" else logs[:, 0] - logs[:, 1]
         degrees = n * np.exp(2.0 * last) / gain**2
         distance = empirical_distance(degrees, lambda x: np.asarray(gammainc(0.5 * n, 0.5 * x)))
         label = f"distance from chi-square of {n} degrees, {direction}"
-        found.append(number_between(label, distance, 0.0, 0.0, dkw_distance(NETS)))
+        found.append(compare_number(label, distance, 0.0, 0.0, dkw_distance(NETS)))
     return Evidence(tuple(found))

@@ -6,10 +6,10 @@ r"""How far powers grow: norms, the spectral radius, eigenvector condition and K
 (Trefethen and Embree 2005, chapters 14 to 16; the factor e n is Spijker's, 1991). For
 normal W the first line is :math:`\|W^t\| = \rho^t`.
 
-Slack. Radius, condition and departure are LAPACK's: by Bauer and Fike an eigenvalue errs by
-:math:`8nu\kappa\|W\|` (the 8 is empirical: at most 0.5 of it was seen), t times that in the logarithm. Norms
-err by what `growth` states, and by at most the 1e-6 that it promises. Where the slack is not small nothing
-is decided.
+Slack. Radius, condition and departure are LAPACK's: by Bauer and Fike an eigenvalue has an error of
+:math:`8nu\kappa\|W\|` (the 8 is empirical: at most 0.5 of it was seen), t times that in the logarithm. The
+error of a norm is what `growth` states, and at most the 1e-6 that it promises. Nothing is decided where the
+slack is not small.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray, NumericArray
 from dynprop.contracts.domain import Domain
-from dynprop.kinds.agreement.judging import UNIT, between, reach_of
+from dynprop.kinds.agreement.judging import UNIT, compare_interval, product_form_error
 from dynprop.kinds.agreement.subject import AgreementSubject, Norms, needs
 from dynprop.kinds.power.bounds import bound_of_states, condition
 from dynprop.kinds.power.cases import PowerCase, power_case
@@ -33,11 +33,11 @@ from dynprop.laws.law import law
 
 __all__ = ["eigenvalue_error", "errors_of", "normality"]
 
-# What `growth` promises of a logarithm unless it is asked for more.
+# The error of a logarithm that `growth` promises by default.
 PROMISED = 1e-6
 # Empirical factor of Bauer and Fike's bound for LAPACK's eigenvalues.
 BAUER_FIKE = 8.0
-# By how much the Kreiss constant of a grid search may be too small, relatively.
+# A grid search may return a Kreiss constant that is too small by this share.
 MISSED = 0.05
 NORMAL = families_for(traits=["normal"], without=["LAPACK"])
 MODERATE = tuple(name for name in FAMILIES if not FAMILIES[name].extreme)
@@ -50,13 +50,13 @@ def _short(
 
 
 def errors_of(norms: Norms) -> FloatArray:
-    """Return the errors of logarithms of norms: as stated, and no larger than what is promised."""
+    """Return the errors of logarithms of norms: the stated ones, at most the promised one."""
     size = np.where(np.isfinite(norms.logs), np.abs(norms.logs), 0.0)
     return np.minimum(norms.errors, PROMISED + 16.0 * UNIT * size)
 
 
 def eigenvalue_error(w: NumericArray) -> float:
-    """Return by how much LAPACK's eigenvalues may err (Bauer and Fike 1960), infinite if defective."""
+    """Return the error bound of LAPACK's eigenvalues (Bauer and Fike 1960), infinite if defective."""
     kappa = condition(w)
     with np.errstate(all="ignore"):
         found = BAUER_FIKE * len(w) * UNIT * kappa * float(np.linalg.norm(w, 2))
@@ -64,7 +64,7 @@ def eigenvalue_error(w: NumericArray) -> float:
 
 
 def normality(w: NumericArray) -> float:
-    """Return how far W^H W and W W^H are apart, relative to ||W||^2."""
+    """Return the distance of W^H W and W W^H, relative to ||W||^2."""
     size = float(np.linalg.norm(w, 2)) or 1.0
     w = w / size
     return float(np.linalg.norm(w.conj().T @ w - w @ w.conj().T))
@@ -83,7 +83,7 @@ def normality(w: NumericArray) -> float:
     share=0.6,
 )
 def growth_of_the_unrolled(subject: AgreementSubject, case: PowerCase) -> Evidence:
-    """Take singular values of unrolled powers, whose rows err by a known length."""
+    """Compare with singular values of unrolled powers, whose rows have known error bounds."""
     found = subject.growth(case.W, case.t)
     rows = np.eye(case.n, dtype=case.W.dtype)
     powers = np.stack([subject.unroll(case.W, row, case.t) for row in rows], axis=1)
@@ -91,20 +91,22 @@ def growth_of_the_unrolled(subject: AgreementSubject, case: PowerCase) -> Eviden
     for i, row in enumerate(rows):
         bound = bound_of_states(case.W, row, case.t, case.dtype)
         # n times the largest entry is no less than the Frobenius norm, and squares nothing.
-        error = np.maximum(error, case.n * reach_of(bound, powers[:, i]).max(axis=1))
+        error = np.maximum(error, case.n * product_form_error(bound, powers[:, i]).max(axis=1))
     usable = np.isfinite(powers).all(axis=(1, 2))
     norms = np.full(case.t + 1, np.nan)
     norms[usable] = np.linalg.norm(powers[usable], 2, axis=(1, 2))
     # The norm moves by no more than the error in the Frobenius norm; the singular value rounds once more.
     relative = (error + 8.0 * case.n * UNIT * norms) / norms
-    # Exactly zero where no path of so many entries is left; anything else that is zero has underflowed.
+    # A power is exactly zero where no path of t nonzero entries is left; any other zero has underflowed.
     links = path = case.W != 0.0
     for t in range(1, case.t + 1):
         gone[t] = not path.any()
         path = (path.astype(int) @ links) > 0
     slack = np.where(relative < 0.5, -np.log1p(-relative), np.inf) + errors_of(found)
     logs, room = np.log(norms), np.where(gone, 0.0, slack)
-    return Evidence((between("logarithm of the norm", found.logs, logs, logs, room, axes=("time",)),))
+    return Evidence(
+        (compare_interval("logarithm of the norm", found.logs, logs, logs, room, axes=("time",)),)
+    )
 
 
 @law(
@@ -122,14 +124,16 @@ def growth_of_the_unrolled(subject: AgreementSubject, case: PowerCase) -> Eviden
 def normal_growth(subject: AgreementSubject, case: PowerCase) -> Evidence:
     """Compare log norms with multiples of the log radius.
 
-    Rounding leaves W normal to a few n u only, and its powers drift by t times that.
+    W is normal up to a few n u of rounding, and its powers drift by t times that.
     """
     if normality(case.W) > 64.0 * case.n * UNIT:
         raise ValueError("the case is not normal")
     found, steps = subject.growth(case.W, case.t), np.arange(case.t + 1.0)
     logs = _multiples(_log(subject.spectrum(case.W).radius), steps)
     slack = 64.0 * case.n * UNIT * steps + errors_of(found)
-    return Evidence((between("logarithm of the norm", found.logs, logs, logs, slack, axes=("time",)),))
+    return Evidence(
+        (compare_interval("logarithm of the norm", found.logs, logs, logs, slack, axes=("time",)),)
+    )
 
 
 @law(
@@ -144,21 +148,22 @@ def normal_growth(subject: AgreementSubject, case: PowerCase) -> Evidence:
 )
 def radius_and_condition(subject: AgreementSubject, case: PowerCase) -> Evidence:
     """Put log norms between the classical bounds."""
-    found, said = subject.growth(case.W, case.t), subject.spectrum(case.W)
+    found, spectrum = subject.growth(case.W, case.t), subject.spectrum(case.W)
     steps = np.arange(case.t + 1.0)
-    if said.radius == 0.0:
+    if spectrum.radius == 0.0:
         slack: FloatArray = np.full(case.t + 1, np.inf)
     else:
-        # What an eigenvalue errs by, in its logarithm and t times; the condition errs by about its share too.
-        relative = eigenvalue_error(case.W) / said.radius
+        # The error of an eigenvalue, in its logarithm, t times; the condition errs by about as much.
+        relative = eigenvalue_error(case.W) / spectrum.radius
         slack = (steps + 4.0) * relative + errors_of(found) + 64.0 * case.n * UNIT
-    low = _multiples(_log(said.radius), steps)
+    low = _multiples(_log(spectrum.radius), steps)
     high = np.minimum(
-        _log(said.condition) + low, _henrici(_log(said.radius), _log(said.departure), case.n, steps)
+        _log(spectrum.condition) + low,
+        _henrici(_log(spectrum.radius), _log(spectrum.departure), case.n, steps),
     )
     label = "logarithm of the norm between its bounds"
-    # Bounds that cross, by rounding at t = 0 or for normal W, are one number.
-    compared = between(label, found.logs, low, np.maximum(high, low), slack, axes=("time",))
+    # Rounding at t = 0 or for normal W can make the bounds cross.
+    compared = compare_interval(label, found.logs, low, np.maximum(high, low), slack, axes=("time",))
     return Evidence((compared,))
 
 
@@ -178,7 +183,7 @@ def kreiss(subject: AgreementSubject, case: PowerCase) -> Evidence:
     constant = subject.kreiss_constant(case.W)
     found = subject.growth(case.W, 4 * case.t + 64)
     errors, peak = errors_of(found), float(found.logs.max())
-    # Once a norm is below one no later one exceeds the largest so far: the peak is that of all powers.
+    # Once a norm is below one, no later norm exceeds the largest so far: the peak is that of all powers.
     settled = bool((found.logs + errors < 0.0).any())
     slack = float(errors.max()) + 1e-5
     log = math.log(constant) if constant > 0.0 else -math.inf
@@ -191,11 +196,11 @@ def kreiss(subject: AgreementSubject, case: PowerCase) -> Evidence:
 
 
 def _single(label: str, value: float, low: float, high: float, slack: float) -> Comparison:
-    return between(label, np.array([value]), low, high, slack, axes=("constant",))
+    return compare_interval(label, np.array([value]), low, high, slack, axes=("constant",))
 
 
 def _resolvent_on_circles(w: NumericArray) -> float:
-    """Return the largest log of (|z| - 1) ||(zI - W)^-1|| over some points that LAPACK can be trusted at."""
+    """Return the largest log of (|z| - 1) ||(zI - W)^-1|| over points where LAPACK is accurate."""
     radii = 1.0 + np.geomspace(1e-3, 10.0, 9)
     angles = np.exp(2j * np.pi * np.arange(24) / 24.0)
     z = (radii[:, None] * angles).ravel()

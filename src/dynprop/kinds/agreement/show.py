@@ -1,4 +1,4 @@
-"""What a report shows of an agreement: a case as code."""
+"""Reports of agreements: a case as code."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["setup"]
 
 
 def setup(case: Mapping[str, Any], framework: str) -> Setup | None:
-    """Return the lines that hold a depth, width and seed, or W, h0 and t; None for a large case.
+    """Return lines that define depth, width and seed, or W, h0 and t; None for a large case.
 
-    Scripts of this kind are in numpy, which every function of a namespace takes.
+    Scripts of this kind use numpy, which every function of a namespace takes.
     """
     if "depth" not in case:
         return show.setup(case, "numpy")

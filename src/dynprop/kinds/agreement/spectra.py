@@ -1,4 +1,4 @@
-r"""Eigenvalues, components and what is discarded: `spectrum`, `modes`, `discard_ratio` and the states.
+r"""Laws of eigenvalues, modes and the discard ratio: `spectrum`, `modes`, `discard_ratio` and the states.
 
 With the components :math:`P_\lambda h_0` of the state in the eigenspaces of :math:`W^T`,
 
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from dynprop.contracts.domain import Domain
-from dynprop.kinds.agreement.judging import UNIT, apart, between
+from dynprop.kinds.agreement.judging import UNIT, compare_interval, compare_pair
 from dynprop.kinds.agreement.norms import MODERATE, eigenvalue_error
 from dynprop.kinds.agreement.subject import AgreementSubject, needs
 from dynprop.kinds.power.bounds import length
@@ -30,7 +30,7 @@ from dynprop.laws.draw import length as number_of_steps
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.law import law
 
-# Exact characteristic polynomials cost n^4: larger matrices are for the room's own tests.
+# Exact characteristic polynomials cost n^4; tests of dynprop.linear have larger matrices.
 LARGEST = 5
 DIAGONALISABLE = tuple(
     name
@@ -66,28 +66,32 @@ def _repeated(domain: Domain, subject: Any) -> Iterator[PowerCase]:
     share=0.4,
 )
 def eigenvalues(subject: AgreementSubject, case: PowerCase) -> Evidence:
-    """Assign eigenvalues to each other, and look at the order."""
+    """Match the eigenvalues, and check their order."""
     from scipy.optimize import linear_sum_assignment
 
-    said, parts = subject.spectrum(case.W), subject.modes(case.W, case.h)
+    spectrum, parts = subject.spectrum(case.W), subject.modes(case.W, case.h)
     exact = np.repeat(parts.eigenvalues, parts.multiplicities)
-    if len(exact) != len(said.eigenvalues):
-        sizes = f"{len(said.eigenvalues)} of the spectrum and {len(exact)} of the modes"
+    if len(exact) != len(spectrum.eigenvalues):
+        sizes = f"{len(spectrum.eigenvalues)} of the spectrum and {len(exact)} of the modes"
         return Evidence(failure=f"the numbers of eigenvalues differ: {sizes}")
-    distances = np.abs(said.eigenvalues[:, None] - exact[None])
+    distances = np.abs(spectrum.eigenvalues[:, None] - exact[None])
     if not np.isfinite(distances).all():
         return Evidence(failure="an eigenvalue is not finite")
     rows, columns = linear_sum_assignment(distances)
     error = eigenvalue_error(case.W)
-    moduli = np.abs(said.eigenvalues)
+    moduli = np.abs(spectrum.eigenvalues)
     largest = float(moduli.max(initial=0.0))
-    # Moduli within 1e-12 of the radius are ties, which other things than the modulus order.
+    # Moduli within 1e-12 of the radius are ties, which may come in any order.
     tie, before = 2e-12 * largest, "modulus of an eigenvalue beside the one before"
-    falls = between(before, moduli[1:], -np.inf, moduli[:-1], tie, axes=("eigenvalue",), largest=np.inf)
-    said_radius = np.array([said.radius])
-    radius = between("radius", said_radius, largest, largest, tie, axes=("radius",), largest=np.inf)
+    falls = compare_interval(
+        before, moduli[1:], -np.inf, moduli[:-1], tie, axes=("eigenvalue",), largest=np.inf
+    )
+    stated_radius = np.array([spectrum.radius])
+    radius = compare_interval(
+        "radius", stated_radius, largest, largest, tie, axes=("radius",), largest=np.inf
+    )
     label = "eigenvalues of the spectrum beside those of the modes"
-    paired = apart(label, said.eigenvalues[rows], exact[columns], error, axes=("eigenvalue",))
+    paired = compare_pair(label, spectrum.eigenvalues[rows], exact[columns], error, axes=("eigenvalue",))
     return Evidence((paired, falls, radius))
 
 
@@ -103,20 +107,20 @@ def eigenvalues(subject: AgreementSubject, case: PowerCase) -> Evidence:
     share=0.4,
 )
 def modes_of_the_state(subject: AgreementSubject, case: PowerCase) -> Evidence:
-    """Add the components up again."""
+    """Compare the sum of the components with the closed form."""
     parts = subject.modes(case.W, case.h)
     closed, error = subject.closed_form(case.W, case.h, case.t).at(0)
     powers = parts.eigenvalues**case.t
     value = powers @ parts.components
-    # A component is known relative to its length, not entry by entry.
+    # The error of a component is relative to its norm, not to its entries.
     terms = np.abs(powers) @ np.linalg.norm(parts.components, axis=1)
-    # Every eigenvalue is rounded once, and enters t times; numpy's complex power errs by a few units more.
+    # An eigenvalue is rounded once and enters t times; numpy's complex power adds a few units.
     allowed = 8.0 * (case.t + case.n + 8.0) * UNIT * terms + error
     if not np.iscomplexobj(closed):
         closed = closed + 0.0j
     allowed = allowed if 1e-280 < terms < 1e300 else np.inf
     label = "sum of the components beside the closed form"
-    return Evidence((apart(label, value, closed, allowed, axes=("component",)),))
+    return Evidence((compare_pair(label, value, closed, allowed, axes=("component",)),))
 
 
 def _exact_normal(source: Source, domain: Domain, subject: Any) -> PowerCase:
@@ -145,27 +149,29 @@ def discarding(subject: AgreementSubject, case: PowerCase) -> Evidence:
     q, values, coefficients = exact_modes(case.seed, case.n, case.family)
     if not np.array_equal((q * values) @ q.T, case.W) or not np.array_equal(q @ coefficients, case.h):
         raise ValueError("the eigenvectors of this case are not known")
-    said = subject.discard_ratio(case.W, case.h, case.t)
+    stated = subject.discard_ratio(case.W, case.h, case.t)
     parts = subject.modes(case.W, case.h)
     sizes = np.linalg.norm(parts.components, axis=1)
     first = abs(parts.eigenvalues[0])
     relative = np.abs(parts.eigenvalues[1:]) / first if first > 0.0 else 0.0 * sizes[1:]
-    told = length(relative**case.t * sizes[1:]) / sizes[0]
+    expected = length(relative**case.t * sizes[1:]) / sizes[0]
     # The positive one of a tie comes first.
     dominant = values == max(values[np.abs(values) == np.abs(values).max()])
     state = subject.closed_form(case.W, case.h, case.t)
     along = q.T @ state.value
-    # Q has few bits; what the state errs by, and this product, in a unit of its largest entry.
+    # Q has few bits; the errors of the state and of this product, relative to the largest entry.
     error = np.sqrt(case.n) * (state.relative_bound + (case.n + 2) * UNIT) * float(np.abs(state.value).max())
     inside, outside = length(along[dominant]), length(along[~dominant])
     seen = outside / inside if inside > 0.0 else np.inf
     spread = (1.0 + seen) * 2.0 * error / (inside - error) if error < inside / 2.0 else np.inf
-    rounded = 8.0 * (case.t + case.n + 8.0) * UNIT * max(told, said)
-    angles = [np.array([angle]) for angle in (said, told, seen)]
+    rounded = 8.0 * (case.t + case.n + 8.0) * UNIT * max(expected, stated)
+    angles = [np.array([angle]) for angle in (stated, expected, seen)]
     one = ("angle",)
     return Evidence(
         (
-            apart("discard ratio beside the components", angles[0], angles[1], rounded, axes=one),
-            apart("discard ratio beside the state", angles[0], angles[2], spread + 1e-15 * said, axes=one),
+            compare_pair("discard ratio beside the components", angles[0], angles[1], rounded, axes=one),
+            compare_pair(
+                "discard ratio beside the state", angles[0], angles[2], spread + 1e-15 * stated, axes=one
+            ),
         )
     )

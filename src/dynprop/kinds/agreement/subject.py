@@ -1,10 +1,10 @@
-"""What laws may ask of a namespace under test, and the plain values that they get."""
+"""The namespace under test as laws see it, and the plain values that its functions return."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
@@ -12,7 +12,39 @@ from dynprop.arrays import FloatArray, IntArray, NumericArray
 from dynprop.contracts.subject import FunctionSubject
 from dynprop.training import Setting
 
-__all__ = ["AgreementSubject", "Eigen", "Norms", "Parts", "Scaled", "needs"]
+__all__ = ["FUNCTIONS", "AgreementSubject", "Components", "Eigen", "FunctionName", "Norms", "Scaled", "needs"]
+
+FunctionName = Literal[
+    "unroll",
+    "closed_form",
+    "scan",
+    "certified_power",
+    "spectrum",
+    "growth",
+    "kreiss_constant",
+    "modes",
+    "discard_ratio",
+    "step_variance",
+    "zero_drift_variance",
+    "product_law",
+    "shared_product_law",
+    "running_log_products",
+    "critical_gain",
+    "layer_norm_law",
+    "norm_walks",
+    "gaussian_exponents",
+    "lyapunov_exponents",
+    "mean_field",
+    "edge_of_chaos",
+    "cell_gradient_by_lag",
+    "initial_gradient_by_lag",
+    "signal_to_noise",
+    "proportion_interval",
+    "confidence_sequence",
+    "learning_time",
+    "train",
+]
+FUNCTIONS: tuple[FunctionName, ...] = get_args(FunctionName)
 
 
 @dataclass(frozen=True)
@@ -24,19 +56,19 @@ class Scaled:
     relative_bound: float
 
     def at(self, exponent: int) -> tuple[NumericArray, float]:
-        """Return the array without 2**exponent, and the bound of its error; beyond floats inf or 0."""
+        """Return value * 2**(self.exponent - exponent), inf or 0 beyond floats, and a bound of its error."""
         shift = min(max(self.exponent - exponent, -4200), 4200)
         with np.errstate(all="ignore"):
             parts = [np.ldexp(x, shift) for x in (self.value.real, self.value.imag)]
             found = parts[0] + 1j * parts[1] if np.iscomplexobj(self.value) else parts[0]
-            # What underflows in the shift is an error too, of half a subnormal number.
+            # Underflow in the shift adds an error of half a subnormal number.
             error = self.relative_bound * float(np.abs(found).max(initial=0.0)) + 2.0**-1074
         return np.asarray(found), error
 
 
 @dataclass(frozen=True)
 class Eigen:
-    """What `spectrum` says: eigenvalues by decreasing modulus, and measures of non-normality."""
+    """The result of `spectrum`: eigenvalues by decreasing modulus, and measures of non-normality."""
 
     eigenvalues: NumericArray
     radius: float
@@ -53,7 +85,7 @@ class Norms:
 
 
 @dataclass(frozen=True)
-class Parts:
+class Components:
     """Distinct eigenvalues by decreasing modulus, dimensions of their eigenspaces, components of a state."""
 
     eigenvalues: NumericArray
@@ -64,11 +96,11 @@ class Parts:
 class AgreementSubject(FunctionSubject, Protocol):
     """A namespace under test; programs of gradients call its `unroll`.
 
-    Arguments and results are numpy; the adapter checks what comes back.
+    Arguments and results are numpy; the adapter checks shapes.
     """
 
-    def has(self, name: str) -> bool:
-        """Say whether the namespace has a function."""
+    def has(self, name: FunctionName) -> bool:
+        """Whether the namespace has a function."""
         ...
 
     def unroll(
@@ -101,7 +133,7 @@ class AgreementSubject(FunctionSubject, Protocol):
         """Return the Kreiss constant."""
         ...
 
-    def modes(self, w: NumericArray, h: NumericArray) -> Parts:
+    def modes(self, w: NumericArray, h: NumericArray) -> Components:
         """Return the components of a state in d eigenspaces, shape (d, n)."""
         ...
 
@@ -109,35 +141,44 @@ class AgreementSubject(FunctionSubject, Protocol):
         """Return the tangent of the angle to the dominant mode."""
         ...
 
-    def number(self, name: str, *given: Any, read: str = "") -> float:
-        """Call a function and return a number, or that attribute of what it returns; NaN for None."""
+    def number(self, name: FunctionName, *given: object, read: str = "") -> float:
+        """Call a function and return its result, or its attribute ``read``, as a number; NaN for None."""
         ...
 
-    def numbers(self, name: str, *given: Any, shape: tuple[int, ...], read: str = "") -> FloatArray:
-        """Call a function and return an array of a shape, or that attribute of what it returns."""
+    def numbers(
+        self, name: FunctionName, *given: object, shape: tuple[int, ...], read: str = ""
+    ) -> FloatArray:
+        """Call a function and return its result, or its attribute ``read``, as an array of a shape."""
         ...
 
-    def logarithms(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def running_log_products(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return signs and logarithms of running products, each of the shape of the weights."""
         ...
 
-    def walks(
+    def norm_walks(
         self, width: int, depth: int, gain: float, nets: int, seed: int
     ) -> tuple[FloatArray, FloatArray]:
         """Return log norms through linear layers, forward and backward, shape (nets, depth + 1)."""
         ...
 
-    def lag_norms(self, cell: str, parameters: Mapping[str, FloatArray], inputs: FloatArray) -> FloatArray:
-        """Return what `cell_gradient_by_lag` says of a cell's parameters and inputs, (models, time + 1)."""
+    def cell_gradient_by_lag(
+        self, cell: str, parameters: Mapping[str, FloatArray], inputs: FloatArray
+    ) -> FloatArray:
+        """Return the gradients by lag of a cell, (models, time + 1)."""
         ...
 
-    def outcomes(self, setting: Setting, seeds: Sequence[int], names: Sequence[str]) -> FloatArray:
+    def trial_outcomes(self, setting: Setting, seeds: Sequence[int], names: Sequence[str]) -> FloatArray:
         """Train and return attributes of the trials as numbers, (seed, attribute); NaN for None."""
         ...
 
 
-def needs(*names: str, gradients: bool = False) -> Callable[[AgreementSubject], str | None]:
-    """Return the ``applies`` of a law that compares these functions."""
+def needs(*names: FunctionName, gradients: bool = False) -> Callable[[AgreementSubject], str | None]:
+    """Return the ``applies`` of a law that compares these functions.
+
+    Args:
+        *names: functions that the namespace must have.
+        gradients: the law also needs automatic differentiation.
+    """
 
     def applies(subject: AgreementSubject) -> str | None:
         missing = [name for name in names if not subject.has(name)]

@@ -1,9 +1,8 @@
-r"""How probable success is, and how long it takes: intervals, censored times and trials (claims C6 and C7).
+r"""The probability of success and the time to it: intervals, censored times and trials (claims C6 and C7).
 
-An interval for a probability promises how often it holds the truth; with few trials that can be counted over
-all outcomes. A confidence sequence promises it for all numbers of trials at once: the probability that some
-interval misses is a sum over paths, one step of Pascal's triangle at a time, from which paths that have
-missed are taken out.
+The coverage of an interval for a probability is a sum over all outcomes of a few trials. A confidence
+sequence holds for all numbers of trials at once: the probability that some interval misses is a sum over
+paths, one step of Pascal's triangle at a time, which removes the paths that have missed.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from functools import partial
 import numpy as np
 
 from dynprop.kinds.agreement.depths import DepthCase, depth_case
-from dynprop.kinds.agreement.judging import UNIT, apart, number_between
+from dynprop.kinds.agreement.judging import UNIT, compare_number, compare_pair
 from dynprop.kinds.agreement.subject import AgreementSubject, needs
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.law import law
 from dynprop.training import Setting, Trial
 
 LEVELS = (0.8, 0.9, 0.95, 0.99)
-# Ends come from a search: 4e-12 is what scipy's stops at, and a tail is no steeper than one per trial.
+# Ends come from a search: scipy's stops at 4e-12, and the slope of a tail is at most the number of trials.
 SEARCHED = 1e-11
-# With as many equal outcomes as these nobody doubts on which side of one half the truth lies.
+# With as many equal outcomes every interval must lie on one side of one half.
 PLENTY = 200
 # Empirical: how far a float32 loss may move when sums are rounded in another order, relatively.
 REORDERED = 1e-4
@@ -55,7 +54,7 @@ def _chance_of(successes: int, trials: int, chance: Fraction) -> Fraction:
     share=0.2,
 )
 def fixed_interval(subject: AgreementSubject, case: DepthCase) -> Evidence:
-    """Count, and look at one outcome's tails."""
+    """Compute the coverage, and the tails of one outcome."""
     level, chance = _level_and_chance(case)
     n = case.depth
     ends = [subject.numbers("proportion_interval", s, n, level, shape=(2,)) for s in range(n + 1)]
@@ -63,19 +62,19 @@ def fixed_interval(subject: AgreementSubject, case: DepthCase) -> Evidence:
         (_chance_of(s, n, chance) for s, (low, high) in enumerate(ends) if low <= chance <= high), Fraction()
     )
     label = f"how often {n} trials at {float(chance):.4g} are held"
-    found = [number_between(label, float(held), level, 1.0, 4.0 * UNIT)]
+    found = [compare_number(label, float(held), level, 1.0, 4.0 * UNIT)]
     s, half = case.width % (n + 1), 0.5 * (1.0 - level)
     beyond = {"low": range(s, n + 1), "high": range(s + 1)}
     for side, end, last in zip(beyond, ends[s], (s == 0, s == n), strict=True):
         name = f"{side} end of {s} of {n}"
         if last:
-            # No outcome lies beyond: the end is that of all probabilities.
+            # No outcome lies beyond: the end is 0 or 1.
             edge = float(side == "high")
-            found.append(number_between(name, float(end), edge, edge, SEARCHED))
+            found.append(compare_number(name, float(end), edge, edge, SEARCHED))
         else:
             exact = Fraction(float(end))
             tail = float(sum((_chance_of(k, n, exact) for k in beyond[side]), Fraction()))
-            found.append(number_between(f"tail at the {name}", tail, half, half, n * SEARCHED))
+            found.append(compare_number(f"tail at the {name}", tail, half, half, n * SEARCHED))
     return Evidence(tuple(found))
 
 
@@ -95,7 +94,7 @@ def fixed_interval(subject: AgreementSubject, case: DepthCase) -> Evidence:
     share=0.05,
 )
 def any_time_interval(subject: AgreementSubject, case: DepthCase) -> Evidence:
-    """Go through Pascal's triangle; a step rounds each of its positive terms three times."""
+    """Sum over Pascal's triangle; a step rounds each of its positive terms three times."""
     level, exact = _level_and_chance(case)
     p, alive = float(exact), np.ones(1)
     for n in range(1, case.depth + 1):
@@ -110,15 +109,15 @@ def any_time_interval(subject: AgreementSubject, case: DepthCase) -> Evidence:
     label = f"probability that some interval of {case.depth} trials at {p:.4g} misses"
     return Evidence(
         (
-            number_between(label, missed, 0.0, 1.0 - level, 4.0 * (case.depth + 1) * UNIT),
-            number_between(f"high end of 0 of {PLENTY}", none, 0.0, 0.5, UNIT),
-            number_between(f"low end of {PLENTY} of {PLENTY}", every, 0.5, 1.0, UNIT),
+            compare_number(label, missed, 0.0, 1.0 - level, 4.0 * (case.depth + 1) * UNIT),
+            compare_number(f"high end of 0 of {PLENTY}", none, 0.0, 0.5, UNIT),
+            compare_number(f"low end of {PLENTY} of {PLENTY}", every, 0.5, 1.0, UNIT),
         )
     )
 
 
 def _runs(case: DepthCase) -> list[Trial]:
-    """Return runs of every sort, several at the same times."""
+    """Return trials of every status, several at the same times."""
     rng = case.generator()
     setting = Setting("latch", 10, updates=100, every=10)
     runs = []
@@ -126,7 +125,7 @@ def _runs(case: DepthCase) -> list[Trial]:
         status = str(rng.choice(("success", "success", "failure", "diverged", "timed out")))
         made = 100 if status == "failure" else 10 * int(rng.integers(1, 11))
         runs.append(Trial(setting, seed, status, made))
-    # One success at least, so that there is a curve.
+    # One success at least, so that the curve has a step.
     return [*runs, Trial(setting, case.depth, "success", 10 * int(rng.integers(1, 11)))]
 
 
@@ -158,14 +157,16 @@ def censored_times(subject: AgreementSubject, case: DepthCase) -> Evidence:
     expected = np.array([float(x) for x in shares])
     bound = 4.0 * (len(times) + 1) * UNIT * expected
     found = [
-        apart("times of success", read(read="updates"), np.array(times, dtype=float), 0.0, axes=("time",)),
-        apart("share that is unsolved", read(read="unsolved"), expected, bound, axes=("time",)),
+        compare_pair(
+            "times of success", read(read="updates"), np.array(times, dtype=float), 0.0, axes=("time",)
+        ),
+        compare_pair("share that is unsolved", read(read="unsolved"), expected, bound, axes=("time",)),
     ]
     median = subject.number("learning_time", runs, read="median")
     first = next((float(t) for t, x in zip(times, shares, strict=True) if x <= Fraction(1, 2)), math.inf)
-    # Infinite: half are never solved.
-    said = math.inf if math.isnan(median) else median
-    found.append(number_between("1 over the median", 1.0 / said, 1.0 / first, 1.0 / first, 4.0 * UNIT))
+    # Infinite: at least half are never solved.
+    stated = math.inf if math.isnan(median) else median
+    found.append(compare_number("1 over the median", 1.0 / stated, 1.0 / first, 1.0 / first, 4.0 * UNIT))
     return Evidence(tuple(found))
 
 
@@ -186,23 +187,23 @@ def censored_times(subject: AgreementSubject, case: DepthCase) -> Evidence:
 def trial_alone(subject: AgreementSubject, case: DepthCase) -> Evidence:
     """Train three together and each alone.
 
-    A library may round sums otherwise where arrays are larger: a relative 1e-4 of a loss in float32 after six
-    updates, where ours has the same bits.
+    A library may sum larger arrays in another order: a relative 1e-4 of a loss in float32 after six updates.
+    dynprop's own trials have the same bits.
     """
     rng = case.generator()
     setting = Setting("latch", case.depth, hidden=case.width, updates=6, every=3)
     setting = replace(setting, rate=float(rng.integers(1, 20)) / 20.0)
     seeds = [int(x) for x in rng.permutation(50)[:3]]
     names = ("succeeded", "updates", "loss")
-    whole = subject.outcomes(setting, seeds, names)
-    alone = np.concatenate([subject.outcomes(setting, [seed], names) for seed in seeds])
-    turned = subject.outcomes(setting, seeds[::-1], names)[::-1]
+    whole = subject.trial_outcomes(setting, seeds, names)
+    alone = np.concatenate([subject.trial_outcomes(setting, [seed], names) for seed in seeds])
+    turned = subject.trial_outcomes(setting, seeds[::-1], names)[::-1]
     bound = REORDERED * np.abs(whole)
     apart_by = float(np.abs(np.diff(np.sort(whole[:, 2]))).min())
     return Evidence(
         (
-            apart("trained alone beside together", alone, whole, bound, axes=("seed", "outcome")),
-            apart("in another order", turned, whole, bound, axes=("seed", "outcome")),
-            number_between("1 where losses of seeds differ", float(apart_by > 0.0), 1.0, 1.0, UNIT),
+            compare_pair("trained alone beside together", alone, whole, bound, axes=("seed", "outcome")),
+            compare_pair("in another order", turned, whole, bound, axes=("seed", "outcome")),
+            compare_number("1 where losses of seeds differ", float(apart_by > 0.0), 1.0, 1.0, UNIT),
         )
     )

@@ -1,4 +1,4 @@
-r"""One weight per step: laws of products beside exact enumeration, closed forms and one another (claim C4).
+r"""Products of one weight per step: enumeration, closed forms and distributions agree (claim C4).
 
 :math:`\mathrm{Var}\prod w = (v+m^2)^n - m^{2n}` for fresh weights, exactly, and E log abs(prod) = n E log
 abs(w): two numbers that no scaling brings to 1 and 0 together unless abs(w) is constant. With one shared
@@ -17,7 +17,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.kinds.agreement.depths import DepthCase, depth_case
-from dynprop.kinds.agreement.judging import UNIT, apart, number_between
+from dynprop.kinds.agreement.judging import UNIT, compare_number, compare_pair
 from dynprop.kinds.agreement.subject import AgreementSubject, needs
 from dynprop.kinds.product.bounds import bound_of
 from dynprop.kinds.product.cases import ProductCase
@@ -28,12 +28,12 @@ from dynprop.laws.gates import GATE_CLASSES
 from dynprop.laws.law import law
 
 BOOK = "Goodfellow, Bengio and Courville 2016, section 10.7"
-# What quadratures of moments promise (dynprop.products).
+# The error that quadratures of moments promise (dynprop.products).
 QUADRATURE = 1e-9
 
 
 def _one(label: str, value: float, expected: float, bound: float) -> Comparison:
-    return apart(label, np.array([value]), np.array([expected]), bound, axes=("number",))
+    return compare_pair(label, np.array([value]), np.array([expected]), bound, axes=("number",))
 
 
 def _atoms(case: DepthCase) -> tuple[list[float], list[float]]:
@@ -107,7 +107,7 @@ def step_variance(subject: AgreementSubject, case: DepthCase) -> Evidence:
         gap = float(case.depth * arb(found).log() - arb(target).log()) if found > 0.0 else math.inf
     slack = 4.0 * (case.depth + abs(math.log(target))) * UNIT
     label = f"log of v^n over the target {target!r}"
-    return Evidence((number_between(label, gap, 0.0, 0.0, slack),))
+    return Evidence((compare_number(label, gap, 0.0, 0.0, slack),))
 
 
 @law(
@@ -199,9 +199,9 @@ def zero_drift(subject: AgreementSubject, case: DepthCase) -> Evidence:
         weight = shape(-0.5 * scale, scale) if name == "uniform" else shape(0.0, scale)
         drift = subject.number("product_law", weight, case.depth, read="log_mean")
         slack = 4.0 * case.depth * QUADRATURE
-        found.append(number_between(f"drift of a product of {name} weights", drift, 0.0, 0.0, slack))
+        found.append(compare_number(f"drift of a product of {name} weights", drift, 0.0, 0.0, slack))
         label = f"variance without drift of {name} weights"
-        low = number_between(label, wanted, 1.0 + 1e-6, math.inf, QUADRATURE)
+        low = compare_number(label, wanted, 1.0 + 1e-6, math.inf, QUADRATURE)
         found.append(low)
     fair = stats.rv_discrete(values=([-1, 1], [0.5, 0.5]))()
     one = subject.number("zero_drift_variance", fair)
@@ -234,7 +234,7 @@ def running_product(subject: AgreementSubject, case: DepthCase) -> Evidence:
     known: Any = ProductCase(weights, "float64")
     exact, bound = exact_products(known), bound_of(known, subject.domain)
     scanned = subject.scan(weights, np.zeros_like(weights), np.ones(case.width))
-    signs, logs = subject.logarithms(weights)
+    signs, logs = subject.running_log_products(weights)
     with np.errstate(all="ignore"):
         value = signs * np.exp(logs)
         sums = np.cumsum(np.abs(np.log(np.abs(weights))), axis=0)
@@ -247,9 +247,9 @@ def running_product(subject: AgreementSubject, case: DepthCase) -> Evidence:
     through = np.where(bound.in_range, np.where(bound.scale == 0.0, 0.0, through), np.inf)
     return Evidence(
         (
-            apart(
+            compare_pair(
                 "scan beside the exact product", scanned, exact.high, allowed + UNIT * bound.scale, axes=axes
             ),
-            apart("exponential beside it", value, exact.high, through + UNIT * bound.scale, axes=axes),
+            compare_pair("exponential beside it", value, exact.high, through + UNIT * bound.scale, axes=axes),
         )
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +19,8 @@ from dynprop.arrays import NumericArray
 from dynprop.check.run.runner import Options
 from dynprop.cli import main
 from dynprop.errors import ArgumentError, PrecisionError, TargetError
-from dynprop.kinds import laws_for
-from dynprop.kinds.agreement.judging import apart, between
+from dynprop.kinds import kind_named, laws_for
+from dynprop.kinds.agreement.judging import compare_interval, compare_pair
 from dynprop.kinds.agreement.subject import Scaled
 from dynprop.kinds.agreement.target import FUNCTIONS, Agreement
 from tests.properties.kinds.kinds import judged
@@ -27,7 +30,7 @@ LAWS = [law.id for law in laws_for("agreement") if law.test.__module__.rpartitio
 
 
 def replaced(**functions: Any) -> Agreement:
-    names = {name: getattr(linear, name) for name in FUNCTIONS if hasattr(linear, name)}
+    names: dict[str, Any] = {name: getattr(linear, name) for name in FUNCTIONS if hasattr(linear, name)}
     return Agreement(SimpleNamespace(**{**names, **functions}), framework="numpy")
 
 
@@ -100,27 +103,27 @@ def test_what_does_not_have_the_form_of_the_function_is_wrong(
 
 def test_neither_of_two_answers_escapes_by_being_zero_or_nothing() -> None:
     for value, other in ((0.0, 1.0), (1.0, 0.0), (np.nan, 1.0), (np.inf, 1.0)):
-        found = apart("x", np.array([value]), np.array([other]), 0.1, axes=("component",))
+        found = compare_pair("x", np.array([value]), np.array([other]), 0.1, axes=("component",))
         assert found.decided.all()
         assert found.ratio > 1.0
-    unknown = apart("x", np.array([1.0]), np.array([2.0]), np.inf, axes=("component",))
+    unknown = compare_pair("x", np.array([1.0]), np.array([2.0]), np.inf, axes=("component",))
     assert not unknown.decided.any()
-    assert apart("x", np.zeros(1), np.zeros(1), 0.0, axes=("component",)).ratio == 0.0
+    assert compare_pair("x", np.zeros(1), np.zeros(1), 0.0, axes=("component",)).ratio == 0.0
 
 
 def test_complex_answers_are_compared_by_modulus_and_shown_in_parts() -> None:
-    found = apart("x", np.array([1.0 + 1.0j]), np.array([1.0 + 4.0j]), 2.0, axes=("component",))
+    found = compare_pair("x", np.array([1.0 + 1.0j]), np.array([1.0 + 4.0j]), 2.0, axes=("component",))
     assert found.ratio == 1.5
     assert found.axes == ("component", "part")
 
 
 def test_an_inequality_is_judged_by_what_it_is_violated_by() -> None:
     values = np.array([0.5, -0.02, 1.05, np.nan, -np.inf])
-    found = between("x", values, 0.0, 1.0, 0.01, axes=("time",))
+    found = compare_interval("x", values, 0.0, 1.0, 0.01, axes=("time",))
     assert found.residual.tolist() == pytest.approx([0.0, 0.02, 0.05, np.inf, np.inf])
     assert found.decided.all()
-    assert not between("x", values, 0.0, 1.0, 0.2, axes=("time",)).decided.any()
-    gone = between("x", np.array([-np.inf]), -np.inf, -np.inf, 0.0, axes=("time",))
+    assert not compare_interval("x", values, 0.0, 1.0, 0.2, axes=("time",)).decided.any()
+    gone = compare_interval("x", np.array([-np.inf]), -np.inf, -np.inf, 0.0, axes=("time",))
     assert gone.ratio == 0.0
 
 
@@ -131,6 +134,27 @@ def test_a_scaled_answer_is_taken_to_any_exponent() -> None:
     assert error == pytest.approx(6e-10)
     assert np.isinf(state.at(0)[0].real[0])
     assert state.at(10**21)[0].tolist() == [0.0, 0.0]
+
+
+# References
+
+
+THEORY = ("dynprop.linear", "dynprop.products", "dynprop.gradients", "dynprop.training")
+
+
+@pytest.mark.parametrize("module", kind_named("agreement").laws)
+def test_a_law_takes_from_the_rooms_under_test_the_settings_of_trials_only(module: str) -> None:
+    tree = ast.parse(inspect.getsource(import_module(module)))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    plain = [alias.name for node in imports if isinstance(node, ast.Import) for alias in node.names]
+    named = [
+        f"{node.module}.{alias.name}"
+        for node in imports
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    reached = {name for name in [*plain, *named] if name.startswith(THEORY) or name == "dynprop.scan"}
+    assert reached <= {"dynprop.training.Setting", "dynprop.training.Trial"}
 
 
 # The adapter, and the command

@@ -21,7 +21,7 @@ EXAMPLES ?= 10000
 CASES ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check survey lint bench ratios evidence experiments kills clean
+.PHONY: help setup test check survey lint docs bench ratios evidence faults controls powers records experiments kills clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -51,6 +51,12 @@ lint: $(STAMPS)/dev ## ruff, import-linter and mypy --strict
 	@echo "==> mypy"
 	$(BIN)/mypy
 
+docs: $(STAMPS)/dev ## make every page that is made: parts from the registry, records, executed blocks
+	@echo "==> docs"
+	$(PY) docs/fill.py
+	$(PY) docs/generate.py
+	OMP_NUM_THREADS=1 $(PY) docs/blocks.py
+
 bench: $(STAMPS)/dev ## time what is promised to be fast, against references and committed ratios
 	@echo "==> benchmarks"
 	$(PYTEST) tests/bench --benchmark-enable --benchmark-only $(BENCH_ARGS)
@@ -62,11 +68,26 @@ ratios: $(STAMPS)/dev ## measure the ratios of this kind of machine anew; review
 	$(PYTEST) tests/bench --benchmark-enable --benchmark-only --raise-ratios $(BENCH_ARGS)
 	$(PYTEST) tests/bench --benchmark-enable --benchmark-only --raise-ratios $(BENCH_ARGS)
 
-evidence: $(STAMPS)/dev ## judge correct implementations at length (EXAMPLES=10000 each; hours)
-	@echo "==> evidence, $(EXAMPLES) examples each"
-	$(PY) -m dynprop.evidence.record.controls --examples $(EXAMPLES)
+# Long runs resume after their last whole entry; SHARD=2/4 runs every fourth entry, from the second on.
+SHARD ?= 1/1
+RECORD := OMP_NUM_THREADS=1 $(PY) -m dynprop.evidence.record
+evidence: faults controls powers ## record faults, controls and closed forms at length (hours; resumes)
+	$(PY) docs/generate.py
+
+faults: $(STAMPS)/dev ## record the kill matrix: every law on every planted fault (SHARD=1/4)
+	@echo "==> kill matrix"
+	$(RECORD).faults --shard $(SHARD) --resume
+
+controls: $(STAMPS)/dev ## record correct implementations, EXAMPLES=10000 cases each (SHARD=1/4)
+	@echo "==> controls, $(EXAMPLES) cases each"
+	$(RECORD).controls --examples $(EXAMPLES) --shard $(SHARD) --resume
+
+powers: $(STAMPS)/dev ## record closed forms, CASES=1000000 in all (SHARD=1/4)
 	@echo "==> closed forms, $(CASES) cases"
-	$(PY) -m dynprop.evidence.record.powers --cases $(CASES)
+	$(RECORD).powers --cases $(CASES) --shard $(SHARD) --resume
+
+records: $(STAMPS)/dev ## compare every record with the registry and with the code of today
+	$(PY) docs/records.py
 
 EXPERIMENTS ?= E1 E2 E3 E4 E5 C0 LSTM ADAM
 experiments: $(STAMPS)/dev ## does SGD succeed: the experiments of docs/training.md (minutes each)
@@ -76,7 +97,7 @@ experiments: $(STAMPS)/dev ## does SGD succeed: the experiments of docs/training
 
 KILLS ?= 50
 kills: $(STAMPS)/dev ## kill -9 the coordinator of a sweep KILLS=50 times
-	DYNPROP_KILLS=$(KILLS) DYNPROP_KILL_SEED=$$$$ $(PYTEST) tests/properties/training/test_sweep.py -k killed -n 0
+	DYNPROP_KILLS=$(KILLS) DYNPROP_KILL_SEED=$$$$ $(PYTEST) tests/properties/training/sweeps/test_sweep.py -k killed -n 0
 
 clean: ## remove the environment, caches and build outputs
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -2,27 +2,30 @@
 
     python docs/generate.py              laws.md, faults.md, judged.md, controls.md, closed_form.md,
                                          training.md and the table in bounds.md
-    python docs/generate.py --measure    first judge layers again for that table, which takes minutes
 
-A page whose evidence is not there is left as it is, with a line that says how to record it (``RECORDED``).
+A page shows which code its record describes, and what has changed since (docs/records.py). A page without a
+record is left as it is, and the command that records it is printed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dynprop.kinds import all_kinds, laws_for
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from docs.constants import constant_rows
+from docs.records import SOURCES
 from docs.training_page import training_page
+from dynprop.evidence.compare import Code, state_text
+from dynprop.kinds import all_kinds, laws_for
+from examples.survey import listed
 
 __all__ = ["DOCS", "EVIDENCE", "PAGES", "STANDALONE", "main", "page"]
 
@@ -45,17 +48,6 @@ STANDALONE = {
     "snntorch-associative-leaky": "snntorch_associative_leaky.py",
     "xlstm-mlstm": "xlstm_chunk_to_step.py",
 }
-
-# How each evidence file is recorded.
-RECORDED = {
-    "faults.json": "dynprop faults --json docs/evidence/faults.json",
-    "survey.json": "python examples/survey.py --all --record docs/evidence/survey.json",
-    "controls.json": "python -m dynprop.evidence.record.controls",
-    "closed_form.json": "python -m dynprop.evidence.record.powers --cases 1000000",
-    "layers.json": "python docs/generate.py --measure",
-    "training.json": "make experiments",
-}
-
 
 # Tables.
 
@@ -96,12 +88,23 @@ def _versions(versions: Mapping[str, str]) -> str:
 
 
 def _recorded(data: Mapping[str, Any]) -> str:
-    """Say when and with what an evidence file was recorded, as far as it says so itself."""
+    """Return when and with which versions, seed and length a run was recorded."""
     parts = [str(data["date"])] if "date" in data else []
     parts += [f"Python {data['python']}"] if "python" in data else []
     parts += [_versions(data["versions"])] if "versions" in data else []
     parts += [f"{name} {data[name]}" for name in ("seed", "examples") if name in data]
     return f"Recorded: {', '.join(parts)}.\n\n" if parts else ""
+
+
+@cache
+def _today(name: str) -> Code:
+    """Return the digests of today's code for a record; taken once in a run."""
+    return SOURCES[name].today()
+
+
+def _state(name: str, data: Mapping[str, Any]) -> str:
+    """Return which code a record describes: today's, or an older one and what changed since."""
+    return state_text(SOURCES[name].described(data), _today(name))
 
 
 # Pages.
@@ -122,7 +125,7 @@ def laws_page() -> str:
     return "\n".join(text)
 
 
-def faults_page(data: Mapping[str, Any]) -> str:
+def faults_page(data: Mapping[str, Any], state: str = "") -> str:
     """Return faults.md: the kill matrix."""
     rows = data["rows"]
     wrong, right = ([r for r in rows if r["correct"] is c] for c in (False, True))
@@ -133,7 +136,7 @@ def faults_page(data: Mapping[str, Any]) -> str:
         "named after a bug in somebody's software, the source. `dynprop faults` runs every law on every "
         "fault and on every control, a correct implementation that no law may accuse. A gross fault gets "
         "20 examples per law, any other as many as `dynprop check` draws.\n",
-        f"{_recorded(data)}**{len(wrong) - len(data['uncaught'])} of {len(wrong)} faults are caught, "
+        f"{_recorded(data)}{state}**{len(wrong) - len(data['uncaught'])} of {len(wrong)} faults are caught, "
         f"{len(data['accused'])} of {len(right)} controls are accused.**\n",
     ]
     for title, names in (
@@ -197,7 +200,7 @@ def _needed(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     return found
 
 
-def judged_page(data: Mapping[str, Any]) -> str:
+def judged_page(data: Mapping[str, Any], state: str = "") -> str:
     """Return judged.md: released packages and their verdicts."""
     entries = data["entries"]
     surprising = [e["name"] for e in entries if e["verdict"] not in e["expected"]]
@@ -207,6 +210,7 @@ def judged_page(data: Mapping[str, Any]) -> str:
         "verdict is about one release, one adapter and the declared domain. "
         "`python examples/survey.py --all` judges them again.\n",
         _recorded(data)
+        + state
         + f"{len(entries)} targets"
         + (f"; not as expected: {', '.join(_code(n) for n in surprising)}" if surprising else "")
         + ".\n",
@@ -223,11 +227,15 @@ def judged_page(data: Mapping[str, Any]) -> str:
     return "\n".join(text)
 
 
+@cache
+def _requirements() -> dict[str, list[str]]:
+    """Return the releases that survey.toml pins, by the name of the entry."""
+    return {entry["name"]: entry.get("requires", []) for entry in listed()}
+
+
 def _release(entry: Mapping[str, Any]) -> str:
     """Return the releases that the entry is about, as survey.toml pins them."""
-    listed = tomllib.loads((ROOT / "examples" / "survey.toml").read_text(encoding="utf-8"))["entry"]
-    wanted = next(e.get("requires", []) for e in listed if e["name"] == entry["name"])
-    return ", ".join(requirement.replace("==", " ") for requirement in wanted)
+    return ", ".join(requirement.replace("==", " ") for requirement in _requirements()[entry["name"]])
 
 
 def _judged_row(entry: Mapping[str, Any]) -> tuple[object, ...]:
@@ -270,7 +278,7 @@ def _option(value: object) -> str:
     return ",".join(str(v) for v in value) if isinstance(value, list | tuple) else str(value)
 
 
-def controls_page(data: Mapping[str, Any]) -> str:
+def controls_page(data: Mapping[str, Any], state: str = "") -> str:
     """Return controls.md: how often correct implementations were judged, and never accused."""
     rows = data["controls"]
     laws: dict[str, list[Mapping[str, Any]]] = {}
@@ -282,7 +290,7 @@ def controls_page(data: Mapping[str, Any]) -> str:
         f"# Correct implementations, judged at length\n\n{NOTE}\n",
         "Independent, identically distributed cases, split among the laws by their shares. A case that "
         "fails would be a false accusation. `make evidence` records this again.\n",
-        f"{_recorded(data)}**{failed} of {total:,} cases were accused, over {len(rows)} controls.**\n",
+        f"{_recorded(data)}{state}**{failed} of {total:,} cases were accused, over {len(rows)} controls.**\n",
         _table(
             ("control", "kind", "cases", "decided", "accused", "worst error/bound", "seconds"),
             (
@@ -319,29 +327,10 @@ def _control_law(law: str, found: Sequence[Mapping[str, Any]]) -> tuple[object, 
 
 # The measured table of bounds.md.
 
-GROUPS = {"torch.nn.RNN": "rnn", "torch.nn.GRU": "gru", "torch.nn.LSTM": "lstm"}
-BEGIN, END = "<!-- layers.json: begin -->", "<!-- layers.json: end -->"
 
-
-def layer_targets() -> dict[str, list[str]]:
-    """Return the targets of the measured table: torch.nn with its options, and the layer controls."""
-    import inspect
-    import runpy
-
-    from dynprop.kinds import all_controls
-
-    adapters = "examples/adapters/torch_layers.py"
-    names = [n for n, v in runpy.run_path(str(ROOT / adapters)).items() if inspect.isfunction(v)]
-    found = {g: [f"{adapters}:{n}" for n in names if n.startswith(start)] for g, start in GROUPS.items()}
-    own = [c.build() for c in all_controls() if c.kind == "layer"]
-    classes = [c for c in own if inspect.isclass(c) and c.__module__.startswith("dynprop.")]
-    return {**found, "other controls": [f"{c.__module__}:{c.__qualname__}" for c in classes]}
-
-
-def closed_form_page(data: Mapping[str, Any]) -> str:
+def closed_form_page(data: Mapping[str, Any], state: str = "") -> str:
     """Return closed_form.md: closed forms over strata of difficulty, and none silently wrong."""
-    limits, sources = data["limits"], data["sources"]
-    later = "".join(f"; from case {first:,} on that of digest {digest}" for first, digest in sources[1:])
+    limits = data["limits"]
     everywhere, in_floats = (
         "; ".join(f"{row['t']}: {row[key]:.0%}" for row in data["decades"] if row[key] is not None)
         for key in ("ten_times_worse_caught_all", "ten_times_worse_caught_float64")
@@ -353,14 +342,13 @@ def closed_form_page(data: Mapping[str, Any]) -> str:
         "answer is compared with the exact state of the stored floats. *Wrong* is an error that certainly "
         f"exceeds the stated bound; *refused* a `PrecisionError` within {limits['max_bits']:,} bits and "
         f"{limits['max_seconds']:g} seconds.\n",
-        f"{_recorded(data)}**{data['wrong']} of {data['cases']:,} cases are wrong, {data['undecided']} "
-        f"undecided, {data['refused']:,} refused, in {data['seconds'] / 60:.0f} minutes.**"
-        f"{'' if data['complete'] else ' The run was stopped before its end.'}\n",
-        f"Judged was the code of `dynprop.linear` whose digest is {sources[0][1]}{later}.\n",
-        "A float64 route gives its bound before its error is known; where two eigenvalues are too close to "
-        "be told apart the bound is attained to first order, hence ratios near 1. The bound of the certified "
-        "route is the rounding that it made: its ratio is 1.\n",
-        "The bound is no blank cheque. Share of the answers in which ten times the worst relative error of "
+        f"{_recorded(data)}{state}**{data['wrong']} of {data['cases']:,} cases are wrong, "
+        f"{data['undecided']} undecided, {data['refused']:,} refused, in {data['seconds'] / 60:.0f} "
+        "minutes.**\n",
+        "A float64 route gives its bound before its error is known; where two eigenvalues cannot be "
+        "separated the bound is attained to first order, hence ratios near 1. The bound of the certified "
+        "route is its own rounding: its ratio is 1.\n",
+        "Bounds are not generous. Share of the answers in which ten times the worst relative error of "
         f"their decade of t would exceed the bound: {everywhere}.\n",
         "The answers of float64 routes alone, few where t is large and with errors far below the 1e-10 that "
         f"they must promise: {in_floats}.\n",
@@ -382,35 +370,7 @@ def _judged_powers(row: Mapping[str, Any], name: str) -> tuple[object, ...]:
     return (row[name], *counts, ratio(row["worst_ratio_float64"]), ratio(row["worst_error"]))
 
 
-def measure() -> None:
-    """Judge every layer of the table at default examples and write layers.json."""
-    import datetime
-    import platform
-    from importlib import metadata
-
-    from dynprop.check.process.isolate import check_isolated
-
-    rows = []
-    for group, targets in layer_targets().items():
-        for target in targets:
-            report = check_isolated(target, "layer")
-            print(f"{target}: {report.verdict}", flush=True)
-            keys = ("id", "verdict", "cases", "decided", "undecidable", "worst_ratio")
-            laws = [{k: r[k] for k in keys} for r in report.to_json()["laws"]]
-            rows.append({"group": group, "target": target, "verdict": report.verdict, "laws": laws})
-    data = {
-        "date": datetime.date.today().isoformat(),
-        "python": platform.python_version(),
-        "versions": {n: metadata.version(n) for n in ("dynprop", "numpy", "torch", "hypothesis")},
-        "seed": 0,
-        "layers": rows,
-    }
-    EVIDENCE.mkdir(exist_ok=True)
-    text = json.dumps(data, indent=1, allow_nan=False)
-    (EVIDENCE / "layers.json").write_text(text + "\n", encoding="utf-8")
-
-
-def layers_table(data: Mapping[str, Any]) -> str:
+def layers_table(data: Mapping[str, Any], state: str = "") -> str:
     """Return the table of bounds.md: the worst error over bound of each law and group of layers."""
     groups = list(dict.fromkeys(row["group"] for row in data["layers"]))
     worst: dict[str, dict[str, float]] = {}
@@ -431,22 +391,35 @@ def layers_table(data: Mapping[str, Any]) -> str:
     failing = [r["target"] for r in data["layers"] if r["verdict"] in FAILING]
     accused = f"Accused: {', '.join(failing)}." if failing else "None is accused."
     return (
-        f"{_recorded(data)}Default examples; {sizes}. {accused} "
+        f"{_recorded(data)}{state}Default examples; {sizes}. {accused} "
         "An empty cell: not applicable, or nothing decided.\n\n"
         + _table(("law", *groups, "decided", "undecidable"), rows)
     )
 
 
-def bounds_page(data: Mapping[str, Any]) -> str:
-    """Return bounds.md with its table as it is now."""
+def bounds_page(data: Mapping[str, Any], state: str = "") -> str:
+    """Return bounds.md with its tables as they are now."""
     text = (DOCS / "bounds.md").read_text(encoding="utf-8")
-    head, _, rest = text.partition(BEGIN)
-    return f"{head}{BEGIN}\n{layers_table(data)}\n{END}{rest.partition(END)[2]}"
+    path = EVIDENCE / "controls.json"
+    records = [data, *([json.loads(path.read_text(encoding="utf-8"))] if path.is_file() else [])]
+    constants = _table(("constant", "value", "meaning", "worst error/bound"), constant_rows(records))
+    return _between(_between(text, "layers.json", layers_table(data, state)), "constants", constants)
 
 
-def experiments_page(data: Mapping[str, Any]) -> str:
-    """Return training.md: what the experiments on training found."""
-    return training_page(data, _table, NOTE, _recorded(data))
+def _between(text: str, name: str, part: str) -> str:
+    """Return a page with the part between two comments replaced."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    head, _, rest = text.partition(begin)
+    return f"{head}{begin}\n{part}\n{end}{rest.partition(end)[2]}"
+
+
+def experiments_page(data: Mapping[str, Any], state: str = "") -> str:
+    """Return training.md: the results of the experiments on training."""
+    runs: dict[str, list[str]] = {}
+    for name, found in data["experiments"].items():
+        runs.setdefault(_recorded(found["run"]), []).append(name)
+    lines = [text if len(runs) == 1 else f"{', '.join(names)}. {text}" for text, names in runs.items()]
+    return training_page(data, _table, NOTE, "".join(lines) + state)
 
 
 # Page -> evidence that it needs, and what makes it.
@@ -469,20 +442,17 @@ def page(name: str) -> str | None:
     path = EVIDENCE / evidence
     if not path.is_file():
         return None
-    return make(json.loads(path.read_text(encoding="utf-8"))).rstrip("\n") + "\n"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    return make(data, _state(evidence, data)).rstrip("\n") + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write every page whose evidence is there."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--measure", action="store_true", help="record evidence/layers.json")
-    if parser.parse_args(arguments).measure:
-        os.chdir(ROOT)
-        measure()
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args(arguments)
     for name, (evidence, _) in PAGES.items():
         text = page(name)
         if text is None:
-            how = RECORDED[str(evidence)]
+            how = SOURCES[str(evidence)].command
             print(f"{name}: left as it is; docs/evidence/{evidence} is not there, record it by: {how}")
         else:
             (DOCS / name).write_text(text, encoding="utf-8")

@@ -90,13 +90,13 @@ def _net(found: Data, table: Table) -> list[str]:
         "So C7 is a statement about initialisations that contract, and not about tanh nets as such.\n",
         "### Time to learn (C6)\n",
         "Median updates until success by Kaplan and Meier, runs without success censored at 1,500, with 95 % "
-        "interval; beside it what theory says before anything is trained: tr Σ/‖μ‖², the updates in which "
-        "the signal of the first input can be told from the fluctuation of the gradient, at initialisation "
-        "(median of 8 models; a signal below three standard errors of 32,768 batches gives a least number "
-        "only). Both grow together with the length, and a signal that shows within some tens of updates is "
-        "learnt by every run. It is a number for a standing start, and no more than an order of magnitude: "
-        "as the weights move the signal grows, so that *small* at 4 and *default* at 8 and 10 learn several "
-        "times sooner than it says.\n",
+        "interval; beside it the prediction of theory before training: tr Σ/‖μ‖², the updates in which "
+        "the signal of the first input can be distinguished from the fluctuation of the gradient, at "
+        "initialisation (median of 8 models; a signal below three standard errors of 32,768 batches gives a "
+        "least number only). Both grow together with the length, and a signal that shows within some tens of "
+        "updates is learnt by every run. It is a number for a standing start, and no more than an order of "
+        "magnitude: as the weights move the signal grows, so that *small* at 4 and *default* at 8 and 10 "
+        "learn several times sooner than predicted.\n",
         table(("init", "T", "successes", "updates until success", "updates until the signal shows"), rows)
         + "\n",
     ]
@@ -196,8 +196,8 @@ def _explosion(found: Data, table: Table) -> list[str]:
         f"{found['length']} is below 1/100, or above 100.\n",
         table(("cell", "init", "vanished", "exploded", "median ln ‖·‖"), initial) + "\n",
         "What it does to SGD: a ReLU net from the identity (IRNN), 20 units, rate 0.1, at most 1,000 "
-        "updates, on "
-        "`adding-urnn`. A failure is an explosion if a number became none, or a gradient norm reached 100.\n",
+        "updates, on `adding-urnn`. A failure is an explosion if a number became NaN, or a gradient norm "
+        "reached 100.\n",
         table(("clipping", "T", "successes", "explosions", "vanishings"), rows) + "\n",
     ]
 

@@ -3,8 +3,9 @@
     python examples/survey.py --short            the selection of `make check`
     python examples/survey.py --all              everything, a few minutes
     python examples/survey.py --only xlstm       entries whose name contains a word
-    --record FILE                                write verdicts, versions and date as JSON; entries
-                                                 that did not run stay as the file has them
+    --record FILE                                write verdicts, versions, date and digests of the code as
+                                                 JSON after each entry; entries that did not run stay
+    --resume                                     with --record: only entries whose code has changed
 
 Exit status 1 if a verdict is not the expected one, or a law that should have failed did not.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import hashlib
 import json
 import os
 import platform
@@ -28,6 +30,7 @@ from typing import Any
 from dynprop.check.process.isolate import check_isolated
 from dynprop.check.run.report import Report
 from dynprop.errors import DynpropError
+from dynprop.evidence.code import code_of_kind, digest_of_file
 
 ROOT = Path(__file__).resolve().parent.parent
 FAILING = ("wrong", "error", "inaccurate")
@@ -39,6 +42,25 @@ def judged(entry: dict[str, Any]) -> Report:
     run = {name: options.pop(name) for name in ("examples", "timeout") if name in options}
     options["framework"] = entry["framework"]
     return check_isolated(entry["target"], entry["kind"], options=options, **run)
+
+
+def listed() -> list[dict[str, Any]]:
+    """Return the entries of survey.toml."""
+    found: list[dict[str, Any]] = tomllib.loads((ROOT / "examples" / "survey.toml").read_text())["entry"]
+    return found
+
+
+def code_of_entry(entry: dict[str, Any]) -> dict[str, str]:
+    """Return the digests of what judges an entry, of its adapter, and of its lines in survey.toml."""
+    names = ("target", "kind", "framework", "options", "requires")
+    declared = json.dumps({name: entry.get(name) for name in names}, sort_keys=True)
+    place = ROOT / entry["target"].partition(":")[0]
+    adapter = {f"examples.{place.stem}": digest_of_file(place)} if place.is_file() else {}
+    return {
+        **code_of_kind(entry["kind"]),
+        **adapter,
+        "examples.survey.toml": hashlib.sha256(declared.encode()).hexdigest()[:12],
+    }
 
 
 def missing(entry: dict[str, Any]) -> list[str]:
@@ -86,7 +108,7 @@ class Outcome:
 
 def outcome(entry: dict[str, Any]) -> Outcome:
     """Judge one entry and compare the verdict with the expected one."""
-    started = time.monotonic()
+    started, code = time.monotonic(), code_of_entry(entry)
     absent = missing(entry)
     if absent:
         return Outcome([f"  NOT JUDGED: needs {', '.join(absent)}"], True)
@@ -98,20 +120,29 @@ def outcome(entry: dict[str, Any]) -> Outcome:
     record = report.to_json()
     record |= {"name": entry["name"], "story": entry["story"], "expected": entry["expected"]}
     record |= {"seconds": round(time.monotonic() - started, 1), "date": f"{datetime.date.today()}"}
+    record["code"] = code
     return Outcome([*lines, *(f"  UNEXPECTED: {problem}" for problem in problems)], bool(problems), record)
+
+
+def recorded(path: Path | None) -> dict[str, dict[str, Any]]:
+    """Return the entries that a record has, by name."""
+    if path is None or not path.is_file():
+        return {}
+    return {entry["name"]: entry for entry in json.loads(path.read_text())["entries"]}
 
 
 def write(path: Path, records: list[dict[str, Any]], order: list[str]) -> None:
     """Write the records among those that the file has, in the order of survey.toml."""
-    old = json.loads(path.read_text())["entries"] if path.is_file() else []
-    known = {r["name"]: r for r in [*old, *records]}
+    known = recorded(path) | {record["name"]: record for record in records}
     data = {
         "date": datetime.date.today().isoformat(),
         "python": platform.python_version(),
         "entries": [known[name] for name in order if name in known],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n")
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n")
+    part.replace(path)
 
 
 def main() -> int:
@@ -123,25 +154,28 @@ def main() -> int:
     chosen.add_argument("--only", metavar="WORD", help="entries whose name contains this")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="entries at a time")
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the verdicts as JSON")
+    parser.add_argument("--resume", action="store_true", help="skip recorded entries of today's code")
     given = parser.parse_args()
     os.chdir(ROOT)
-    entries = tomllib.loads((ROOT / "examples" / "survey.toml").read_text())["entry"]
+    entries = listed()
     picked = [
         e for e in entries if given.all or (given.short and e["short"]) or (given.only or "\0") in e["name"]
     ]
     if not picked:
         print(f"no entry of survey.toml has {given.only!r} in its name", file=sys.stderr)
         return 2
-    records, surprises = [], 0
+    if given.resume:
+        known = recorded(given.record)
+        picked = [e for e in picked if known.get(e["name"], {}).get("code") != code_of_entry(e)]
+    surprises = 0
     # Every entry runs in a process of its own: these threads only wait for them.
     with ThreadPoolExecutor(max_workers=given.workers) as executor:
         for i, (entry, found) in enumerate(zip(picked, executor.map(outcome, picked), strict=True), 1):
             print(f"[{i}/{len(picked)}] {entry['name']}: {entry['story']}")
             print("\n".join(found.lines), flush=True)
             surprises += found.surprising
-            records += [found.record] if found.record else []
-    if given.record:
-        write(given.record, records, [e["name"] for e in entries])
+            if given.record and found.record:
+                write(given.record, [found.record], [e["name"] for e in entries])
     agreed = len(picked) - surprises
     print(f"\n{agreed} of {len(picked)} verdicts are as expected")
     return 1 if surprises else 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,8 +16,44 @@ settings.register_profile(
 # In CI a failure must be the change's fault: the same cases every time, and none from a database.
 settings.register_profile("dynprop-ci", settings.get_profile("dynprop"), derandomize=True, database=None)
 
+# CPU seconds of the workers that have ended.
+WORKERS = pytest.StashKey[list[float]]()
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Load the project's profile, unless the command line names one."""
+    """Load the project's profile, unless the command line names one; let children be interrupted."""
+    config.stash[WORKERS] = []
     if not config.getoption("--hypothesis-profile", default=None):
         settings.load_profile("dynprop-ci" if os.environ.get("CI") else "dynprop")
+    # A shell ignores SIGINT in what it starts with &, and every child inherits that: tests that interrupt a
+    # child would wait in vain. A handler, unlike SIG_IGN, is not inherited.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a worker, send the CPU seconds to the coordinator."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["cpu_seconds"] = cpu_seconds()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Count a worker that ends; one that crashed has sent nothing."""
+    spent = getattr(node, "workeroutput", {}).get("cpu_seconds", 0.0)
+    node.config.stash[WORKERS].append(spent)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print the CPU seconds of the session: what does not depend on how busy the machine is."""
+    workers = config.stash[WORKERS]
+    # The workers are children themselves, and have counted their own.
+    own = os.times()
+    spent = sum(workers) + own.user + own.system if workers else cpu_seconds()
+    terminalreporter.write_line(f"{spent:.0f} CPU seconds in {max(1, len(workers))} test process(es)")
+
+
+def cpu_seconds() -> float:
+    """Return the CPU seconds of this process and of its children that have ended."""
+    return sum(os.times()[:4])

@@ -1,8 +1,7 @@
-"""Arrays: aliases, validation, and the only place where another library's array becomes numpy.
+"""Array aliases, validation, and conversion of torch and jax arrays to numpy.
 
-numpy float64 and complex128 are the language of theory and of verdicts. torch and jax arrays are
-recognised without importing their libraries: an array of a library can only exist where that
-library has been imported already.
+Theory and verdicts use numpy float64 and complex128. torch and jax arrays are recognised without importing
+their libraries, since a torch array exists only after torch has been imported.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ __all__ = [
     "NumericArray",
     "describe",
     "dtype_name",
+    "exact_floats",
     "is_array",
     "library_of",
     "require_alike",
@@ -39,11 +39,14 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 NumericArray = NDArray[Any]
 
+# Integers up to this size are float64 numbers.
+_EXACT_INTEGERS = 2**53
+
 _FLOATING = frozenset({"bfloat16", "float16", "float32", "float64", "complex64", "complex128"})
 
 
 def library_of(value: object) -> str | None:
-    """Name the library that owns an array: "numpy", "torch", "jax", or None for anything else."""
+    """Return the library of an array, "numpy", "torch" or "jax"; None for any other object."""
     if isinstance(value, np.ndarray | np.generic):
         return "numpy"
     torch = sys.modules.get("torch")
@@ -56,19 +59,19 @@ def library_of(value: object) -> str | None:
 
 
 def is_array(value: object) -> bool:
-    """Say whether a value is an array of a library that dynprop knows."""
+    """Whether a value is a numpy, torch or jax array."""
     return library_of(value) is not None
 
 
 def dtype_name(value: object) -> str:
-    """Return the dtype of an array by its common name, such as "float32" or "bfloat16"."""
+    """Return the name of an array's dtype, such as "float32" or "bfloat16"."""
     return str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
 
 
 def to_numpy(value: Any) -> NumericArray:
-    """Return a fresh numpy array with exactly the values of an array of any known library.
+    """Copy an array of any known library to numpy, without rounding.
 
-    bfloat16, which numpy lacks, becomes float32. Gradients and devices are left behind.
+    bfloat16, which numpy lacks, becomes float32. The copy is on the CPU and detached from autograd.
 
     Raises:
         ArgumentError: the value is not an array.
@@ -88,14 +91,15 @@ def to_numpy(value: Any) -> NumericArray:
 
 
 def round_to(values: NumericArray, dtype: str) -> FloatArray:
-    """Round real values to the nearest number of a dtype, kept as float64 (ties to even)."""
+    """Round real values to the nearest number of a dtype (ties to even); the result is float64."""
     exact = np.asarray(values, dtype=np.float64)
     if dtype == "float64":
         return exact.copy()
     with np.errstate(over="ignore", under="ignore"):
         single = exact.astype(np.float16 if dtype == "float16" else np.float32)
         if dtype == "bfloat16":
-            # Drop the low 16 bits of a float32; rounding twice is harmless to a test's data.
+            # Drop the low 16 bits of a float32. Rounding twice (float64, float32, bfloat16) can miss the
+            # nearest bfloat16 by a tie, which does not matter for test data.
             bits = single.view(np.uint32)
             even = (bits >> np.uint32(16)) & np.uint32(1)
             kept = (bits + np.uint32(0x7FFF) + even) & np.uint32(0xFFFF0000)
@@ -104,7 +108,7 @@ def round_to(values: NumericArray, dtype: str) -> FloatArray:
 
 
 def describe(value: object) -> str:
-    """Describe a value in a few words for an error message: its type, dtype and shape."""
+    """Describe a value for an error message: type, dtype and shape."""
     library = library_of(value)
     if library is None:
         return f"{type(value).__name__} {value!r:.60}"
@@ -113,27 +117,109 @@ def describe(value: object) -> str:
 
 
 def require_floating(name: str, value: Any) -> None:
-    """Raise ArgumentError unless the value is a floating or complex array of numpy or torch."""
+    """Raise ArgumentError unless the value is a floating or complex array of numpy or torch.
+
+    Masked arrays are refused, and dtypes in another byte order than this machine's.
+    """
+    _require_unmasked(name, value)
     if library_of(value) not in ("numpy", "torch"):
         raise ArgumentError(name, describe(value), "a numpy or torch array of floats")
     if dtype_name(value) not in _FLOATING:
-        raise ArgumentError(name, describe(value), f"a dtype among {', '.join(sorted(_FLOATING))}")
+        expected = f"a dtype among {', '.join(sorted(_FLOATING))}"
+        raise ArgumentError(name, describe(value), expected + ", in the byte order of this machine")
+
+
+def _require_unmasked(name: str, value: Any) -> None:
+    if isinstance(value, np.ma.MaskedArray):
+        expected = "an array without a mask: fill the masked entries or leave their rows out"
+        raise ArgumentError(name, f"masked {describe(value)}", expected)
+
+
+def exact_floats(name: str, value: Any) -> NumericArray:
+    """Convert an array-like of numbers to float64 or complex128, exactly.
+
+    Accepted are numpy arrays of floats, complex numbers or integers in any byte order, their subclasses,
+    objects with ``__array__`` (such as pandas'), and nested lists or tuples of numbers. The result may share
+    memory with the value: do not write to it.
+
+    Raises:
+        ArgumentError: masked arrays, arrays of torch or jax, booleans, objects, and numbers that float64
+            cannot represent, such as 2**53 + 1.
+    """
+    _require_unmasked(name, value)
+    if isinstance(value, list | tuple):
+        return _exact_numbers(name, value)
+    expected = "a numpy array, or a nested list, of real or complex numbers"
+    if library_of(value) != "numpy" and (is_array(value) or not hasattr(value, "__array__")):
+        raise ArgumentError(name, describe(value), expected)
+    array = np.asarray(value)
+    if array.dtype.kind not in "fciu":
+        raise ArgumentError(name, describe(array), expected)
+    with np.errstate(over="ignore"):
+        wide = np.asarray(array, dtype=np.complex128 if array.dtype.kind == "c" else np.float64)
+        inexact = _inexact(array, wide)
+    if inexact.any():
+        where = tuple(int(i) for i in np.argwhere(inexact)[0])
+        raise ArgumentError(
+            name, f"{array[where]} at index {where}", "numbers that float64 represents exactly"
+        )
+    return wide
+
+
+def _inexact(array: NumericArray, wide: NumericArray) -> BoolArray:
+    """Return the mask of the entries changed by widening; NaN is not counted."""
+    changed = np.zeros(array.shape, dtype=np.bool_)
+    if array.dtype.kind in "iu":
+        large = (array > _EXACT_INTEGERS) | (array < -_EXACT_INTEGERS)
+        changed[large] = [int(x) != int(y) for x, y in zip(array[large], wide[large], strict=True)]
+    elif array.dtype.itemsize > wide.dtype.itemsize:
+        changed = (wide.astype(array.dtype) != array) & ~np.isnan(array)
+    return changed
+
+
+def _exact_numbers(name: str, value: list[Any] | tuple[Any, ...]) -> NumericArray:
+    """Convert a nested list of numbers; numpy's own conversion would round integers next to floats."""
+    try:
+        table = np.array(value, dtype=object)
+    except ValueError as failure:
+        raise ArgumentError(name, describe(value), "rows of equal length") from failure
+    wide = np.zeros(table.shape, dtype=np.complex128)
+    for where, x in np.ndenumerate(table):
+        if isinstance(x, bool | np.bool_) or not isinstance(x, int | float | complex | np.number):
+            raise ArgumentError(name, f"{describe(x)} at index {where}", "numbers, in rows of equal length")
+        if not _is_exact(x):
+            got = f"{describe(x)} at index {where}"
+            raise ArgumentError(name, got, "numbers that float64 represents exactly")
+        wide[where] = x
+    is_complex = any(isinstance(x, complex | np.complexfloating) for x in table.ravel())
+    return wide if is_complex else np.ascontiguousarray(wide.real)
+
+
+def _is_exact(x: Any) -> bool:
+    """Whether float64 or complex128 represents a number of Python or numpy; True for NaN."""
+    if isinstance(x, int | np.integer):
+        try:
+            return int(float(x)) == int(x)
+        except OverflowError:
+            return False
+    wide = complex(x)
+    return bool(x != x or (wide.real == x.real and wide.imag == x.imag))
 
 
 def require_rank(name: str, value: Any, axes: Sequence[str]) -> None:
-    """Raise ArgumentError unless the array has one axis for each of the named ones."""
+    """Raise ArgumentError unless the array has exactly the named axes."""
     if len(value.shape) != len(axes):
         raise ArgumentError(name, describe(value), f"{len(axes)} axes ({', '.join(axes)})")
 
 
 def require_shape(name: str, value: Any, shape: Sequence[int], reason: str) -> None:
-    """Raise ArgumentError unless the array has exactly this shape; the reason says why."""
+    """Raise ArgumentError unless the array has this shape; ``reason`` explains it in the message."""
     if tuple(value.shape) != tuple(shape):
         raise ArgumentError(name, describe(value), f"shape {tuple(shape)} {reason}")
 
 
 def require_alike(name: str, value: Any, reference_name: str, reference: Any) -> None:
-    """Raise ArgumentError unless the array has library, dtype and device of a reference."""
+    """Raise ArgumentError unless the array has the library, dtype and device of a reference array."""
     if (library_of(value), dtype_name(value)) != (library_of(reference), dtype_name(reference)):
         expected = f"library and dtype of {reference_name}, {describe(reference)}"
         raise ArgumentError(name, describe(value), expected)
@@ -143,7 +229,7 @@ def require_alike(name: str, value: Any, reference_name: str, reference: Any) ->
 
 
 def require_finite(name: str, value: Any) -> None:
-    """Raise ArgumentError, saying where and what, if the array holds NaN or infinity."""
+    """Raise ArgumentError if the array holds NaN or infinity; the message gives the value and its index."""
     if library_of(value) == "torch":
         if bool(value.detach().isfinite().all()):
             return

@@ -1,7 +1,7 @@
 """The command line: parse, call, print.
 
-A wrong call is one line on stderr and exit status 2. Everything that is not needed for ``--help`` is imported
-where it is used.
+A wrong call is one line on stderr and exit status 2. Commands import what ``--help`` does not need where they
+use it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import typer
 from dynprop._version import __version__
 from dynprop.cli_check import kinds_text, options_of_kinds, register_check
 from dynprop.errors import ArgumentError, DynpropError
+from dynprop.kinds import kind_named
 
 __all__ = ["app", "main"]
 
@@ -53,14 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return _complain("interrupted", 130)
     except BrokenPipeError:
-        # The reader has gone (dynprop laws | head): nothing is left to say.
+        # The reader of the pipe has gone (dynprop laws | head).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        command = next((name for name in given if name in COMMANDS), "")
+        commands = app.registered_commands
+        names = {info.name or getattr(info.callback, "__name__", "") for info in commands}
+        command = next((name for name in given if name in names), "")
         return _complain(f"{message().strip().rstrip('.')}; see dynprop {command} --help".replace("  ", " "))
     return status if isinstance(status, int) else 0
 
@@ -91,8 +94,10 @@ def check(**given: Any) -> int:
     Exit status: 0 if no law fails and at least one passes, 1 if one fails, 2 if the call is wrong, 3 if
     nothing could be decided (with --strict: if some law could not).
     """
-    options = {option.name: option.value(given[option.name]) for option in options_of_kinds()}
     target, kind, only = given["target"], given["kind"], given["only"] or None
+    # Kinds may share the name of an option and parse it each in its own way.
+    declared = {option.name: option for option in (*options_of_kinds(), *kind_named(kind).options)}
+    options = {name: option.value(given[name]) for name, option in declared.items()}
     _require_writable("--json", given["json_file"])
     _require_writable("--html", given["html_file"])
     from dynprop.check.process.isolate import check_isolated
@@ -155,13 +160,13 @@ def laws(
     _require_writable("--json", json_file)
     from dynprop.kinds import all_laws, laws_for
 
-    found = all_laws() if kind is None else laws_for(kind)
+    chosen = all_laws() if kind is None else laws_for(kind)
     if json_file != "-":
         from dynprop.check.show.render import print_laws
 
-        print_laws(found)
+        print_laws(chosen)
     keys = ("id", "kind", "claim", "statement", "source")
-    _write(json_file, lambda: _json([{key: getattr(law, key) for key in keys} for law in found]))
+    _write(json_file, lambda: _json([{key: getattr(law, key) for key in keys} for law in chosen]))
     return 0
 
 
@@ -170,17 +175,24 @@ def faults(
     examples: Annotated[
         int | None, typer.Option(metavar="N", help="Cases per law and fault; default up to 100.")
     ] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option(metavar="KIND", help="Faults and controls of this kind; repeatable.")
+    ] = None,
+    fault: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this fault; repeatable.")
+    ] = None,
     json_file: Json = None,
 ) -> int:
-    """Run every law on every planted fault; exit 1 if one is missed."""
+    """Run every law on planted faults; exit 1 if one is missed."""
     _require_writable("--json", json_file)
     from dynprop.check.run.session import require_counts
     from dynprop.check.show.progress import Progress
-    from dynprop.evidence.kill_matrix import kill_matrix
+    from dynprop.evidence.kill_matrix import chosen_entries, kill_matrix
 
     require_counts(examples, 0, 0)
+    entries = chosen_entries(kind or (), fault or ())
     with Progress(noun="faults").shown() as progress:
-        matrix = kill_matrix(examples=examples, listen=progress.step)
+        matrix = kill_matrix(examples=examples, listen=progress.step, entries=entries)
     if json_file != "-":
         from dynprop.evidence.kill_matrix_text import print_matrix
 
@@ -255,11 +267,8 @@ def train(
         return _complain("interrupted", 130)
 
 
-COMMANDS = ("check", "replay", "laws", "faults", "train")
-
-
 def _require_writable(option: str, name: str | None) -> None:
-    """Find a file that cannot be written before any work is done for it."""
+    """Raise ArgumentError, before any work is done, if a file cannot be written."""
     if name is None or (name == "-" and option == "--json"):
         return
     path = Path(name)

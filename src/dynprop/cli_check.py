@@ -1,6 +1,6 @@
-"""The options of ``dynprop check``: those of every check, and those that the kinds declare.
+"""The options of ``dynprop check``: those of every check, and those in the records of the kinds.
 
-Kinds name their options in their records, so the signature from which typer reads the options is made here.
+Typer reads options from the signature of a function, so the signature is built from the records.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The errors of dynprop: one type per kind of mistake.
+"""Exception types of dynprop, one per kind of mistake.
 
-Every message says what was got, what was expected, and what to do about it.
+Every message contains the value received, the value expected, and the remedy.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ class DynpropError(Exception):
 class ArgumentError(DynpropError, ValueError):
     """An argument has the wrong rank, shape, dtype or values (NaN and infinity included).
 
-    Raised before any work is done. The message names the argument and what it got.
+    Raised before any computation. The message names the argument and describes the value received.
     """
 
     def __init__(self, argument: str, got: str, expected: str) -> None:
-        """Name the argument, what it got and what was expected."""
+        """Compose the message from the argument's name, the value received and the value expected."""
         super().__init__(f"{argument}: got {got}, expected {expected}")
         self.argument = argument
 
 
 class PrecisionError(DynpropError, ArithmeticError):
-    """No answer with the promised accuracy can be given within the stated limits."""
+    """The promised accuracy is not reached within the stated limits."""
 
 
 class TargetError(DynpropError):
-    """An implementation under test cannot be found, built, or called as its kind demands."""
+    """An implementation under test cannot be found, built, or called with the signature of its kind."""
 
 
 class LedgerError(DynpropError):
-    """The record of finished runs cannot be read, written or believed; the message says what to do."""
+    """The record of finished runs cannot be read or written, or its contents fail their checks."""

@@ -1,4 +1,4 @@
-"""The working precision of python-flint, which is one number for the whole process."""
+"""The working precision of python-flint, a global setting of the process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LOCK = threading.RLock()
 
 @contextmanager
 def working_precision(bits: int) -> Iterator[None]:
-    """Compute with this many bits inside the block, alone in the process."""
+    """Set the precision to this many bits inside the block; other threads wait until it ends."""
     from flint import ctx
 
     with _LOCK:

@@ -1,8 +1,21 @@
-"""Hypothesis strategies for the cases of the laws.
+"""Hypothesis strategies for the cases of the laws, and for gates and matrices alone.
 
-Strategies draw structure (sizes, classes of gates, dtypes) choice by choice, simplest first, and the
-numbers from a drawn seed; they yield valid cases, not a distribution. All arguments are keywords with
-defaults, and impossible ones are refused.
+Strategies draw structure (sizes, classes of gates or matrices, dtypes) choice by choice, simplest first, and
+the numbers from a drawn seed; they yield valid cases, not a distribution. All arguments are keywords with
+defaults; impossible ones raise ArgumentError before anything is drawn.
+
+Examples:
+    A property of a scan, for gates of every class:
+
+    >>> import numpy as np
+    >>> from hypothesis import given, settings
+    >>> from dynprop import scan
+    >>> @settings(max_examples=5, database=None)
+    ... @given(gates(shape=(1, 6, 2)))
+    ... def test_without_inputs_the_first_state_is_the_first_gate(a):
+    ...     states = scan(a, np.zeros_like(a), np.ones((1, 2)))
+    ...     np.testing.assert_array_equal(states[:, 0], a[:, 0])
+    >>> test_without_inputs_the_first_state_is_the_first_gate()
 """
 
 from __future__ import annotations
@@ -20,12 +33,21 @@ from dynprop.errors import ArgumentError
 from dynprop.kinds.associative_scan.laws import AssociativeCase
 from dynprop.kinds.associative_scan.laws import draw as draw_associative
 from dynprop.kinds.layer.cases import LayerCase, layer_case
+from dynprop.kinds.power.strategies import matrices, power_cases
 from dynprop.kinds.scan.cases import ScanCase, scan_case
 from dynprop.laws.draw import Source
 from dynprop.laws.gates import GATE_CLASSES, gate_classes
 from dynprop.laws.hypothesis_source import HypothesisSource, cases
 
-__all__ = ["associative_cases", "cases", "gates", "layer_cases", "scan_cases"]
+__all__ = [
+    "associative_cases",
+    "cases",
+    "gates",
+    "layer_cases",
+    "matrices",
+    "power_cases",
+    "scan_cases",
+]
 
 
 def scan_cases(
@@ -40,6 +62,14 @@ def scan_cases(
 
     Raises:
         ArgumentError: min_steps is negative or above the domain's max_length, or usual_steps below it.
+
+    Examples:
+        >>> from hypothesis import given, settings
+        >>> @settings(max_examples=5, database=None)
+        ... @given(scan_cases(min_steps=2))
+        ... def test_gates_and_inputs_have_one_shape(case):
+        ...     assert case.gates.shape == case.inputs.shape  # (batch, time, channel)
+        >>> test_gates_and_inputs_have_one_shape()
     """
     domain = Domain() if domain is None else domain
     if not 0 <= min_steps <= domain.max_length:
@@ -56,7 +86,7 @@ def scan_cases(
 
 @dataclass(frozen=True)
 class _Sizes:
-    """What a layer's cases need to know of the layer."""
+    """The layer that cases are drawn for: its sizes and domain."""
 
     domain: Domain
     input_size: int
@@ -85,7 +115,16 @@ def layer_cases(
         side: trailing shapes of further per-step inputs, by name.
 
     Raises:
-        ArgumentError: a size below 1, or more steps at least than at most.
+        ArgumentError: a size is below 1, or max_steps below min_steps.
+
+    Examples:
+        >>> from hypothesis import given, settings
+        >>> @settings(max_examples=5, database=None)
+        ... @given(layer_cases(input_size=2, max_batch=1, state=False))
+        ... def test_a_case_has_one_row_and_no_state(case):
+        ...     assert case.inputs.shape == (1, case.steps, 2)
+        ...     assert case.warm_up is None
+        >>> test_a_case_has_one_row_and_no_state()
     """
     domain = Domain() if domain is None else domain
     for name, size in (("input_size", input_size), ("min_steps", min_steps), ("max_batch", max_batch)):
@@ -113,10 +152,18 @@ def layer_cases(
 
 
 def associative_cases(*, domain: Domain | None = None) -> st.SearchStrategy[AssociativeCase]:
-    """Cases of a scan over any associative operation, most of them not commutative.
+    """Cases of a scan over an associative operation, most of them not commutative.
 
     Args:
-        domain: its dtypes and max_length; whole numbers are drawn whatever the dtypes.
+        domain: its dtypes and max_length; int64 cases are drawn whatever the dtypes.
+
+    Examples:
+        >>> from hypothesis import given, settings
+        >>> @settings(max_examples=5, database=None)
+        ... @given(associative_cases())
+        ... def test_elements_have_the_time_axis_first(case):
+        ...     assert {len(element) for element in case.elements} == {case.steps}
+        >>> test_elements_have_the_time_axis_first()
     """
     domain = Domain() if domain is None else domain
     return cases(draw_associative, domain, _Whole(domain))
@@ -124,7 +171,7 @@ def associative_cases(*, domain: Domain | None = None) -> st.SearchStrategy[Asso
 
 @dataclass(frozen=True)
 class _Whole:
-    """A target that takes whole numbers."""
+    """A target that takes integers."""
 
     domain: Domain
     whole_numbers: bool = True
@@ -136,8 +183,22 @@ def gates(
 ) -> st.SearchStrategy[FloatArray]:
     """Gates of shape (batch, time, channel) from every class that a domain contains.
 
+    Args:
+        shape: batch, time and channel sizes.
+        domain: its gates; default all finite numbers.
+
     Raises:
-        ArgumentError: a negative size.
+        ArgumentError: a size is negative, or there are not three of them.
+
+    Examples:
+        >>> from hypothesis import given, settings
+        >>> from dynprop.contracts.domain import Domain
+        >>> @settings(max_examples=5, database=None)
+        ... @given(gates(shape=(2, 3, 1), domain=Domain(gates="unit")))
+        ... def test_unit_gates_are_above_0_and_at_most_1(a):
+        ...     assert a.shape == (2, 3, 1)
+        ...     assert ((a > 0.0) & (a <= 1.0)).all()
+        >>> test_unit_gates_are_above_0_and_at_most_1()
     """
     if len(shape) != 3 or min(shape) < 0:
         raise ArgumentError("shape", str(shape), "three sizes (batch, time, channel) of at least 0")

@@ -13,6 +13,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from dynprop.check.process.isolate import check_isolated
+from dynprop.check.run.events import Event, Shrinking
 from dynprop.check.run.report import Report
 
 LOOP = """
@@ -67,8 +68,8 @@ def test_the_first_counterexample_of_a_gross_fault(benchmark: BenchmarkFixture, 
     first: list[float] = []
     started = time.perf_counter()
 
-    def listen(event: str, value: Any) -> None:
-        if event == "smaller" and not first:
+    def listen(event: Event) -> None:
+        if isinstance(event, Shrinking) and not first:
             first.append(time.perf_counter() - started)
 
     target, options = f"{kernels}:ignores_initial", {"framework": "numpy"}

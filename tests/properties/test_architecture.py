@@ -28,12 +28,8 @@ MAX_LINES = 600
 # Neither the package nor its command line may load these before they are needed.
 HEAVY = ("torch", "jax", "hypothesis", "scipy.stats", "distributed", "sqlite3")
 
-# In the experiments "task" is a field of a setting, in a child process something to do.
-OTHER_WORDS = (
-    "evidence/record/experiments.py",
-    "check/process/isolate.py",
-    "check/process/worker.py",
-)
+# In the experiments "task" is a field of a setting.
+OTHER_WORDS = ("evidence/record/experiments.py",)
 
 OPTIONAL = frozenset({"jax", "torch"})
 
@@ -70,7 +66,7 @@ def modules_loaded_by(statement: str) -> set[str]:
     """Return what sys.modules holds after one statement in a fresh interpreter."""
     code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))

@@ -16,6 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dynprop import strategies
 from dynprop.arrays import FloatArray, round_to
 from dynprop.contracts.domain import ARITHMETICS, GATES, INPUTS, Domain
 from dynprop.errors import ArgumentError
@@ -126,7 +127,7 @@ def test_a_part_of_a_case_starts_from_its_state_only_at_the_beginning(
 
 @given(scan_cases(), st.sampled_from([0, 2]))
 def test_a_row_or_channel_of_a_case_takes_its_state_along(case: ScanCase, axis: int) -> None:
-    last = case.take(np.array([case.gates.shape[axis] - 1]), axis)
+    last = case.take({0: "batch", 2: "channel"}[axis], np.array([case.gates.shape[axis] - 1]))
     assert last.gates.shape[axis] == 1
     assert last.inputs.tolist() == case.inputs.take([-1], axis=axis).tolist()
     if case.initial is not None:
@@ -524,10 +525,14 @@ def test_cases_of_a_layer_reach_states_rows_and_lengths_and_shrink_to_the_smalle
     assert found(every, lambda case: case.dtype == "bfloat16").steps == 1
 
 
-@pytest.mark.parametrize(("state", "given_one"), [(True, True), (False, False)])
-def test_a_state_of_a_layer_is_given_as_asked(state: bool, given_one: bool) -> None:
-    with pytest.raises(hypothesis.errors.NoSuchExample):
-        found(layer_cases(state=state), lambda case: (case.warm_up is not None) != given_one)
+@pytest.mark.parametrize("state", [True, False])
+def test_a_state_of_a_layer_is_given_as_asked(state: bool) -> None:
+    @given(layer_cases(state=state))
+    @settings(max_examples=300)
+    def asked(case: LayerCase) -> None:
+        assert (case.warm_up is not None) is state
+
+    asked()
 
 
 @pytest.mark.parametrize(
@@ -543,6 +548,19 @@ def test_a_state_of_a_layer_is_given_as_asked(state: bool, given_one: bool) -> N
 def test_impossible_sizes_of_a_layer_are_refused(arguments: dict[str, Any], name: str) -> None:
     with pytest.raises(ArgumentError, match=name):
         layer_cases(**arguments)
+
+
+def test_every_strategy_stands_in_the_public_module_and_makes_valid_values() -> None:
+    every = {name: getattr(strategies, name) for name in strategies.__all__ if name != "cases"}
+    simplest = {name: found(make(), lambda value: True) for name, make in every.items()}
+    assert {name: type(value).__name__ for name, value in simplest.items()} == {
+        "associative_cases": "AssociativeCase",
+        "gates": "ndarray",
+        "layer_cases": "LayerCase",
+        "matrices": "ndarray",
+        "power_cases": "PowerCase",
+        "scan_cases": "ScanCase",
+    }
 
 
 def test_associative_cases_reach_every_operation_and_shrink() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dynprop.kinds import all_kinds
+from dynprop.kinds.record import Adapter
 
 
-def __getattr__(name: str) -> Any:
-    for kind in all_kinds().values():
-        if kind.adapter_name == name:
-            return kind.adapter_class()
-    raise AttributeError(f"no kind has an adapter {name}")
+def __getattr__(name: str) -> Adapter:
+    adapters = {kind.adapter_name: kind for kind in all_kinds().values()}
+    if name not in adapters:
+        raise AttributeError(f"no kind has an adapter {name!r}; there are {', '.join(adapters)}")
+    return adapters[name].adapter_class()
+
+
+def __dir__() -> list[str]:
+    return [kind.adapter_name for kind in all_kinds().values()]

@@ -6,20 +6,25 @@ that hangs or ends the interpreter costs one law only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from dynprop.check.run.report import Report, library_versions
-from dynprop.check.run.session import adapt, chosen_laws, require_counts, run_options
+from dynprop.check.run.events import Event, LawFinished, LawStarted, Listener, Loaded, ignore
+from dynprop.check.run.report import Report
+from dynprop.check.run.session import (
+    adapt,
+    chosen_laws,
+    report_of,
+    require_counts,
+    run_options,
+    target_facts,
+)
 from dynprop.errors import ArgumentError
 
-__all__ = ["check"]
-
-Listener = Callable[[str, Any], None]
+__all__ = ["Event", "Listener", "check"]
 
 
 def check(
-    subject: Any,
+    subject: object,
     *,
     examples: int | None = None,
     iid: int = 0,
@@ -31,7 +36,7 @@ def check(
     """Judge a subject by the laws of its kind.
 
     Args:
-        subject: a Scan, an AssociativeScan, a Layer, a torch module, or what ``load_subject`` returned.
+        subject: an adapter such as a Scan or a Layer, a torch module, or a subject from ``load_subject``.
         examples: cases that Hypothesis draws per law; None lets each law choose a share of 100. The fixed
             cases of a law run besides, unless it is 0.
         iid: further independent cases per law.
@@ -39,57 +44,48 @@ def check(
         laws: ids or slugs of the laws to run; None runs every law of the kind.
         timeout: None checks in this process, where a target that hangs hangs the check. A number is the
             seconds that one case may take in a child process, which needs a subject from ``load_subject``.
-        listen: called with ("law", id), ("case", count) and ("result", LawResult) as the check goes on.
+        listen: called with every event of the check; see ``dynprop.check.run.events``.
 
     Raises:
         ArgumentError: an argument has a value that it cannot have.
         TargetError: the subject cannot be built, or called as its kind demands.
+
+    Example:
+        >>> import numpy as np
+        >>> from dynprop.check import Product, check
+        >>> products = Product(lambda weights: np.cumprod(weights, axis=0))
+        >>> check(products, laws=["exact"], examples=3).verdict
+        'pass'
     """
     adapted = adapt(subject, seed=seed)
-    origin: str = getattr(adapted, "origin", "")
-    options: Mapping[str, Any] = getattr(adapted, "options", {})
-    tell = listen or _ignore
+    target = target_facts(adapted)
+    send = listen or ignore
     require_counts(examples, iid, seed)
     if timeout is not None:
-        if not origin:
+        if not target.named.origin:
             raise ArgumentError("timeout", f"{timeout} for an object", "None, or a subject of load_subject")
         from dynprop.check.process.isolate import check_isolated
 
         return check_isolated(
-            origin,
+            target.named.origin,
             adapted.kind,
-            options=options,
+            options=target.named.options,
             examples=examples,
             iid=iid,
             seed=seed,
             only=laws,
             timeout=timeout,
-            listen=tell,
+            listen=send,
         )
     chosen = chosen_laws(adapted.kind, laws)
+    send(Loaded(target))
     adapted.preflight()
     from dynprop.check.run.runner import Options, run_law
-
-    def count(event: str, value: Any) -> None:
-        if event == "done" and value:
-            tell("case", value)
 
     run = Options(examples=examples, iid=iid, seed=seed)
     results = []
     for law in chosen:
-        tell("law", law.id)
-        results.append(run_law(law, adapted, run, count))
-        tell("result", results[-1])
-    return Report(
-        origin or adapted.name,
-        adapted.kind,
-        seed,
-        tuple(results),
-        {**library_versions(adapted.framework), **getattr(adapted, "packages", {})},
-        {**options, **run_options(examples, iid, laws, None)},
-        adapted.domain.to_json(),
-    )
-
-
-def _ignore(event: str, value: Any) -> None:
-    return None
+        send(LawStarted(law.id))
+        results.append(run_law(law, adapted, run, send))
+        send(LawFinished(results[-1]))
+    return report_of(target, seed, results, run_options(examples, iid, laws, None))

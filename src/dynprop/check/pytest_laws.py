@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from dynprop.check.run.outcome import LawResult
 from dynprop.check.run.session import adapt, chosen_laws
 from dynprop.errors import ArgumentError
+from dynprop.kinds.record import JudgedSubject
 from dynprop.laws.law import Law
 
 __all__ = ["LawCheck", "parametrize_with_laws"]
@@ -34,7 +35,7 @@ class LawCheck:
         seed: seeds everything.
     """
 
-    subject: Any
+    subject: JudgedSubject
     law: Law
     examples: int | None = None
     seed: int = 0
@@ -47,7 +48,7 @@ class LawCheck:
             with its reason.
 
         Raises:
-            AssertionError: the law failed; the message holds the counterexample and code that shows it.
+            AssertionError: the law failed; the message holds the counterexample and code that reproduces it.
             TargetError: the subject cannot be called as its kind demands.
         """
         import pytest
@@ -64,18 +65,18 @@ class LawCheck:
         return result
 
     def explained(self, result: LawResult) -> str:
-        """Return what a failure looks like: counterexample, hypothesis, code."""
-        found = result.counterexample
+        """Return the message of a failure: counterexample, hypothesis, code."""
+        example = result.counterexample
         lines = [
             f"{self.subject.name} breaks {self.law.id}: {result.verdict}",
             f"  law     {self.law.statement}",
         ]
-        if found is not None:
-            lines += [f"  found   {found.message}", f"  on      {found.summary}"]
+        if example is not None:
+            lines += [f"  found   {example.message}", f"  on      {example.summary}"]
         if result.hypothesis:
             lines.append(f"  likely  {result.hypothesis}")
-        if found is not None and found.script:
-            lines += ["", found.script]
+        if example is not None and example.script:
+            lines += ["", example.script]
         return "\n".join(lines)
 
     @staticmethod
@@ -88,7 +89,7 @@ class LawCheck:
 
 
 def parametrize_with_laws(
-    subjects: Sequence[Any],
+    subjects: Sequence[object],
     *,
     examples: int | None = None,
     seed: int = 0,
@@ -100,7 +101,7 @@ def parametrize_with_laws(
     The decorated test takes one argument, ``check``, and calls it. Test ids are "name:law-id".
 
     Args:
-        subjects: Scans, AssociativeScans, Layers, torch modules, or what ``load_subject`` returned.
+        subjects: adapters such as a Scan or a Layer, torch modules, or subjects from ``load_subject``.
         examples: cases that Hypothesis draws per law; None lets each law choose a share of 100.
         seed: seeds everything.
         laws: ids or slugs of the laws to run; None runs every law.
@@ -110,6 +111,16 @@ def parametrize_with_laws(
     Raises:
         ArgumentError: a subject of no kind, a law that does not exist, or an expected failure that names no
             test.
+
+    Example:
+        >>> import numpy as np
+        >>> from dynprop.check import Product, parametrize_with_laws
+        >>> products = Product(lambda weights: np.cumprod(weights, axis=0), name="cumprod")
+        >>> @parametrize_with_laws([products], laws=["exact", "first-entry"], examples=3)
+        ... def test_products(check):
+        ...     check()
+        >>> [parameter.id for parameter in test_products.pytestmark[0].args[1]]
+        ['cumprod:product/exact', 'cumprod:product/first-entry']
     """
     import pytest
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from dynprop.check.process.isolate import replay_isolated
+from dynprop.check.run.events import Listener
 from dynprop.check.run.report import Report
 from dynprop.check.run.session import Retrial
 from dynprop.errors import ArgumentError
 
 __all__ = ["exit_code", "read_report", "replay"]
-
-Listener = Callable[[str, Any], None]
 
 
 def read_report(path: Path) -> Report:
@@ -40,15 +38,15 @@ def replay(report: Report, *, timeout: float | None = None, listen: Listener | N
     """Run each saved counterexample of a report again, in a child process.
 
     Args:
-        report: what ``read_report`` or ``dynprop.check.check`` returned.
+        report: from ``read_report`` or ``dynprop.check.check``.
         timeout: seconds that one case may take; default that of the report, else 60.
-        listen: called as the replay goes on; see ``dynprop.check.process.isolate.replay_isolated``.
+        listen: called with every event of the replay; see ``dynprop.check.run.events``.
 
     Returns:
         One retrial per counterexample, in the order of the report.
 
     Raises:
-        ArgumentError: a law of the report does not exist, or a saved case is none.
+        ArgumentError: a law of the report does not exist, or a saved case is no case of its kind.
         TargetError: the target cannot be loaded.
     """
     return replay_isolated(report, timeout=timeout, listen=listen)

@@ -1,8 +1,8 @@
-"""Finding the implementation under test, and adapting it to its kind.
+"""Import of the implementation under test, and its adaptation to its kind.
 
-A target is written ``package.module:attribute`` or ``path/to/file.py:attribute``. Whatever is wrong with
-it is one :class:`~dynprop.errors.TargetError` of one line, which says what was looked for and what would
-work.
+A target is written ``package.module:attribute`` or ``path/to/file.py:attribute``. Any mistake in it raises
+one :class:`~dynprop.errors.TargetError` of one line, with the name looked up and the names that exist. The
+objects here are the user's own, of any type; hence Any.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from dynprop.check.run.subjects import LoadedSubject
 from dynprop.errors import ArgumentError, TargetError
 from dynprop.kinds import Kind, all_kinds, kind_named
+from dynprop.kinds.record import Adapter
 
 __all__ = ["load_subject", "locate", "package_versions", "resolve"]
 
@@ -53,10 +55,10 @@ def locate(target: str) -> tuple[Any, ModuleType]:
         raise TargetError(f"target {target!r}: {_form_hint(target.strip(':'))}")
     is_file = place.endswith(".py") or "/" in place or "\\" in place
     module = _import_file(place) if is_file else _import_module(place)
-    found: Any = module
+    target_object: Any = module
     for depth, name in enumerate(attribute.split(".")):
-        found = _attribute(found, name, ".".join([place, *attribute.split(".")[:depth]]))
-    return found, module
+        target_object = _attribute(target_object, name, ".".join([place, *attribute.split(".")[:depth]]))
+    return target_object, module
 
 
 def _form_hint(target: str) -> str:
@@ -85,7 +87,7 @@ def _attribute(owner: Any, name: str, place: str) -> Any:
 
 
 def _suggest(name: str, known: Sequence[str], otherwise: str) -> str:
-    """Return "did you mean a or b?", or some of what is known."""
+    """Return "did you mean a or b?", or some of the known names."""
     close = get_close_matches(name, known, n=3)
     if close:
         return f"did you mean {' or '.join(close)}?"
@@ -121,10 +123,10 @@ def _unknown_module(name: str, missing: str) -> str:
 
 
 class _SourceLoader(importlib.machinery.SourceFileLoader):
-    """Loads what the file says now.
+    """Compiles the current source of a file, without cached bytecode.
 
-    Cached bytecode is told from the source by its size and by whole seconds: a line that was repaired within
-    the second in which it was judged would be judged again as it was.
+    Bytecode is valid by the size of the source and the whole second of its last change. A line repaired
+    within the second of its first import would run as it was before.
     """
 
     def get_code(self, fullname: str) -> CodeType:
@@ -159,7 +161,7 @@ def _import_file(name: str) -> ModuleType:
         del sys.modules[stem]
         raise TargetError(f"importing {name} raised {_raised(error)}") from error
     finally:
-        # A target may import its neighbours when it is called; nothing installed is shadowed by then.
+        # A target may import its neighbours when it is called. At the end of the path they shadow nothing.
         sys.path.remove(folder)
         if folder not in sys.path:
             sys.path.append(folder)
@@ -182,47 +184,47 @@ def _short(filename: str) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else filename
 
 
-def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> Any:
+def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> LoadedSubject:
     """Find a target and adapt it to its kind, so that laws can judge it.
 
     Args:
         target: "package.module:attribute" or "path/to/file.py:attribute".
         kind: the name of a kind.
         seed: seeds the making of a layer from a class or builder.
-        **options: what the target takes and promises, by the names of the kind's options (such as framework,
-            gates, dtypes, max_length). None means the kind's default.
+        **options: values of the kind's options, such as framework, gates, dtypes, max_length. None means the
+            kind's default.
 
     Returns:
-        The adapter, with attributes ``origin`` (the target string), ``options`` (those that differ from the
-        defaults) and ``packages`` (versions of what the target's module uses).
+        The subject, with ``origin`` (the target string), ``options`` (those that differ from the defaults)
+        and ``packages`` (versions of the packages that the target's module uses).
 
     Raises:
         TargetError: the target cannot be found, imported or built, or its signature does not fit.
         ArgumentError: an unknown kind or option, or a value that the option does not take.
+
+    Example:
+        >>> from dynprop.check import load_subject
+        >>> subject = load_subject("numpy:multiply.accumulate", "product", max_length=64)
+        >>> subject.origin, subject.options, subject.domain.max_length
+        ('numpy:multiply.accumulate', {'max_length': 64}, 64)
     """
     record = kind_named(kind)
     adapter = record.adapter_class()
     given = _given(record, adapter, options)
-    found, module = locate(target)
+    located, module = locate(target)
     if record.built and seed:
         given = {**given, "seed": seed}
     try:
-        _require_kind(found, record, target)
-        subject = adapter.of(found, **given)
+        _require_kind(located, record, target)
+        subject = adapter.of(located, **given)
     except (TargetError, ArgumentError):
         raise
     except Exception as error:
         raise TargetError(f"adapting {target} to kind {kind} raised {_raised(error)}") from error
-    for name, value in (
-        ("origin", target),
-        ("options", given),
-        ("packages", package_versions(module)),
-    ):
-        object.__setattr__(subject, name, value)
-    return subject
+    return LoadedSubject(subject, target, given, package_versions(module))
 
 
-def _given(record: Kind, adapter: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+def _given(record: Kind, adapter: Adapter, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that were given and differ from the adapter's defaults."""
     known = [option.name for option in record.options]
     defaults = {name: field.default for name, field in inspect.signature(adapter).parameters.items()}
@@ -239,34 +241,34 @@ def _given(record: Kind, adapter: Any, options: Mapping[str, Any]) -> dict[str, 
     return given
 
 
-def _require_kind(found: Any, record: Kind, target: str) -> None:
-    """Raise if what was found belongs to another kind, or is no function of the kind's arguments."""
-    if type(found).__name__ == record.adapter_name:
+def _require_kind(target: object, record: Kind, place: str) -> None:
+    """Raise if the target is an adapter of another kind, or no function of the kind's arguments."""
+    if record.is_adapter(target):
         return
     for other in all_kinds().values():
-        if other is not record and type(found).__name__ == other.adapter_name:
-            text = f"{other.name!r}: {target} is a {other.adapter_name}"
+        if other is not record and other.is_adapter(target):
+            text = f"{other.name!r}: {place} is a {other.adapter_name}"
             raise ArgumentError("kind", repr(record.name), text)
     if record.arguments:
-        _require_arguments(found, record, target)
+        _require_arguments(target, record, place)
 
 
-def _require_arguments(found: Any, record: Kind, target: str) -> None:
+def _require_arguments(target: object, record: Kind, place: str) -> None:
     """Raise TargetError if a readable signature cannot take the arguments of the kind."""
     kind, wanted = record.name, record.arguments
-    if not callable(found):
+    if not callable(target):
         raise TargetError(
-            f"kind {kind} takes a function f({', '.join(wanted)}); {target} is of type {type(found).__name__}"
+            f"kind {kind} takes a function f({', '.join(wanted)}); {place} is of type {type(target).__name__}"
         )
     try:
-        signature = inspect.signature(found)
+        signature = inspect.signature(target)
     except (TypeError, ValueError):
         return
     try:
         signature.bind(*wanted)
     except TypeError as error:
         raise TargetError(
-            f"kind {kind} calls f({', '.join(wanted)}), but {target} takes {signature} ({error})"
+            f"kind {kind} calls f({', '.join(wanted)}), but {place} takes {signature} ({error})"
         ) from error
 
 
@@ -277,12 +279,12 @@ def package_versions(module: ModuleType) -> dict[str, str]:
         origin = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
         if isinstance(origin, str):
             names.add(origin.partition(".")[0])
-    found = {}
+    versions = {}
     for name in sorted(names - set(sys.stdlib_module_names) - {"dynprop"}):
         try:
-            found[name.replace("_", "-")] = importlib.metadata.version(name)
+            versions[name.replace("_", "-")] = importlib.metadata.version(name)
         except (importlib.metadata.PackageNotFoundError, ValueError):
             version = getattr(sys.modules.get(name), "__version__", None)
             if isinstance(version, str):
-                found[name] = version
-    return found
+                versions[name] = version
+    return versions

@@ -1,1 +1,1 @@
-"""What laws may ask of a subject: protocols, the domain, formats, states."""
+"""Interfaces between laws and subjects: protocols, the domain, formats, states."""

@@ -1,4 +1,4 @@
-"""The domain: what a target promises. Inside it a raise is an error, outside it nothing is tested."""
+"""The domain of a target: an exception inside is an error, outside nothing is tested."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ class Domain:
 
 
 def described(domain: Mapping[str, Any], first: Sequence[str] = ()) -> str:
-    """Return the line of a report that says what a target promises.
+    """Return the line of a report that describes a domain.
 
     Args:
         domain: the JSON form of a domain.
-        first: what the kind says before formats and length.
+        first: parts of the line that stand before formats and length.
     """
     parts = [*first, ", ".join(domain["dtypes"]), f"length <= {domain['max_length']}"]
     if domain["arithmetic"] != "product":

@@ -1,4 +1,4 @@
-"""The state of a layer as plain numpy leaves: what laws can hand over, cut by rows, and perturb."""
+"""The state of a layer as numpy leaves, which laws pass on, cut by rows, and perturb."""
 
 from __future__ import annotations
 

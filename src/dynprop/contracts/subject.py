@@ -1,28 +1,63 @@
-"""What a law may ask of an implementation under test, one protocol per kind.
+"""Interfaces of an implementation under test: the methods that laws call, whatever the kind.
 
-Laws speak numpy float64; the adapters in ``dynprop.check`` translate to the subject's library and
-back, and wrap whatever the subject raises. A program handed to ``gradients`` uses only calls, ``*``,
-``+``, slices and ``.sum()``, so that torch and jax run it alike.
+Arguments and results of these methods are numpy float64 and complex128; the adapters of
+``dynprop.subjects`` translate to the subject's library and back, and wrap every exception of the subject. A
+program for ``gradients`` uses only calls, ``*``, ``+``, slices and ``.sum()``, so that torch and jax run it
+alike.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from dynprop.arrays import FloatArray, NumericArray
 from dynprop.contracts.domain import Domain
-from dynprop.contracts.states import State
 
-__all__ = ["FunctionSubject", "LayerSubject", "Native", "Program", "ScanSubject", "Subject"]
+__all__ = [
+    "Argument",
+    "Arguments",
+    "ArraySubject",
+    "FunctionSubject",
+    "Kept",
+    "Native",
+    "Program",
+    "Returned",
+    "Subject",
+]
 
+# Any: an array of the subject's own library.
 Native = Any
 Program = Callable[[Callable[..., Native], Mapping[str, Native]], Native]
+Argument = NumericArray | float | None
+Arguments = Sequence[Argument]
+V_co = TypeVar("V_co", covariant=True)
+
+
+class Kept(NamedTuple):
+    """Shape, dtype and device of a result."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Returned(Generic[V_co]):
+    """The results of a call, unchecked and unread.
+
+    Attributes:
+        kept: shape, dtype and device of each result.
+        read: () -> the numbers of each result at the time of reading.
+    """
+
+    kept: tuple[Kept, ...]
+    read: Callable[[], tuple[V_co, ...]]
 
 
 class Subject(Protocol):
-    """What every adapter tells, whatever its kind."""
+    """An implementation under test, of any kind."""
 
     @property
     def domain(self) -> Domain:
@@ -51,186 +86,47 @@ class FunctionSubject(Subject, Protocol):
     def gradients(
         self, program: Program, arrays: Mapping[str, NumericArray], dtype: str, wrt: Sequence[str]
     ) -> dict[str, FloatArray]:
-        """Return the gradients of a scalar program of the target with respect to named arrays."""
+        """Gradients of a scalar program of the target to named arrays."""
         ...
 
 
-class ScanSubject(FunctionSubject, Protocol):
-    """A gated scan f(gates, inputs, initial) -> states under test."""
+class ArraySubject(FunctionSubject, Protocol[V_co]):
+    """A function of arrays that returns one array or a tuple of them; arguments are in its own order."""
 
     @property
     def thread_counts(self) -> tuple[int, ...]:
         """Thread counts that its library can be set to; empty if it has no such setting."""
         ...
 
-    def states(
-        self, gates: FloatArray, inputs: FloatArray, initial: FloatArray | None, dtype: str
-    ) -> FloatArray:
-        """Call the target on fresh arrays and return the states."""
-        ...
-
-    def returned(
-        self, gates: FloatArray, inputs: FloatArray, initial: FloatArray | None, dtype: str
-    ) -> tuple[Callable[[], FloatArray], tuple[int, ...], str, str]:
-        """Call the target; return a later reader of its result, and its shape, dtype and device."""
-        ...
-
-    def expected_device(self) -> str:
-        """Return the device that the arguments live on."""
-        ...
-
-    def layouts(
-        self, gates: FloatArray, inputs: FloatArray, initial: FloatArray | None, dtype: str
-    ) -> Iterator[tuple[str, FloatArray]]:
-        """Yield the states for arguments of every memory layout, by name."""
-        ...
-
-    def changed_arguments(
-        self, gates: FloatArray, inputs: FloatArray, initial: FloatArray | None, dtype: str
-    ) -> str | None:
-        """Call the target and say which argument it modified, values or metadata, or None."""
-        ...
-
-    def with_threads(
-        self, count: int, gates: FloatArray, inputs: FloatArray, initial: FloatArray | None, dtype: str
-    ) -> FloatArray:
-        """Return the states computed with this number of threads."""
-        ...
-
-
-class LayerSubject(Subject, Protocol):
-    """A recurrent layer under test; inputs and outputs are (batch, time, feature) here.
-
-    Forms are named "forward" (the whole call), "step", "chunk" and "parallel".
-    """
-
     @property
-    def input_size(self) -> int:
-        """Number of features of an input."""
+    def result_names(self) -> tuple[str, ...]:
+        """The word for each result, in order."""
         ...
 
-    @property
-    def side_shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """Trailing shapes of further per-step inputs, by name."""
+    def values(self, arguments: Arguments, dtype: str) -> V_co:
+        """The numbers of the only result, for fresh arrays."""
         ...
 
-    @property
-    def forms(self) -> frozenset[str]:
-        """Names of the forms that the object offers."""
+    def results(self, arguments: Arguments, dtype: str) -> tuple[V_co, ...]:
+        """The numbers of every result, for fresh arrays."""
         ...
 
-    @property
-    def primary(self) -> str:
-        """The form that maps a whole sequence: "forward", else "chunk", else "parallel"."""
+    def returned(self, arguments: Arguments, dtype: str) -> Returned[V_co]:
+        """The results as they came, to be read later."""
         ...
 
-    @property
-    def stepper(self) -> str:
-        """The form whose single steps have Jacobians: the primary, or "step" where that keeps no state."""
+    def expected(self, arguments: Arguments, dtype: str) -> tuple[Kept, ...]:
+        """Shape, dtype and device that each result should have."""
         ...
 
-    @property
-    def needs_state(self) -> frozenset[str]:
-        """Forms that take no None in place of a state."""
+    def layouts(self, arguments: Arguments, dtype: str) -> Iterator[tuple[str, tuple[V_co, ...]]]:
+        """The results for arguments of every memory layout, by name."""
         ...
 
-    @property
-    def takes_state(self) -> bool:
-        """Whether a state can be given to the whole call."""
+    def changed_arguments(self, arguments: Arguments, dtype: str) -> str | None:
+        """Which argument a call modified, values or metadata, in a sentence, or None."""
         ...
 
-    @property
-    def returns_state(self) -> bool:
-        """Whether the whole call returns a state."""
-        ...
-
-    @property
-    def bidirectional(self) -> bool:
-        """Whether outputs depend on later inputs by design."""
-        ...
-
-    @property
-    def shortest_row(self) -> int | None:
-        """Smallest length of a padded row, None where padded rows are not offered."""
-        ...
-
-    @property
-    def state_obstacle(self) -> str | None:
-        """Why no Jacobian to the state can be taken, or None."""
-        ...
-
-    @property
-    def units(self) -> int | None:
-        """Size of the last axis of the first leaf of the state."""
-        ...
-
-    def call(
-        self,
-        form: str,
-        inputs: FloatArray,
-        state: State | None,
-        dtype: str,
-        sides: Mapping[str, FloatArray] | None = None,
-        lengths: Sequence[int] | None = None,
-    ) -> tuple[FloatArray, State | None]:
-        """Call a form; inputs are (batch, feature) for "step"."""
-        ...
-
-    def initial_state(self, batch: int, dtype: str) -> State | None:
-        """Return the object's own initial state, or None if it offers none."""
-        ...
-
-    def nudged(self, seed: int) -> AbstractContextManager[None]:
-        """Move every parameter that is known by one unit in the last place inside the block."""
-        ...
-
-    def changed_arguments(
-        self, form: str, inputs: FloatArray, state: State | None, dtype: str, sides: Mapping[str, FloatArray]
-    ) -> str | None:
-        """Call a form and say which argument it modified, values or metadata, or None."""
-        ...
-
-    def resets_random_numbers(self, inputs: FloatArray, dtype: str, sides: Mapping[str, FloatArray]) -> bool:
-        """Say whether a call sets the library's global random numbers to a state of its own."""
-        ...
-
-    def expected_device(self) -> str:
-        """Return the device that the arguments live on."""
-        ...
-
-    def output_of(
-        self, inputs: FloatArray, state: State | None, dtype: str, sides: Mapping[str, FloatArray]
-    ) -> tuple[str, str, tuple[str, ...]]:
-        """Return the dtype and device of the outputs and the dtypes of the returned state."""
-        ...
-
-    def gradients(
-        self,
-        case_inputs: FloatArray,
-        state: State | None,
-        dtype: str,
-        sides: Mapping[str, FloatArray],
-        weights: FloatArray,
-        form: str,
-        size: int,
-    ) -> tuple[FloatArray, tuple[NumericArray, ...]] | None:
-        """Return d(weights . outputs) to the inputs and to the leaves of the state.
-
-        The form runs on ``size`` steps per call, each call resumed from the state of the one before, and
-        one backward pass goes through all of them. None where its outputs carry no gradient at all.
-        """
-        ...
-
-    def step_jacobians(
-        self,
-        inputs: FloatArray,
-        state: State,
-        sides: Mapping[str, FloatArray],
-        outputs: bool,
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return the Jacobians of one step of every row in float64, to its state and to its input.
-
-        Shapes (rows, S, S) and (rows, S, features), S the size of the state of one row; with ``outputs``
-        the rows of the Jacobians are those of the output instead of the next state.
-        """
+    def with_threads(self, count: int, arguments: Arguments, dtype: str) -> tuple[V_co, ...]:
+        """The results computed with this number of threads."""
         ...

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
+from difflib import get_close_matches
 from typing import Any
 
 from dynprop.check.run.report import library_versions
 from dynprop.check.run.runner import Options, run_law
+from dynprop.errors import ArgumentError
+from dynprop.evidence.code import Rooms, code_of_planted
 from dynprop.kinds import all_controls, all_faults, kind_named, laws_for
 from dynprop.laws.catalogue import Control, Fault
 
-__all__ = ["KillMatrix", "Row", "judge", "kill_matrix", "subject_of"]
+__all__ = ["KillMatrix", "Row", "chosen_entries", "judge", "kill_matrix", "options_of", "subject_of"]
 
 Listener = Callable[[str, int, int], None]
 GROSS_EXAMPLES = 20
@@ -20,7 +23,7 @@ GROSS_EXAMPLES = 20
 
 @dataclass(frozen=True)
 class Row:
-    """One implementation and what every law said of it.
+    """One implementation and the verdict of every law on it.
 
     Attributes:
         name: name of the fault or control.
@@ -56,11 +59,13 @@ class KillMatrix:
 
     Attributes:
         rows: one for each fault and control.
-        seed: what seeded the cases.
+        seed: seed of the cases.
+        code: digests of the code that ran, by kind.
     """
 
     rows: tuple[Row, ...]
     seed: int = 0
+    code: Mapping[str, Rooms] = field(default_factory=dict)
 
     @property
     def uncaught(self) -> tuple[str, ...]:
@@ -88,6 +93,7 @@ class KillMatrix:
             "uncaught": list(self.uncaught),
             "accused": list(self.accused),
             "idle": list(self.idle),
+            "code": {kind: dict(rooms) for kind, rooms in self.code.items()},
             "rows": [{**r.__dict__, "caught_by": list(r.caught_by)} for r in self.rows],
         }
 
@@ -101,7 +107,7 @@ def subject_of(entry: Fault | Control) -> Any:
 
 
 def judge(entry: Fault | Control, options: Options) -> Row:
-    """Run every law of its kind on one fault or control."""
+    """Run every law of an entry's kind on the entry."""
     subject = subject_of(entry)
     results = [run_law(law, subject, options) for law in laws_for(entry.kind)]
     return Row(
@@ -117,6 +123,33 @@ def judge(entry: Fault | Control, options: Options) -> Row:
     )
 
 
+def options_of(entry: Fault | Control, examples: int | None, seed: int) -> Options:
+    """Return how much of each law runs on an entry: 20 examples suffice for a gross fault."""
+    count = GROSS_EXAMPLES if examples is None and getattr(entry, "gross", False) else examples
+    return Options(examples=count, seed=seed, patience=0.0)
+
+
+def chosen_entries(kinds: Sequence[str] = (), names: Sequence[str] = ()) -> list[Fault | Control]:
+    """Return faults and controls of some kinds, or some faults by name; without a choice all of both.
+
+    Raises:
+        ArgumentError: an unknown kind, or a name that no fault of the chosen kinds has.
+    """
+    for kind in kinds:
+        kind_named(kind)
+    faults = [fault for fault in all_faults() if not kinds or fault.kind in kinds]
+    known = {fault.name: fault for fault in faults}
+    for name in names:
+        if name not in known:
+            close = get_close_matches(name, known, n=3, cutoff=0.5)
+            hint = f"; did you mean {' or '.join(close)}?" if close else ""
+            place = f"a fault of kind {' or '.join(kinds)}" if kinds else "a fault"
+            raise ArgumentError("fault", repr(name), f"{place}, as `dynprop faults` lists them{hint}")
+    if names:
+        return [fault for fault in faults if fault.name in names]
+    return [*faults, *(control for control in all_controls() if not kinds or control.kind in kinds)]
+
+
 def _silent(name: str, done: int, total: int) -> None:
     return None
 
@@ -128,7 +161,7 @@ def kill_matrix(
     entries: Iterable[Fault | Control] | None = None,
     seed: int = 0,
 ) -> KillMatrix:
-    """Judge every planted fault and every control.
+    """Judge planted faults and controls.
 
     Args:
         examples: examples per law; None means 20 for gross faults, each law's own number otherwise.
@@ -136,15 +169,11 @@ def kill_matrix(
         entries: some faults and controls; default all.
         seed: seeds the cases.
     """
-    chosen: list[Fault | Control] = []
-    if entries is None:
-        chosen += all_faults()
-        chosen += all_controls()
-    else:
-        chosen += entries
+    chosen = chosen_entries() if entries is None else list(entries)
+    # Before the run: the code may be edited while it lasts.
+    code = code_of_planted(entry.kind for entry in chosen)
     rows = []
     for done, entry in enumerate(chosen):
         listen(entry.name, done, len(chosen))
-        count = GROSS_EXAMPLES if examples is None and getattr(entry, "gross", False) else examples
-        rows.append(judge(entry, Options(examples=count, seed=seed, patience=0.0)))
-    return KillMatrix(tuple(rows), seed)
+        rows.append(judge(entry, options_of(entry, examples, seed)))
+    return KillMatrix(tuple(rows), seed, code)

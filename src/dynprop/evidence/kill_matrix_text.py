@@ -1,4 +1,4 @@
-"""The kill matrix as a person reads it: a row per fault, a column per law, a letter per verdict."""
+"""The kill matrix as text: a row per fault, a column per law, a letter per verdict."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How a loss reaches back (claim C6): cells, and the gradient of a state by lag.
+"""Gradients through time (claim C6): cells, and the gradient of a state by lag.
 
-torch is imported by the modules that need it, when they are first used.
+torch is imported on first use of a module that needs it.
 """
 
 import lazy_loader

@@ -1,8 +1,8 @@
 r"""Recurrent cells as functions of stacked parameters: many models of one shape run as one computation.
 
-Every array has the model m as an axis of its own, and models never meet: a NaN in one of them stays there.
+Every array has an axis for the model, and models do not interact: a NaN in one does not spread to others.
 With inputs x (time, model, batch, feature), weights U (model, feature, g·hidden), W (model, hidden,
-g·hidden), g the number of gates, and rows for states:
+g·hidden), g the number of gates, and states as rows:
 
 =====  ==================================================================================================
 tanh   h = tanh(x U + b + h' W)                                        Elman 1990, eq. of section 2
@@ -13,11 +13,11 @@ lru    h = λ·h' + γ·(x B); λ = exp(-exp(ν) + iθ); γ = √(1-|λ|²)     
 unit   h = tanh(w h' + e + x u), e the first feature                   Bengio, Simard and Frasconi 1994
 =====  ==================================================================================================
 
-σ(a) is evaluated as (1 + tanh(a/2))/2: torch's own sigmoid rounds otherwise at the end of an array than
-inside it, so that a model would depend on its place in the batch.
+σ(a) is evaluated as (1 + tanh(a/2))/2: torch's sigmoid rounds differently at the end of an array than
+inside it, so that a model would depend on its position in the batch.
 
 The state of an LSTM is (h, c), that of an LRU (Re h, Im h); every other state is (h,). The tanh and relu
-cells have a backward pass through time of their own, since that is where an ensemble spends its time.
+cells have a hand-written backward pass through time, where an ensemble spends most of its time.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class Cell(ABC):
     """A recurrent cell whose parameters are stacked over models.
 
     Attributes:
-        name: how it is called, such as "tanh".
-        gates: blocks of hidden columns in its weights.
-        parts: arrays of its state, each (model, batch, hidden).
-        width: numbers per hidden unit that a read-out sees.
+        name: identifier, such as "tanh".
+        gates: number of blocks of hidden columns in its weights.
+        parts: number of arrays of its state, each (model, batch, hidden).
+        width: outputs per hidden unit.
         buffers: arrays of hidden size that training keeps per step, for the estimate of memory.
     """
 
@@ -70,8 +70,8 @@ class Cell(ABC):
         weights = parameters["inputs"]
         rows = inputs.transpose(0, 1).reshape(models, steps * batch, features)
         if "bias" in parameters:
-            # The bias as one more row of weights: its gradient then is part of a product, and not a sum whose
-            # order may depend on how many models there are.
+            # The bias as one more row of weights: its gradient is then part of a matrix product, and not a
+            # sum whose order may depend on the number of models.
             rows = torch.cat([rows, rows.new_ones(models, steps * batch, 1)], dim=-1)
             weights = with_bias(weights, parameters["bias"])
         found = product(rows, weights).view(models, steps, batch, -1)
@@ -79,14 +79,14 @@ class Cell(ABC):
 
     @abstractmethod
     def step(self, parameters: Parameters, projected: Tensor, state: State) -> State:
-        """Return the next state, from one step of what `project` returned."""
+        """Return the next state from one step of the output of `project`."""
 
     def visible(self, state: State) -> Tensor:
-        """Return what a read-out sees of a state, (..., width · hidden)."""
+        """Return the output for a state, (..., width · hidden)."""
         return state[0]
 
     def run(self, parameters: Parameters, inputs: Tensor, state: State) -> Tensor:
-        """Return what a read-out sees at every step, (time, model, batch, width · hidden).
+        """Return the output at every step, (time, model, batch, width · hidden).
 
         Args:
             parameters: stacked over models.
@@ -101,7 +101,7 @@ class Cell(ABC):
         return torch.stack(seen)
 
     def final(self, parameters: Parameters, inputs: Tensor, state: State) -> Tensor:
-        """Return what a read-out sees at the last step, (model, batch, width · hidden)."""
+        """Return the output at the last step, (model, batch, width · hidden)."""
         for now in self.project(parameters, inputs).unbind(0):
             state = self.step(parameters, now, state)
         return self.visible(state)
@@ -188,8 +188,8 @@ class _Lru(Cell):
 
     def project(self, parameters: Parameters, inputs: Tensor) -> Tensor:
         radius = torch.exp(-torch.exp(parameters["nu"]))
-        # On the weights, not on their products: the gradient of a scale then is a sum over features, in an
-        # order that does not depend on how many models there are.
+        # Scale the weights, not their products: the gradient of a scale is then a sum over features, in an
+        # order that does not depend on the number of models.
         scale = torch.sqrt(1.0 - radius * radius).repeat(1, 2)[:, None, :]
         return super().project({"inputs": scale * parameters["inputs"]}, inputs)
 
@@ -207,13 +207,13 @@ class _Lru(Cell):
 
 
 class _Unit(_Elman):
-    """One unit with its noise added from outside: the weight of feature 0 is one and stays so."""
+    """One unit with external noise: the weight of feature 0 is fixed at one."""
 
     name = "unit"
 
     def shapes(self, features: int, hidden: int) -> dict[str, tuple[int, ...]]:
         if hidden != 1:
-            raise ArgumentError("hidden", str(hidden), "1 for the cell unit, which is one unit")
+            raise ArgumentError("hidden", str(hidden), "1 for the cell unit, which has one hidden unit")
         return {"inputs": (features - 1, 1), "recurrent": (1, 1)}
 
     def project(self, parameters: Parameters, inputs: Tensor) -> Tensor:
@@ -230,7 +230,11 @@ def cell_named(name: Any) -> Cell:
     """Return the cell of this name.
 
     Raises:
-        ArgumentError: there is none.
+        ArgumentError: there is no such cell.
+
+    Example:
+        >>> cell_named("lstm").shapes(features=3, hidden=8)
+        {'inputs': (3, 32), 'recurrent': (8, 32), 'bias': (32,)}
     """
     if name not in CELLS:
         raise ArgumentError("cell", repr(name), f"one of {', '.join(CELLS)}")

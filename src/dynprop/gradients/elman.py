@@ -6,14 +6,14 @@ Forward h_t = f(a_t + h_{t-1} W), backward with δ_t = ∂L/∂a_t (Werbos 1990;
     δ_t = f'(h_t) · (∂L/∂h_t + δ_{t+1} Wᵀ),    ∂L/∂W = Σ_t h_{t-1}ᵀ δ_t,    ∂L/∂h_0 = δ_1 Wᵀ
 
 One batched product per step and direction; autograd would keep and visit some six nodes per step instead. f'
-is a function of h for tanh (1 - h²) and for relu (h > 0). The memory of h and δ is laid out model by model,
-so that ∂L/∂W is one product per model over all steps and sequences.
+is a function of h for tanh (1 - h²) and for relu (h > 0). The memory of h and δ is ordered by model, so that
+∂L/∂W is one product per model over all steps and sequences.
 
-The kernels are numpy's, on the memory of torch's tensors: a model's numbers are the same wherever among the
-models it stands. numpy multiplies each model's matrices by a call of its own and treats the end of an array
-as its inside; torch's batched products round by alignment, and its fused kernels otherwise where they leave
-the vector unit. tanh is numpy's too, within 1.4 units in the last place. A library of products that runs in
-several threads may split sums otherwise: `dynprop.training` gives it one.
+The kernels are numpy's, on the memory of torch tensors, so that the results of a model do not depend on its
+position among the models. numpy multiplies each model's matrices in a separate call and rounds the end of an
+array like its inside; the rounding of torch's batched products depends on alignment, that of its fused
+kernels on the position within a vector register. tanh is numpy's too, within 1.4 units in the last place.
+A multithreaded BLAS may split sums in another order: `dynprop.training` sets it to one thread.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from dynprop.arrays import FloatArray
 
 __all__ = ["elman", "product", "tanh", "with_bias"]
 
-# A model that explodes says so by its gradient, not by a warning.
+# An exploding model shows in its gradient; warnings are not needed.
 _quiet = np.errstate(all="ignore")
 
 
 def _array(values: Tensor) -> FloatArray:
-    """Return the memory of a tensor as an array."""
+    """View a tensor as a numpy array."""
     found: FloatArray = values.detach().numpy()
     return found
 
 
 def _by_model(steps: int, like: FloatArray) -> FloatArray:
-    """Return room for steps of an array (model, batch, hidden), time first, in memory model by model."""
+    """Return an empty array (time, model, batch, hidden) whose memory is ordered by model."""
     models, *rest = like.shape
     return np.empty((models, steps, *rest), dtype=like.dtype).swapaxes(0, 1)
 
@@ -159,7 +159,7 @@ def elman(projected: Tensor, weights: Tensor, start: Tensor, activation: str, la
         weights: W, (model, hidden, hidden); rows of a state are multiplied from the left.
         start: h_0, (model, batch, hidden).
         activation: "tanh" or "relu".
-        last: return h_T alone, which saves the gradients of the others.
+        last: return h_T alone, so that no gradients of the other states are needed.
     """
     found: Tensor = _Recurrence.apply(projected, weights, start, activation, last)  # type: ignore[no-untyped-call]
     return found

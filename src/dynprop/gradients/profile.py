@@ -1,8 +1,8 @@
 r"""The gradient of the last state with respect to earlier ones, lag by lag, for many models at once.
 
 ∂s(T)/∂s(T-k) is a product of k Jacobians (Pascanu, Mikolov and Bengio 2013, eq. 5), s the whole state: (h, c)
-for an LSTM. Each Jacobian comes from automatic differentiation of one step at the states that the cell itself
-visited. The product is rescaled at every step, so that its logarithm never under- or overflows.
+for an LSTM. Each Jacobian comes from automatic differentiation of one step at the cell's own states. The
+product is rescaled at every step, so that it neither underflows nor overflows.
 """
 
 from __future__ import annotations
@@ -23,13 +23,25 @@ def cell_gradient_by_lag(cell: Cell, parameters: Parameters, inputs: Tensor) -> 
     Args:
         cell: the cell.
         parameters: stacked over models, float64.
-        inputs: (time, model, feature): one sequence for each model, float64, at least one step.
+        inputs: (time, model, feature), one sequence per model, float64, at least one step.
 
     Returns:
         Natural logarithms of spectral norms; 0 at lag 0, -inf where the product is exactly zero.
 
     Raises:
-        ArgumentError: the inputs have other axes or no step.
+        ArgumentError: the inputs have other axes or no steps.
+
+    Example:
+        A linear unit (relu with positive states) with weight 1/2, so that the gradient at lag k is 2**-k:
+
+        >>> import numpy as np
+        >>> import torch
+        >>> from dynprop.gradients import cell_named
+        >>> shapes = {"inputs": (1, 1, 1), "recurrent": (1, 1, 1), "bias": (1, 1)}
+        >>> weights = {name: torch.full(shape, 0.5).double() for name, shape in shapes.items()}
+        >>> inputs = torch.ones(3, 1, 1).double()
+        >>> np.exp(cell_gradient_by_lag(cell_named("relu"), weights, inputs))
+        array([[1.   , 0.5  , 0.25 , 0.125]])
     """
     if inputs.ndim != 3 or len(inputs) == 0:
         raise ArgumentError(
@@ -67,7 +79,7 @@ def _hidden(cell: Cell, parameters: Parameters) -> int:
 
 
 def _jacobian(cell: Cell, parameters: Parameters, projected: Tensor, state: State) -> Tensor:
-    """Return ∂s'/∂s of one step, (model, size, size), row by row: models do not meet."""
+    """Return ∂s'/∂s of one step, (model, size, size), row by row; models do not interact."""
     held = tuple(part.clone().requires_grad_(True) for part in state)
     flat = torch.cat(cell.step(parameters, projected, held), dim=-1)[:, 0, :]
     rows = []

@@ -1,4 +1,4 @@
-"""The options that several kinds share: what a caller may declare about a target."""
+"""The options that several kinds share."""
 
 from __future__ import annotations
 

@@ -1,29 +1,34 @@
-"""The record of a kind: everything that the rest of dynprop has to know about it, in one place.
+"""The record of a kind: everything that the rest of dynprop knows about it, in one place.
 
-A kind is a sort of implementation that laws can judge, such as a gated scan or a recurrent layer. It
-stands in a folder of its own (cases, bounds, judging, laws, target, faults, controls), and its record
-names what the folder holds. Modules are named by strings and imported when they are needed, so that
-reading every record costs nothing.
+A kind is a sort of implementation that laws can judge, such as a gated scan or a recurrent layer. It has a
+folder of its own (cases, bounds, judging, laws, target, faults, controls), and its record names the modules
+there. Modules are named by strings and imported when they are needed, so that the command line reads all
+records without numpy.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-__all__ = ["Kind", "Option", "Setup"]
+if TYPE_CHECKING:  # `dynprop --help` reads the records without numpy
+    from dynprop.contracts.domain import Domain
+    from dynprop.laws.law import Case
+
+__all__ = ["Adapter", "JudgedSubject", "Kind", "Option", "Setup"]
 
 
 @dataclass(frozen=True)
 class Option:
-    """Something that a caller may declare about a target, on the command line and in Python.
+    """A property of a target that a caller may declare, on the command line and in Python.
 
     Attributes:
         name: the keyword of the adapter, such as "max_length"; the command line has ``--max-length``.
         help: one line for ``dynprop check --help``.
-        metavar: what stands for the value in that line; empty for a flag.
+        metavar: the placeholder of the value in that line; empty for a flag.
         type: ``int``, ``str``, or ``bool`` for a flag.
         parse: turns the text of the command line into the value of the keyword, raising ArgumentError; None
             takes the text, or the number, as it is.
@@ -39,11 +44,11 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """The spelling on the command line."""
+        """The name on the command line."""
         return "--" + self.name.replace("_", "-")
 
     def value(self, given: Any) -> Any:
-        """Return the keyword's value for what the command line was given; None where nothing was."""
+        """Return the keyword's value for a value of the command line; None where there is none."""
         if given is None or given is False or given == []:
             return None
         return given if self.parse is None else self.parse(given)
@@ -64,13 +69,71 @@ class Setup:
     lines: tuple[str, ...]
 
 
+class JudgedSubject(Protocol):
+    """A target behind the interface that a check needs; the laws of a kind ask for more."""
+
+    @property
+    def name(self) -> str:
+        """The name of the target in reports."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """The name of the kind."""
+        ...
+
+    @property
+    def framework(self) -> str:
+        """The library whose arrays the target takes, such as "numpy"."""
+        ...
+
+    @property
+    def domain(self) -> Domain:
+        """The cases that the target promises to handle."""
+        ...
+
+    @property
+    def compiles(self) -> bool:
+        """Whether the library compiles every new shape, so that a first call may take long."""
+        ...
+
+    def seed(self, seed: int) -> None:
+        """Seed the random numbers that the target may draw; called before every case."""
+        ...
+
+    def preflight(self) -> None:
+        """Call the target once on an ordinary case; TargetError, in one line, if it does not fit."""
+        ...
+
+    def case_from_json(self, data: dict[str, Any]) -> Case:
+        """Build a case from its JSON form; KeyError, TypeError or ValueError if the data is no case."""
+        ...
+
+
 class Adapter(Protocol):
-    """The class that a kind's targets are adapted by; its fields are the options of the kind."""
+    """The public class of a kind that turns a target into a subject.
+
+    Its parameters are the options of the kind, and ``framework`` and ``name``.
+    """
 
     __name__: str
 
-    def of(self, target: Any, *, seed: int = 0, **options: Any) -> Any:
-        """Return the subject that laws judge, for a target and what is declared about it."""
+    def __call__(self, target: Any, **options: Any) -> JudgedSubject:
+        """Return the subject of a target that is used as it is."""
+        ...
+
+    def of(self, target: Any, *, seed: int = 0, **options: Any) -> JudgedSubject:
+        """Return the subject of a target.
+
+        Args:
+            target: any object of the user, or an adapter of it, of which the options replace fields.
+            seed: seeds the making of a target that is built; others ignore it.
+            **options: values of the kind's options, ``framework`` and ``name``.
+
+        Raises:
+            TargetError: the target cannot be adapted.
+            ArgumentError: an option has a value that it cannot have.
+        """
         ...
 
 
@@ -79,11 +142,10 @@ class Kind:
     """What the rest of dynprop knows about one kind of implementation.
 
     Attributes:
-        name: the word after ``--kind``, and the first half of the ids of its laws.
+        name: the word after ``--kind``, and the first half of the ids of the kind's laws.
         callable: how a target is called, as code: "f(weights) -> products".
         arguments_text: shapes of arguments and results, one line for the tables of kinds.
-        adapter: "module:Class" of the public adapter; the class has ``of(target, *, seed, **options)``, and
-            what that returns has ``preflight``, ``domain`` and ``case_from_json``.
+        adapter: "module:Class" of the public adapter, as :class:`Adapter` describes it.
         laws: modules whose import registers the laws, in the order in which laws are listed.
         faults: modules with ``CATALOGUES`` of planted faults.
         controls: modules with ``CATALOGUES`` of correct implementations.
@@ -98,6 +160,7 @@ class Kind:
         built: whether a target may be a class or builder that is called once, seeded.
         accepts: "module:function" of (object) -> bool: whether ``dynprop.check.check`` may take this object
             as it is; empty where only adapters are taken.
+        accepted: these objects in words, for messages, such as "a torch module".
     """
 
     name: str
@@ -114,6 +177,7 @@ class Kind:
     setup: str = ""
     built: bool = False
     accepts: str = ""
+    accepted: str = ""
 
     @property
     def adapter_name(self) -> str:
@@ -122,8 +186,14 @@ class Kind:
 
     def adapter_class(self) -> Adapter:
         """Import and return the adapter's class."""
-        found: Adapter = imported(self.adapter)
-        return found
+        adapter: Adapter = imported(self.adapter)
+        return adapter
+
+    def is_adapter(self, target: object) -> bool:
+        """Whether an object is an adapter of this kind; a module that is not imported has no instances."""
+        module, _, name = self.adapter.partition(":")
+        adapter = getattr(sys.modules.get(module), name, None)
+        return isinstance(adapter, type) and isinstance(target, adapter)
 
     def promise_text(self, domain: Mapping[str, Any], options: Mapping[str, Any]) -> str:
         """Describe on one line what a target promises, from the JSON forms in a report."""
@@ -138,8 +208,8 @@ class Kind:
         """Return the lines of a script that hold a case, or None where there are none."""
         if not self.setup:
             return None
-        found: Setup | None = imported(self.setup)(case, framework)
-        return found
+        setup: Setup | None = imported(self.setup)(case, framework)
+        return setup
 
     def takes(self, subject: object) -> bool:
         """Whether an object can be judged as it is."""

@@ -1,4 +1,4 @@
-"""What must hold: one named law per function, the cases they are tried on, and what they saw."""
+"""The language of laws: one named law per function, its cases, its evidence."""
 
 from dynprop.contracts.domain import Domain
 from dynprop.laws.evidence import Comparison, Evidence, LagProfile

@@ -1,10 +1,9 @@
-"""The planted faults and the controls: what the laws must catch, and what they must never accuse.
+"""Planted faults, which the laws must catch, and controls, which the laws must never accuse.
 
-A fault is a wrong implementation of a recurrence with one defect, many of them named after a bug
-in released software. A control is a right one, written independently of dynprop's own routines and
-of the other controls. Each stands in a module of this package, under the decorator of a
-:class:`Catalogue`; the first line of its docstring is its summary. Importing this module imports
-none of them, so that torch is not imported either.
+A fault is a wrong implementation of a recurrence with one defect, often named after a bug in released
+software. A control is a correct implementation, written independently of dynprop's own routines and of the
+other controls. Each stands in the folder of its kind, under the decorator of a :class:`Catalogue`; the first
+line of its docstring is its summary. Importing this module imports none of them, and no torch.
 """
 
 from __future__ import annotations
@@ -33,6 +32,8 @@ class Fault:
         build: returns the target to judge, a fresh one where it keeps something between calls.
         domain: the options of ``dynprop check`` that the target declares, such as gates: unit, as its adapter
             takes them.
+        caught_by: the laws that the fault is planted for, without the name of the kind, with their verdicts.
+            The first catches it within a check's number of examples; the others may need more.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Fault:
     gross: bool
     build: Callable[[], object]
     domain: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    caught_by: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,14 @@ class Catalogue:
         gross: bool = True,
         fresh: bool = False,
         domain: Mapping[str, Any] | None = None,
+        caught_by: Mapping[str, str] | None = None,
     ) -> Callable[[Target], Target]:
         """Plant the decorated target, or with ``fresh`` every instance of the decorated class."""
 
         def plant(target: Target) -> Target:
             build = target if fresh else lambda: target
-            summary, domains = summary_of(target), dict(domain or {})
-            entry = Fault(name, self.kind, self.framework, summary, source, gross, build, domains)
+            summary, domains, laws = summary_of(target), dict(domain or {}), dict(caught_by or {})
+            entry = Fault(name, self.kind, self.framework, summary, source, gross, build, domains, laws)
             self.faults.append(entry)
             return target
 

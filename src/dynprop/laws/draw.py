@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Source(Protocol):
-    """Where a case generator gets its choices from."""
+    """The choices of a case generator."""
 
     def integer(self, low: int, high: int) -> int:
         """Draw a whole number from low to high, both included; simplest at low."""

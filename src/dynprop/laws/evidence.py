@@ -1,7 +1,7 @@
-"""Evidence: what a law saw on one case, as values, references and bounds.
+"""Evidence of a law on one case: values, references and bounds.
 
-A law never says pass or fail. It returns comparisons, each a residual beside the bound that a sound
-evaluation keeps, and says which entries can be decided at all. Verdicts are derived from that.
+A law returns no verdict. It returns comparisons, each a residual beside the bound of a sound evaluation, and
+marks the entries that can be decided. Verdicts are derived from that.
 """
 
 from __future__ import annotations
@@ -15,29 +15,33 @@ import numpy as np
 from dynprop.arrays import BoolArray, FloatArray, IntArray
 from dynprop.laws.exact import Exact
 
-__all__ = ["Bounded", "Comparison", "Evidence", "LagProfile", "compare", "within", "worst"]
+__all__ = ["NORMWISE", "Bounded", "Comparison", "Evidence", "LagProfile", "compare", "within", "worst"]
 
 Alternatives = Callable[[], Mapping[str, FloatArray]]
 LAG_TOLERANCE = 1e-2
+# The first words of a relaxed bound that one norm sets for all entries. Such a bound explains a failure if
+# it is narrow at every failing entry; any other, if it is narrow at one of them.
+NORMWISE = "an evaluation accurate only relative to"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A computed array beside its reference, entry by entry.
+    """A computed array and its reference, entry by entry.
 
     Attributes:
         label: what is compared, such as "states" or "gradient to gates".
-        value: what the subject computed.
-        reference: what it should be, rounded to float64.
+        value: the array that the subject computed.
+        reference: the correct array, rounded to float64.
         residual: abs(value - reference), from the unrounded reference; NaN counts as infinite.
         bound: the largest residual of a sound evaluation.
-        decided: where the bound is below the reference, so that something can be said.
+        decided: where the bound is below the reference, so that the entry can be judged.
         scale: the magnitude that the bound is relative to (a sum of absolute terms, or a norm).
         dtype: the format that the subject computed in.
-        axes: names of the axes, such as ("batch", "time", "channel").
-        relaxed: larger bounds of evaluations that have fewer digits, by name.
-        alternatives: what a wrong implementation of a known kind would compute, by name.
-        repaired: what the subject computes once a suspected defect is undone, by name.
+        axes: names of the axes, such as ("batch", "time", "channel"); explanations look for "batch", "time"
+            and "lag".
+        relaxed: larger bounds of evaluations with fewer digits, by name; see ``NORMWISE``.
+        alternatives: results of known wrong implementations, by name.
+        repaired: results of the subject with a suspected defect undone, by name.
     """
 
     label: str
@@ -101,13 +105,13 @@ class LagProfile:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that a law saw on one case.
+    """The observations of a law on one case.
 
     Attributes:
         comparisons: the arrays compared.
         failure: a structural failure that needs no bound ("inputs were modified"), or None.
         detail: the law's own parameters at the worst place, such as the split point.
-        lags: the gradient's error by lag, for the gradient laws.
+        lags: the gradient's error by lag; the effective lag of a report comes from the laws that have it.
     """
 
     comparisons: tuple[Comparison, ...] = ()
@@ -117,7 +121,7 @@ class Evidence:
 
     @property
     def decided(self) -> bool:
-        """Whether anything could be said on this case."""
+        """Whether any entry of this case can be judged."""
         return self.failure is not None or any(c.decided.any() for c in self.comparisons)
 
     @property
@@ -197,7 +201,7 @@ def compare(
 
 
 class Bounded(Protocol):
-    """What a sound evaluation keeps to, entry by entry."""
+    """The rounding-error bound of a sound evaluation, entry by entry."""
 
     @property
     def bound(self) -> FloatArray:
@@ -229,7 +233,7 @@ def within(
     axes: tuple[str, ...],
     alternatives: Alternatives = dict,
 ) -> Comparison:
-    """Compare a computed array with its reference, within a bound that says all that ``compare`` asks."""
+    """Compare a computed array with its reference, within a bound that has the arguments of ``compare``."""
     return compare(
         label,
         value,

@@ -1,8 +1,9 @@
-"""What calls of every kind have in common where laws look at more than the numbers."""
+"""Conditions that laws of several kinds have, and the comparison of shapes, dtypes and devices."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from dynprop.contracts.subject import Subject
 from dynprop.laws.evidence import Evidence
@@ -10,13 +11,17 @@ from dynprop.laws.evidence import Evidence
 __all__ = ["as_expected", "laid_out", "product_form"]
 
 
-def laid_out(subject: Subject) -> str | None:
-    """Say why memory layouts cannot be varied, or None."""
+# Generic, so that the law that has such a condition keeps the subject of its own kind.
+AnySubject = TypeVar("AnySubject", bound=Subject)
+
+
+def laid_out(subject: AnySubject) -> str | None:
+    """Return why memory layouts cannot be varied, or None."""
     return None if subject.has_layouts else "a caller of the library cannot choose a memory layout"
 
 
-def product_form(subject: Subject) -> str | None:
-    """Say why bits cannot be compared, or None."""
+def product_form(subject: AnySubject) -> str | None:
+    """Return why bits cannot be compared, or None."""
     if subject.domain.arithmetic != "product":
         return "the target declares another arithmetic than products and sums"
     return None

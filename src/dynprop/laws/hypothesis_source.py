@@ -40,5 +40,8 @@ class HypothesisSource:
 def cases(
     draw: st.DrawFn, generate: Callable[[Source, Domain, Any], T], domain: Domain, subject: Any = None
 ) -> T:
-    """Cases from a law's own generator (``Law.draw``) within a domain."""
+    """Cases from a law's own generator (``Law.draw``) within a domain.
+
+    The subject is Any: each generator takes that of its own kind, or None where no target is at hand.
+    """
     return generate(HypothesisSource(draw), domain, subject)

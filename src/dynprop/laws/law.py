@@ -1,7 +1,8 @@
 """The registry of laws: one function each, with its claim, statement and source.
 
-Adding a law is adding one decorated function (CONTRIBUTING.md shows it); the runner, ``dynprop
-laws``, the kill matrix and the theory map find it here.
+A law is added by one decorated function (CONTRIBUTING.md shows it); the runner, ``dynprop laws``, the kill
+matrix and the theory map find it here. A law has the type of its subject and of its case: the function, the
+generator of cases, the fixed cases and the condition must fit each other.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -63,11 +64,21 @@ class Cleared:
     rest: tuple[Case, ...]
 
 
-Batch = Callable[[Any, np.random.Generator, int, Callable[[Any], None]], Cleared]
+# The subject and the case of a law. The bare name Law stands for a law of any kind, as a registry or a
+# runner holds it: there both are Any. Only type checkers know defaults on Python 3.11.
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    S = TypeVarWithDefault("S", default=Any)
+    C = TypeVarWithDefault("C", bound=Case, default=Any)
+else:
+    S, C = TypeVar("S"), TypeVar("C")
+
+Batch = Callable[[S, np.random.Generator, int, Callable[[C], None]], Cleared]
 
 
 @dataclass(frozen=True)
-class Law:
+class Law(Generic[S, C]):
     """A statement that every correct implementation of a kind satisfies.
 
     Attributes:
@@ -92,13 +103,13 @@ class Law:
     claim: str
     statement: str
     source: str
-    test: Callable[[Any, Any], Evidence]
-    draw: Callable[[Source, Domain, Any], Any]
-    fixed: Callable[[Domain, Any], Iterable[Any]]
-    applies: Callable[[Any], str | None]
+    test: Callable[[S, C], Evidence]
+    draw: Callable[[Source, Domain, S], C]
+    fixed: Callable[[Domain, S], Iterable[C]]
+    applies: Callable[[S], str | None]
     script: Mapping[str, str]
     share: float
-    batch: Batch | None = None
+    batch: Batch[S, C] | None = None
 
     @property
     def shortest(self) -> int:
@@ -114,11 +125,11 @@ class Law:
 _LAWS: dict[str, Law] = {}
 
 
-def _nothing(domain: Domain, subject: Any) -> Iterable[Any]:
+def _no_cases(domain: Domain, subject: object) -> tuple[()]:
     return ()
 
 
-def _always(subject: Any) -> str | None:
+def _always(subject: object) -> None:
     return None
 
 
@@ -128,16 +139,20 @@ def law(
     claim: str,
     statement: str,
     source: str,
-    draw: Callable[[Source, Domain, Any], Any],
-    fixed: Callable[[Domain, Any], Iterable[Any]] = _nothing,
-    applies: Callable[[Any], str | None] = _always,
+    draw: Callable[[Source, Domain, S], C],
+    fixed: Callable[[Domain, S], Iterable[C]] = _no_cases,
+    applies: Callable[[S], str | None] = _always,
     script: str | Mapping[str, str] = "",
     share: float = 1.0,
-    batch: Batch | None = None,
-) -> Callable[[Callable[[Any, Any], Evidence]], Callable[[Any, Any], Evidence]]:
-    """Register the decorated function as a law; see Law for the arguments."""
+    batch: Batch[S, C] | None = None,
+) -> Callable[[Callable[[S, C], Evidence]], Callable[[S, C], Evidence]]:
+    """Register the decorated function as a law; see Law for the arguments.
 
-    def register(test: Callable[[Any, Any], Evidence]) -> Callable[[Any, Any], Evidence]:
+    A generator of cases that needs nothing of its subject takes Any: with ``object``, type checkers expect a
+    function that takes any object for a subject.
+    """
+
+    def register(test: Callable[[S, C], Evidence]) -> Callable[[S, C], Evidence]:
         if identifier in _LAWS:
             raise ArgumentError("law", repr(identifier), "an id that is not taken")
         kind = identifier.split("/", 1)[0]

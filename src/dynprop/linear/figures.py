@@ -1,4 +1,4 @@
-"""What every picture of this package looks like: its colours, and an empty figure without global state."""
+"""Colours of the package's figures, and an empty figure without pyplot's global state."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["BLUE", "GREEN", "GREY", "INK", "RED", "blank", "clean"]
+__all__ = ["BLUE", "GREEN", "GREY", "INK", "RED", "blank", "clean", "legend_below"]
 
 INK, BLUE, RED, GREEN, GREY = "#22303c", "#1f5fa8", "#c2452d", "#3b7f5b", "#8c98a4"
 
 
 def blank(width: float, height: float) -> tuple[Figure, Axes]:
-    """Return a new figure of a size in inches, and its one panel.
+    """Return a new figure, size in inches, and its single axes.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
@@ -28,7 +28,7 @@ def blank(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def clean(axes: Axes) -> None:
-    """Take away what frames a panel, and give it a faint grid."""
+    """Hide the top and right spines and draw a faint grid."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -36,3 +36,9 @@ def clean(axes: Axes) -> None:
     axes.tick_params(colors=INK, labelsize=9)
     axes.grid(visible=True, color="#eef1f4", linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """List the labelled artists below the axes, in two columns, where no width is lost."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=2, frameon=False, fontsize=9)

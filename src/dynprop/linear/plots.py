@@ -1,8 +1,8 @@
-"""Pictures of one matrix, again and again, as matplotlib figures that no global state knows of.
+"""Figures of the powers of one matrix, made without the global state of pyplot.
 
 `plot_spectrum`: the eigenvalues against the unit circle, with contours of the pseudospectra: the
-points z with σ_min(zI - W) = ε, which eigenvalues reach under a perturbation of norm ε (Trefethen and
-Embree 2005, section 2). Circles around the eigenvalues for normal W, far wider otherwise.
+points z with σ_min(zI - W) = ε, where a perturbation of norm ε can move an eigenvalue (Trefethen and
+Embree 2005, section 2). For normal W they are circles around the eigenvalues, otherwise far wider.
 
 `plot_growth`: log ‖Wᵗ‖ with its classical bounds.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dynprop.arrays import FloatArray
-from dynprop.linear.figures import BLUE, GREEN, GREY, INK, RED, blank
+from dynprop.linear.figures import BLUE, GREEN, GREY, INK, RED, blank, legend_below
 from dynprop.linear.growth.growth import Growth, growth
 from dynprop.linear.spectra.spectrum import ComplexArray, Spectrum, spectrum
 from dynprop.linear.validation import Matrix, square_matrix
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_growth", "plot_spectrum"]
 
-# Singular value decompositions of a picture: a few seconds at most.
+# Operations of the singular value decompositions of one figure: a few seconds at most.
 _BUDGET = 1.5e9
 _MOST_LEVELS = 7
+# Half of the width of a label, relative to that of a narrow figure.
+_LABEL = 0.16
 _LN10 = math.log(10.0)
 
 
@@ -39,28 +41,40 @@ def plot_spectrum(W: Matrix) -> Figure:
         W: square matrix, shape (n, n), real or complex floats.
 
     Returns:
-        A new figure; ``figure.savefig(path)`` writes it. The contours are those of σ_min(zI - W), labelled.
+        A new figure; ``figure.savefig(path)`` writes it. The contours of σ_min(zI - W) are labelled with ε.
 
     Raises:
         ArgumentError: W is not square, not floating or not finite.
         ModuleNotFoundError: matplotlib is not installed.
+
+    Example:
+        >>> import numpy as np
+        >>> figure = plot_spectrum(np.array([[0.5, 1.0], [0.0, -0.5]]))
+        >>> figure.axes[0].get_title(loc="left")
+        'ρ = 0.5   κ(V) = 2.41   departure 1'
     """
     matrix = square_matrix(W)
     found = spectrum(matrix)
     figure, axes = blank(6.2, 6.4)
-    # Beyond the range of a picture there is nothing to see; a limit must still be a number.
+    # Axis limits must stay finite numbers, also for a huge radius.
     limit = 1.25 * min(max(1.0, found.radius), 1e150)
     _unit_circle(axes)
     if len(matrix) and found.radius < 1e150:
         _pseudospectra(axes, matrix, limit)
     values = found.eigenvalues
-    axes.plot(values.real, values.imag, "o", color=RED, markersize=5, markeredgecolor="white", zorder=4)
+    style = {"color": RED, "markersize": 7.5, "markeredgecolor": "white", "markeredgewidth": 0.7}
+    axes.plot(values.real, values.imag, "o", label="eigenvalues", zorder=4, **style)
+    if axes.collections:
+        # A contour set has no legend entry of its own: this empty line stands for it.
+        label = r"$\sigma_{\min}(zI - W) = \varepsilon$"
+        axes.plot([], [], color=GREY, linewidth=0.9, label=label)
     axes.set_xlim(-limit, limit)
     axes.set_ylim(-limit, limit)
     axes.set_aspect("equal")
     axes.set_xlabel("Re z")
     axes.set_ylabel("Im z")
-    axes.set_title(_spectrum_title(found), loc="left", fontsize=11, color=INK)
+    axes.set_title(_spectrum_title(found), loc="left", fontsize=11, color=INK, wrap=True)
+    legend_below(figure, axes)
     return figure
 
 
@@ -72,13 +86,19 @@ def plot_growth(W: Matrix, horizon: int) -> Figure:
         horizon: the last step, an integer ≥ 0.
 
     Returns:
-        A new figure. The title says whether the matrix contracts; the peak and the first step from which
-        decay is guaranteed are marked. The band holds sup ‖Wᵗ‖, between K and e n K.
+        A new figure. The title is the verdict of `growth`; the peak and the first step from which decay is
+        guaranteed are marked. The band from K to e n K contains sup ‖Wᵗ‖. The legend lists what is visible.
 
     Raises:
-        ArgumentError: W or horizon is not what `growth` takes.
-        PrecisionError: as `growth` and its bounds.
+        ArgumentError: as in `growth`.
+        PrecisionError: as in `growth` and its bounds.
         ModuleNotFoundError: matplotlib is not installed.
+
+    Example:
+        >>> import numpy as np
+        >>> figure = plot_growth(np.array([[0.5, 2.0], [0.0, 0.5]]), 12)
+        >>> figure.axes[0].get_title(loc="left")
+        'spectral radius below one, yet not contractive'
     """
     found = growth(W, horizon)
     figure, axes = blank(8.6, 5.0)
@@ -88,21 +108,26 @@ def plot_growth(W: Matrix, horizon: int) -> Figure:
     axes.axhline(0.0, color=INK, linewidth=0.8, zorder=1)
     shown = np.where(np.isfinite(logs), logs, np.nan)
     style = "-" if found.horizon > 60 else "o-"
-    axes.plot(steps, shown, style, color=BLUE, linewidth=2.2, markersize=3.5, label=r"$\|W^t\|_2$", zorder=4)
+    # A label that starts with an underscore is not listed: the norms of an empty matrix are all zero.
+    label = r"$\|W^t\|_2$" if np.isfinite(shown).any() else "_no norm"
+    axes.plot(steps, shown, style, color=BLUE, linewidth=2.2, markersize=3.5, label=label, zorder=4)
     _draw_bounds(axes, found, steps, (low, high))
     _mark_steps(axes, found, logs, high - low)
     axes.set_xlim(-0.02 * max(found.horizon, 1), 1.02 * max(found.horizon, 1))
     axes.set_ylim(low, high)
     axes.set_xlabel("step t")
     axes.set_ylabel(r"$\log_{10}\|W^t\|_2$")
-    axes.set_title(str(found.verdict), loc="left", fontsize=11, color=INK)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9)
+    axes.set_title(str(found.verdict), loc="left", fontsize=11, color=INK, wrap=True)
+    legend_below(figure, axes)
     return figure
 
 
 def _unit_circle(axes: Axes) -> None:
     turn = np.linspace(0.0, 2.0 * np.pi, 361)
-    axes.plot(np.cos(turn), np.sin(turn), color=INK, linewidth=1.2, linestyle=(0, (5, 3)), zorder=3)
+    dashes = (0, (5, 3))
+    axes.plot(
+        np.cos(turn), np.sin(turn), color=INK, linewidth=1.2, linestyle=dashes, label="unit circle", zorder=3
+    )
 
 
 def _spectrum_title(found: Spectrum) -> str:
@@ -116,7 +141,7 @@ def _spectrum_title(found: Spectrum) -> str:
 
 
 def _pseudospectra(axes: Axes, W: Matrix, limit: float) -> None:
-    """Draw labelled contours of log₁₀ σ_min(zI - W) on the square of this half-width."""
+    """Draw labelled contours of log₁₀ σ_min(zI - W) on the square |Re z|, |Im z| ≤ limit."""
     n = len(W)
     side = int(np.clip(math.sqrt(_BUDGET / n**3), 24, 161)) | 1
     x = np.linspace(-limit, limit, side)
@@ -140,24 +165,30 @@ def _pseudospectra(axes: Axes, W: Matrix, limit: float) -> None:
 def _label_places(
     segments: list[list[FloatArray]], values: ComplexArray, limit: float
 ) -> list[tuple[float, float]]:
-    """Choose one place for the label of each level: on its longest line, away from all else."""
-    taken = np.concatenate([values, 1.15 * limit * np.array([1, -1, 1j, -1j])])
-    places = []
+    """Choose at most one position per level for its label, far from everything drawn and from the frame.
+
+    A level whose lines all run along the frame gets no label, since the frame would cut it.
+    """
+    taken, places = values, []
     for lines in segments:
-        if not lines:
+        # Short lines are hidden by a label.
+        long = [line for line in lines if len(line) >= 8] or lines
+        if not long:
             continue
-        line = max(lines, key=len)
-        z = line[:, 0] + 1j * line[:, 1]
+        z = np.concatenate([line[:, 0] + 1j * line[:, 1] for line in long])
         edge = limit - np.maximum(np.abs(z.real), np.abs(z.imag))
-        free = np.minimum(np.abs(z[:, None] - taken).min(axis=1), np.minimum(np.abs(np.abs(z) - 1.0), edge))
-        best = z[int(np.argmax(free))]
+        z, edge = z[edge > _LABEL * limit], edge[edge > _LABEL * limit]
+        if not len(z):
+            continue
+        free = np.minimum(np.abs(z[:, None] - taken).min(axis=1, initial=limit), np.abs(np.abs(z) - 1.0))
+        best = z[int(np.argmax(np.minimum(free, edge)))]
         taken = np.append(taken, best)
         places.append((float(best.real), float(best.imag)))
     return places
 
 
 def _levels(low: float, high: float) -> list[float]:
-    """Return at most seven levels inside a range of exponents: halves if narrow, else whole steps."""
+    """Return at most seven levels between two exponents, spaced by 1/2 or by a whole number."""
     step = 0.5 if high - low < 2.5 else float(math.ceil((high - low) / _MOST_LEVELS))
     first = math.ceil(low / step + 1e-9)
     levels = [step * k for k in range(first, first + _MOST_LEVELS + 1) if step * k < high]
@@ -169,7 +200,7 @@ def _power_of_ten(level: float) -> str:
 
 
 def _range(found: Growth) -> tuple[float, float]:
-    """Return limits for the logarithm that show the norms and the band of Kreiss near them."""
+    """Return axis limits that contain the norms, and the Kreiss band if it is near them."""
     logs = found.log_norms[np.isfinite(found.log_norms)] / _LN10
     low, high = float(logs.min(initial=0.0)), float(logs.max(initial=0.0))
     if math.isfinite(found.bounds.log_kreiss):
@@ -191,35 +222,35 @@ def _draw_bounds(axes: Axes, found: Growth, steps: Any, limits: tuple[float, flo
     ]
     for logs, label, dashes, color in lines:
         shown = np.where(np.isfinite(logs), logs / _LN10, np.nan)
-        visible = (shown >= limits[0]) & (shown <= limits[1])
-        if not visible.any():
-            label += " (outside)" if np.isfinite(shown).any() else ": none"
-        axes.plot(steps, shown, linestyle=dashes, color=color, linewidth=1.3, label=label, zorder=3)
+        # A bound beyond the axes is not drawn, so that the legend lists what is visible.
+        if ((shown >= limits[0]) & (shown <= limits[1])).any():
+            axes.plot(steps, shown, linestyle=dashes, color=color, linewidth=1.3, label=label, zorder=3)
 
 
 def _mark_steps(axes: Axes, found: Growth, logs: FloatArray, height: float) -> None:
-    """Mark the peak, if it is one, and the step from which decay is guaranteed."""
-    peak, decay = found.peak_step, found.decay_step
+    """Mark an interior peak and the step from which decay is guaranteed."""
+    peak, decay, middle = found.peak_step, found.decay_step, found.horizon / 2.0
     if found.log_peak > found.log_norms[0] and peak < found.horizon:
         text = f"peak {found.peak:.3g} at {peak}"
-        _mark(axes, (peak, float(logs[peak])), text, 0.05 * height)
+        _mark(axes, (peak, float(logs[peak])), text, 0.05 * height, "left" if peak < middle else "right")
     if decay is not None and decay > 1:
         axes.axvline(decay, color=GREY, linewidth=1.0, linestyle=(0, (2, 2)), zorder=1)
         axes.annotate(
             f"decay guaranteed from {decay}",
             (decay, 0.02),
             xycoords=("data", "axes fraction"),
-            xytext=(4, 0),
+            xytext=(4 if decay < middle else -4, 0),
             textcoords="offset points",
             fontsize=9,
             color=INK,
+            ha="left" if decay < middle else "right",
         )
     zero = np.flatnonzero(np.isneginf(found.log_norms))
     if len(zero) and zero[0] > 0:
         axes.plot([], [], " ", label=f"exactly zero from {zero[0]}")
 
 
-def _mark(axes: Axes, place: tuple[float, float], text: str, above: float) -> None:
+def _mark(axes: Axes, place: tuple[float, float], text: str, above: float, side: str) -> None:
     axes.plot(*place, "o", color=BLUE, markersize=7, markeredgecolor="white", zorder=5)
     box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5}
-    axes.annotate(text, (place[0], place[1] + above), fontsize=9, color=INK, ha="left", zorder=6, bbox=box)
+    axes.annotate(text, (place[0], place[1] + above), fontsize=9, color=INK, ha=side, zorder=6, bbox=box)

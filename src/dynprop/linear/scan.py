@@ -1,4 +1,4 @@
-r"""The gated scan, a diagonal linear recurrence with a gate of its own at every step.
+r"""The gated scan: a diagonal linear recurrence with one gate per step and channel.
 
 .. math:: h_t = a_t \odot h_{t-1} + x_t, \qquad t = 1, \dots, T, \qquad h_0 = \text{initial or } 0
 
@@ -54,23 +54,32 @@ def scan(gates: Any, inputs: Any, initial: Any = None, reverse: bool = False) ->
         gates: the factors a_t, shape (batch, time, channel); any finite values, of any sign and size.
         inputs: the terms x_t, same shape, dtype, library and device as the gates.
         initial: the state h_0 before the first step, shape (batch, channel); None means zero.
-        reverse: run from the last step to the first, h_t = a_t h_{t+1} + x_t, with ``initial`` standing
+        reverse: run from the last step to the first, h_t = a_t h_{t+1} + x_t, with ``initial`` as the state
             after the last step. It equals flipping both arrays and the result along time.
 
     Returns:
         The states, shape (batch, time, channel), in the library, dtype and device of the arguments.
         torch results are differentiable in all three arguments. Arguments are never modified.
-        States that exceed the range of the dtype are infinite, as in any evaluation of this formula.
+        States beyond the range of the dtype are infinite, as in any evaluation of this formula.
 
     Raises:
-        ArgumentError: wrong rank or dtype, NaN or infinity, or arguments that do not fit together.
+        ArgumentError: wrong rank or dtype, NaN or infinity, or arguments whose shape, dtype, library or
+            device differ.
+
+    Example:
+        >>> import numpy as np
+        >>> gates = np.full((1, 4, 1), 0.5)
+        >>> scan(gates, np.ones((1, 4, 1)))[0, :, 0]
+        array([1.   , 1.5  , 1.75 , 1.875])
 
     Source: Goodfellow, Bengio and Courville (2016), Deep Learning, section 10.7.
     """
     _validate(gates, inputs, initial)
     if library_of(gates) == "torch":
         return _scan_torch(gates, inputs, initial, reverse)
-    return _scan_numpy(gates, inputs, initial, reverse)
+    # Subclasses of arrays may redefine the operations.
+    start = None if initial is None else np.asarray(initial)
+    return _scan_numpy(np.asarray(gates), np.asarray(inputs), start, reverse)
 
 
 def _validate(gates: Any, inputs: Any, initial: Any) -> None:
@@ -95,7 +104,7 @@ def _steps(length: int, reverse: bool) -> range:
 def _scan_numpy(
     gates: NumericArray, inputs: NumericArray, initial: NumericArray | None, reverse: bool
 ) -> NumericArray:
-    states = np.empty_like(inputs, order="C", subok=False)
+    states = np.empty_like(inputs, order="C")
     previous = np.zeros_like(inputs[:, :0].sum(axis=1)) if initial is None else initial
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         for t in _steps(inputs.shape[1], reverse):
@@ -112,7 +121,7 @@ def _scan_torch(
     if inputs.shape[1] == 0:
         return inputs.clone()
     state = torch.zeros_like(inputs[:, 0]) if initial is None else initial
-    # unbind, not indexing: the backward of `x[:, t]` writes a full-size array for every step.
+    # unbind instead of indexing: the backward pass of `x[:, t]` allocates a full-size array at every step.
     a, x = gates.unbind(1), inputs.unbind(1)
     states = [state] * len(x)
     for t in _steps(len(x), reverse):

@@ -13,7 +13,7 @@ follow from the B before them in one matrix product. A product may be parenthesi
 the rounding bound of the loop, componentwise :math:`\gamma_{nt} |W^T|^t |h_0|` (Higham 2002, section
 3.5: t multiplications of n roundings each), but powers can overflow or underflow where the states do
 not. So W is squared only while no product of its entries can leave the range of normal numbers, and a
-trajectory that ends in inf or NaN is run again step by step from where it left the finite numbers.
+trajectory that ends in inf or NaN is recomputed step by step from its first state that is not finite.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import numpy as np
 
 from dynprop.arrays import (
+    NumericArray,
     dtype_name,
     library_of,
     require_alike,
@@ -45,10 +46,12 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 # OpenBLAS multiplies without packing its operands while rows * inner * columns <= 10**6; half of it is safe.
 _UNPACKED = 2**19
-# Costs that choose the block, in microseconds and operations per microsecond, measured with OpenBLAS 0.3 on
-# one core. They move the choice, never a result.
+# Cost model for the choice of the block: microseconds, and operations per microsecond, measured with
+# OpenBLAS 0.3 on one core. The choice affects speed only.
 _CALL, _BULK = 1.3, 50_000.0
 _RATE = {1: 20_000.0, 2: 30_000.0, 4: 45_000.0}
+# The complex dtype of each real one.
+_COMPLEX = {"float32": "complex64", "float64": "complex128"}
 # Rows of a block times n: beyond it a block leaves the second-level cache and larger ones gain nothing.
 _LARGEST_BLOCK = 2**16
 
@@ -62,6 +65,10 @@ def unroll(
 ) -> np.ndarray[Any, np.dtype[Scalar]]: ...
 @overload
 def unroll(
+    W: NumericArray, h0: NumericArray, steps: int, inputs: NumericArray | None = None
+) -> NumericArray: ...
+@overload
+def unroll(
     W: torch.Tensor, h0: torch.Tensor, steps: int, inputs: torch.Tensor | None = None
 ) -> torch.Tensor: ...
 def unroll(W: Any, h0: Any, steps: int, inputs: Any = None) -> Any:
@@ -69,7 +76,8 @@ def unroll(W: Any, h0: Any, steps: int, inputs: Any = None) -> Any:
 
     Args:
         W: the matrix, shape (n, n), numpy or torch, real or complex floats.
-        h0: the state at step 0, shape (n,), or a batch of them, (batch, n); library, dtype and device of W.
+        h0: the state at step 0, shape (n,), or a batch of them, (batch, n); library, device and precision of
+            W. Where some arguments are real and others complex, the real ones are converted.
         steps: number of steps, an integer of Python or numpy from 0 on.
         inputs: the terms x, shape (steps, n), or (steps, batch, n) or (steps, 1, n) for a batch; inputs[0]
             enters the state after the first step. None means zero.
@@ -80,19 +88,54 @@ def unroll(W: Any, h0: Any, steps: int, inputs: Any = None) -> Any:
         order, in W, h0 and inputs. Arguments are never modified.
 
     Raises:
-        ArgumentError: wrong rank, shape or dtype, NaN or infinity, steps that are no such integer, or an
-            output larger than what memory has left (the message says how large; nothing is allocated).
+        ArgumentError: wrong rank, shape or dtype, NaN or infinity, steps out of range, or an
+            output larger than the free memory (the message gives its size; nothing is allocated).
+
+    Example:
+        >>> import numpy as np
+        >>> W = np.array([[0.0, 1.0], [0.5, 0.0]])
+        >>> unroll(W, np.array([1.0, 2.0]), 3)
+        array([[1. , 2. ],
+               [1. , 1. ],
+               [0.5, 1. ],
+               [0.5, 0.5]])
 
     Source: Goodfellow, Bengio and Courville (2016), Deep Learning, section 10.7.
     """
+    W, h0, inputs = _alike(W, h0, inputs)
     count = _validated(W, h0, steps, inputs)
     if library_of(W) == "torch":
         states: Any = _torch_function().apply(W, h0, inputs, count)
         return states
     states = np.empty((count + 1, *h0.shape), dtype=W.dtype)
     with np.errstate(all="ignore"):
-        _run(np.asarray(W), np.asarray(h0), inputs, states, _NUMPY)
+        _run(W, h0, inputs, states, _NUMPY)
     return states
+
+
+def _alike(*arrays: Any) -> list[Any]:
+    """Convert real arrays to complex beside complex ones of the same precision; drop numpy subclasses.
+
+    Other values are returned unchanged; validation refuses them by name.
+    """
+    names = {dtype_name(x) for x in arrays if library_of(x) in ("numpy", "torch")}
+    found = [x if isinstance(x, np.ma.MaskedArray | np.generic) else _plain(x) for x in arrays]
+    for real, wide in _COMPLEX.items():
+        if names == {real, wide}:
+            return [_complex(x, wide) if dtype_name(x) == real else x for x in found]
+    return found
+
+
+def _plain(x: Any) -> Any:
+    return np.asarray(x) if isinstance(x, np.ndarray) else x
+
+
+def _complex(x: Any, dtype: str) -> Any:
+    if library_of(x) == "numpy":
+        return x.astype(dtype)
+    import torch
+
+    return x.to(getattr(torch, dtype))
 
 
 def _validated(W: Any, h0: Any, steps: Any, inputs: Any) -> int:
@@ -120,11 +163,11 @@ def _validated(W: Any, h0: Any, steps: Any, inputs: Any) -> int:
 
 @dataclass(frozen=True)
 class _Library:
-    """What the recurrence needs of an array library.
+    """Operations that the recurrence uses from an array library.
 
     Attributes:
-        product: product(rows, matrix, out=...), the matrix product into given memory.
-        vector: vector(row, matrix, out=...), the same for one row; its call costs less.
+        product: product(rows, matrix, out=...), the matrix product, written to ``out``.
+        vector: vector(row, matrix, out=...), the same for one row, with less overhead.
         contiguous: a row-major copy.
     """
 
@@ -154,9 +197,10 @@ def _run(W: Any, h0: Any, inputs: Any, states: Any, library: _Library) -> None:
         block, power = _driven(W, rows, batch, block)
     _chain(power, rows, batch * block, library, driven=inputs is not None)
     if block > 1 and not bool(abs(rows[-batch * block :].sum()) < float("inf")):
-        # What is not finite stays so: every step multiplies all of the state. What came before is right.
+        # A state that is not finite stays so, since every step multiplies the whole state. Earlier states
+        # are correct.
         finite = abs(states.reshape(steps + 1, -1).sum(-1)) < float("inf")
-        # A sum may overflow where its terms do not: then the loop only repeats what is there.
+        # A sum may overflow where its terms do not: then the loop repeats a few correct states.
         first = max(int(finite.argmin() if library_of(finite) == "numpy" else finite.int().argmin()), 1)
         if inputs is not None:
             states[first:] = inputs[first - 1 :]
@@ -174,12 +218,12 @@ def _block(n: int, batch: int, steps: int, driven: bool) -> int:
     best, chosen, spent = steps * _cost(n, batch, _CALL), 1, 0.0
     block = 2
     while block <= steps and block * batch * n <= max(_LARGEST_BLOCK, batch * n):
-        # The call of a squaring includes the check of its range, a few passes over the matrix.
+        # A squaring includes the check of its range, a few passes over the matrix.
         spent += 2.0 * n**3 / _BULK + 10 * _CALL + n * n / 300.0
         if driven:
             spent += steps * batch * (2.0 * n * n / _BULK + n / 300.0)
         total = spent + steps / block * _cost(n, block * batch, _CALL)
-        # The estimate is rough: the loop gives way only to a clear gain.
+        # The estimate is rough: leave the loop only for a clear gain.
         if total < (best if chosen > 1 else 0.75 * best):
             best, chosen = total, block
         block *= 2
@@ -215,7 +259,7 @@ def _doubled(W: Any, rows: Any, batch: int, block: int, library: _Library) -> tu
         square = _squared(power)
         filled *= 2
         if square is None:
-            # The states are there, but not the power that leads on from all of them.
+            # All states of the block are filled, but W**filled is not representable: step by half of it.
             return filled // 2, power
         power = square
     return filled, power
@@ -230,7 +274,7 @@ def _driven(W: Any, rows: Any, batch: int, block: int) -> tuple[int, Any]:
         if square is None:
             break
         lag = width * batch
-        # From the last chunk to the first, so that each reads terms that are not yet replaced.
+        # From the last chunk to the first, so that each reads terms not yet replaced.
         chunk = max(_LARGEST_BLOCK // n, 1)
         for end in range(total, lag, -chunk):
             start = max(end - chunk, lag)
@@ -249,7 +293,7 @@ def _chain(power: Any, rows: Any, stride: int, library: _Library, *, driven: boo
         return
     total = rows.shape[0] - rows.shape[0] % stride
     groups, rest = rows[:total].reshape(-1, stride, rows.shape[1]), rows[total:]
-    # What is whole is walked through: slicing costs as much as a small product.
+    # Iterate over whole groups: slicing would cost as much as a small product.
     before, product = groups[0], library.product
     if driven:
         for group in groups[1:]:
@@ -271,7 +315,7 @@ def _chain(power: Any, rows: Any, stride: int, library: _Library, *, driven: boo
 
 
 def _panels(matrix: Any, rows: int, library: _Library) -> list[tuple[slice, Any]]:
-    """Cut a matrix into panels of columns, where that spares the library a copy of it per product."""
+    """Cut a matrix into panels of columns small enough for BLAS to multiply without packing them."""
     n = matrix.shape[1]
     width = _UNPACKED // (rows * n)
     if not 1 < rows <= 8 or not 32 <= width < n:

@@ -1,7 +1,7 @@
-"""What every function of this room accepts: a square matrix, a state, a number of steps.
+"""Validation of the arguments of dynprop.linear: square matrices, states, numbers of steps.
 
-Validation happens before any work, in one place, and says what was got. Values are widened to
-float64 or complex128, which is exact, so that results speak of the stored floats.
+Validation precedes any computation. Values are widened to float64 or complex128, which is exact, so that
+results refer to the stored numbers.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 from dynprop.arrays import (
     NumericArray,
     describe,
+    exact_floats,
     library_of,
     require_finite,
-    require_floating,
     require_rank,
     require_shape,
 )
@@ -28,6 +28,8 @@ __all__ = [
     "MAX_STEPS",
     "Matrix",
     "available_memory",
+    "bit_limit",
+    "positive",
     "require_memory",
     "square_matrix",
     "state_batch",
@@ -43,58 +45,56 @@ Matrix: TypeAlias = NumericArray
 MAX_STEPS = 2**63 - 1
 
 
-def _floats(name: str, value: Any, axes: Sequence[str]) -> None:
-    if library_of(value) != "numpy" or isinstance(value, np.ma.MaskedArray):
-        raise ArgumentError(name, describe(value), "a numpy array of floats")
-    require_floating(name, value)
-    require_rank(name, value, axes)
-
-
-def _widened(name: str, value: Any) -> Matrix:
-    require_finite(name, value)
-    if np.iscomplexobj(value):
-        return np.asarray(value, dtype=np.complex128)
-    return np.asarray(value, dtype=np.float64)
+def _numbers(name: str, value: Any, axes: Sequence[str]) -> Matrix:
+    """Return an array-like of finite numbers with the given axes as float64 or complex128."""
+    array = exact_floats(name, value)
+    require_rank(name, array, axes)
+    require_finite(name, array)
+    return array
 
 
 def square_matrix(W: Any, name: str = "W") -> Matrix:
     """Return a validated square matrix as float64 or complex128; shape (n, n), n = 0 included.
 
+    The array may share memory with W.
+
     Raises:
-        ArgumentError: not a numpy array of floats, not square, or not finite.
+        ArgumentError: not square, not finite, or refused by `exact_floats`.
     """
-    _floats(name, W, ("row", "column"))
-    if W.shape[0] != W.shape[1]:
-        raise ArgumentError(name, describe(W), "a square matrix, shape (n, n)")
-    return _widened(name, W)
+    matrix = _numbers(name, W, ("row", "column"))
+    if matrix.shape[0] != matrix.shape[1]:
+        raise ArgumentError(name, describe(matrix), "a square matrix, shape (n, n)")
+    return matrix
 
 
 def state_vector(h0: Any, n: int, name: str = "h0") -> Matrix:
     """Return a validated state, shape (n,), as float64 or complex128.
 
     Raises:
-        ArgumentError: not a numpy array of floats, of another shape, or not finite.
+        ArgumentError: another shape, not finite, or refused by `exact_floats`.
     """
-    _floats(name, h0, ("n",))
-    require_shape(name, h0, (n,), "(n,), n the size of W")
-    return _widened(name, h0)
+    state = _numbers(name, h0, ("n",))
+    require_shape(name, state, (n,), "(n,), n the size of W")
+    return state
 
 
 def state_batch(h0: Any, n: int, name: str = "h0") -> Matrix:
     """Return a validated state, shape (n,), or batch of states, shape (batch, n); see `state_vector`."""
-    if len(getattr(h0, "shape", ())) == 1:
-        return state_vector(h0, n, name)
-    _floats(name, h0, ("batch", "n"))
-    require_shape(name, h0, (h0.shape[0], n), "(n,) or (batch, n), n the size of W")
-    return _widened(name, h0)
+    array = exact_floats(name, h0)
+    if array.ndim == 1:
+        return state_vector(array, n, name)
+    states = _numbers(name, array, ("batch", "n"))
+    require_shape(name, states, (len(states), n), "(n,) or (batch, n), n the size of W")
+    return states
 
 
 def step_count(value: Any, name: str = "steps") -> int:
     """Return a number of steps as a Python integer between 0 and 2**63 - 1.
 
     Raises:
-        ArgumentError: not an integer of Python or numpy (a bool and a float are none), or out of range.
+        ArgumentError: not an integer of Python or numpy (a bool or float is not one), or out of range.
     """
+    value = _scalar(value)
     wanted = f"an integer from 0 to {MAX_STEPS}"
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise ArgumentError(name, describe(value), wanted)
@@ -106,23 +106,62 @@ def step_count(value: Any, name: str = "steps") -> int:
     return int(value)
 
 
-def step_counts(values: Any, name: str = "t") -> list[int]:
-    """Return numbers of steps, given as a one-dimensional array or sequence, as Python integers.
+def _scalar(value: Any) -> Any:
+    """Return the number in a 0-d array, anything else as it is; the value may be of any type."""
+    is_scalar = isinstance(value, np.ndarray) and value.ndim == 0 and not isinstance(value, np.ma.MaskedArray)
+    return value[()] if is_scalar else value
+
+
+def step_counts(values: Any, name: str = "t") -> tuple[list[int], bool]:
+    """Return numbers of steps as Python integers, and whether there was one integer instead of several.
+
+    Several are a one-dimensional numpy array, a sequence, or an object with ``__array__``, such as a pandas
+    Series.
 
     Raises:
         ArgumentError: not one-dimensional, or with an element that `step_count` refuses.
     """
+    values = _scalar(values)
+    if isinstance(values, np.ma.MaskedArray):
+        raise ArgumentError(name, f"masked {describe(values)}", "times without a mask")
+    if library_of(values) is None and hasattr(values, "__array__"):
+        values = np.asarray(values)
     if isinstance(values, np.ndarray):
         require_rank(name, values, ("time",))
     elif isinstance(values, str | bytes) or not isinstance(values, Sequence):
-        raise ArgumentError(name, describe(values), "an integer, or a sequence or numpy array of integers")
-    return [step_count(value, f"{name}[{i}]") for i, value in enumerate(values)]
+        return [step_count(values, name)], True
+    return [step_count(value, f"{name}[{i}]") for i, value in enumerate(values)], False
+
+
+def bit_limit(value: Any, name: str = "max_bits", least: int = 1) -> int:
+    """Return a validated limit on the working precision as a Python integer.
+
+    Raises:
+        ArgumentError: not an integer of Python or numpy, or below the least.
+    """
+    value = _scalar(value)
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ArgumentError(name, describe(value), f"an integer ≥ {least}")
+    return int(value)
+
+
+def positive(value: Any, name: str) -> float:
+    """Return a validated positive number, infinity included, as a float.
+
+    Raises:
+        ArgumentError: not a real number, zero, negative or NaN.
+    """
+    value = _scalar(value)
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not number or not value > 0:
+        raise ArgumentError(name, describe(value), "a positive number")
+    return float(value)
 
 
 def available_memory() -> int | None:
-    """Return the bytes that this process may still take, or None where the system does not say.
+    """Return the number of bytes that this process can still allocate, None if unknown.
 
-    Free physical memory, or what the control group leaves where it leaves less (Linux).
+    It is the free physical memory, or the rest of the control group's limit if that is smaller (Linux).
     """
     found = []
     for path, free in (("/proc/meminfo", _meminfo), ("/sys/fs/cgroup/memory.max", _cgroup)):
@@ -152,9 +191,9 @@ def _cgroup(limit: str) -> int:
 
 
 def require_memory(name: str, shape: Sequence[int], itemsize: int) -> None:
-    """Raise ArgumentError, naming the size, where an array of this shape does not fit in memory.
+    """Raise ArgumentError, with the size, if an array of this shape does not fit in memory.
 
-    Below 16 MiB the system is not asked: asking would cost more than the work.
+    Arrays below 16 MiB are not checked: reading the free memory would cost more than the computation.
     """
     size = prod(shape) * itemsize
     if size <= 2**24:
@@ -166,5 +205,5 @@ def require_memory(name: str, shape: Sequence[int], itemsize: int) -> None:
         raise ArgumentError(
             name,
             f"an output of shape {tuple(shape)}, {size} bytes",
-            f"at most {limit} bytes, what memory has left; take fewer steps, or resume from the last state",
+            f"at most {limit} bytes of free memory; take fewer steps, or resume from the last state",
         )

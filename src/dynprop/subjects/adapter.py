@@ -1,4 +1,4 @@
-"""What the adapters of all kinds share: a library, a promise, a call that is watched."""
+"""The adapter of any implementation: its library, its domain, and a call whose arguments are watched."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from dynprop.arrays import FloatArray, NumericArray, describe, dtype_name, library_of, to_numpy
+from dynprop.arrays import FloatArray, NumericArray, describe, library_of, to_numpy
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.subject import Native, Program
 from dynprop.errors import ArgumentError, TargetError
 from dynprop.subjects.calls import TargetMismatchError, TargetRaisedError, guard
 from dynprop.subjects.frameworks import Framework, framework_named
 
-__all__ = ["Adapter", "ArrayFunctionAdapter", "Change", "FunctionAdapter", "declared"]
+__all__ = ["Adapter", "Change", "FunctionAdapter", "declared", "shown"]
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,13 @@ class Change:
     before: tuple[object, ...] | None = None
     after: tuple[object, ...] | None = None
 
-    def told(self, verb: str) -> str:
-        """Say it in a sentence; the verb is that of the argument, "was" or "were"."""
+    @property
+    def sentence(self) -> str:
+        """What the call did, in a sentence."""
         if self.before is None:
-            return f"the caller's {self.name} {verb} modified in place"
+            return f"the caller's argument {self.name} was modified in place"
         return (
-            f"the caller's {self.name} {verb} changed: shape, strides, dtype and flags "
+            f"the caller's argument {self.name} was changed: shape, strides, dtype and flags "
             f"{self.before} became {self.after}"
         )
 
@@ -61,7 +62,7 @@ class Adapter:
         """Return the subject that laws judge.
 
         Args:
-            target: what is to be judged, or an adapter of it, of which the options replace fields.
+            target: the implementation, or an adapter of it whose fields the options replace.
             seed: seeds the making of a target that is built; others ignore it.
             **options: fields of the adapter.
         """
@@ -135,7 +136,7 @@ class FunctionAdapter(Adapter):
     _call: Callable[..., Any]
 
     def _settle_function(self, promised: Callable[[tuple[str, ...]], Domain]) -> None:
-        """Find library, promise and name of the target.
+        """Set library, domain and name of the target.
 
         Raises:
             ArgumentError: the target is not callable, or an option is unknown.
@@ -148,84 +149,44 @@ class FunctionAdapter(Adapter):
         object.__setattr__(self, "_call", guard(self.target))
 
     def _run(self, arguments: Sequence[Any], dtype: str) -> Native:
+        """Call the target, which returns one array, and return the array."""
         with self.library.setting(dtype):
             result = self._call(*arguments)
-        if library_of(result) != self.framework:
-            raise TargetMismatchError(f"returned {describe(result)}, expected a {self.framework} array")
+        self._require_library(result)
         return result
 
-    def _tried(self, demand: str, arguments: Sequence[Any], dtype: str, wanted: str) -> None:
+    def _require_library(self, result: Any) -> None:
+        """Raise TargetMismatchError unless a result is an array of the library."""
+        if library_of(result) != self.framework:
+            raise TargetMismatchError(f"returned {shown(result)}, expected a {self.framework} array")
+
+    def _arrays_of(self, result: Any) -> tuple[Any, ...]:
+        """Return what should be arrays in a result."""
+        return (result,)
+
+    def _require_callable(
+        self,
+        demand: str,
+        arguments: Sequence[Any],
+        keywords: Mapping[str, Any],
+        dtype: str,
+        wanted: str,
+    ) -> None:
         """Call the target once; raise TargetError, the demand first, if it cannot be called so."""
         try:
             with self.library.setting(dtype):
-                result = self._call(*arguments)
+                result = self._call(*arguments, **keywords)
         except TargetRaisedError as error:
             if isinstance(error.cause, TypeError | AttributeError):
                 raise TargetError(f"{demand}, {self.name} raised {error}") from error
             return
-        known = library_of(result)
-        if known != self.framework:
-            hint = f"; for a {known} function say --framework {known}" if known else ""
-            raise TargetError(f"{demand}, {self.name} returned {self._told(result)}, not {wanted}{hint}")
-
-    def _told(self, result: Any) -> str:
-        """Say in a few words what came instead of an array."""
-        return describe(result)
+        for part in self._arrays_of(result):
+            known = library_of(part)
+            if known != self.framework:
+                hint = f"; for a {known} function say --framework {known}" if known else ""
+                raise TargetError(f"{demand}, {self.name} returned {shown(part)}, not {wanted}{hint}")
 
 
-class ArrayFunctionAdapter(FunctionAdapter):
-    """A function under test that returns one array; subclasses say of which shape."""
-
-    def _require(self, result: Native, arguments: Sequence[Any]) -> None:
-        """Raise TargetMismatchError if a result has not the shape that these arguments lead to."""
-        raise NotImplementedError
-
-    def _told(self, result: Any) -> str:
-        return f"a {type(result).__name__}" if isinstance(result, tuple | list) else describe(result)
-
-    def _values(self, result: Native) -> NumericArray:
-        """Return a result of the right shape in the widest format."""
-        values = to_numpy(result)
-        return np.asarray(values, dtype=np.complex128 if np.iscomplexobj(values) else np.float64)
-
-    def _checked(self, result: Native, arguments: Sequence[Any]) -> NumericArray:
-        self._require(result, arguments)
-        return self._values(result)
-
-    def _returned(
-        self, arguments: Sequence[Any], dtype: str
-    ) -> tuple[Callable[[], Any], tuple[int, ...], str, str]:
-        """Call the target; return a later reader of its result, and its shape, dtype and device."""
-        result = self._run(arguments, dtype)
-        return (
-            lambda: self._checked(result, arguments),
-            tuple(result.shape),
-            dtype_name(result),
-            self.library.device_of(result),
-        )
-
-    def gradients(
-        self, program: Program, arrays: Mapping[str, NumericArray], dtype: str, wrt: Sequence[str]
-    ) -> dict[str, FloatArray]:
-        """Return the gradients of a scalar program of the target with respect to named arrays."""
-
-        def call(*arguments: Any) -> Native:
-            result = self._call(*arguments)
-            self._require(result, arguments)
-            return result
-
-        return self._differentiated(program, call, arrays, dtype, wrt)
-
-    def _demand(self, demand: str, arguments: Mapping[str, Any], dtype: str, wanted: str) -> None:
-        """Call the target once on an ordinary case.
-
-        Raises:
-            TargetError: it cannot be called as its kind demands, in one line.
-        """
-        called = ", ".join(
-            f"{name} {dtype_name(value)} {tuple(value.shape)}" if library_of(value) else str(value)
-            for name, value in arguments.items()
-        )
-        self._tried(
-            f"{demand}; called with {called} ({self.framework})", list(arguments.values()), dtype, wanted
-        )
+def shown(result: Any) -> str:
+    """Describe what came in place of an array."""
+    return f"a {type(result).__name__}" if isinstance(result, tuple | list) else describe(result)

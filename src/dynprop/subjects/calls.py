@@ -1,4 +1,7 @@
-"""Calling a target: whatever it raises is the target's, whatever a law raises is ours."""
+"""Calls of a target, whose exceptions are kept apart from those of a law.
+
+A target is any callable of the user, with arguments and results of any type; hence Any.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ class TargetRaisedError(Exception):
     def refuses(self, case: object) -> bool:
         """Whether the exception refuses a case: plain errors do, unless the case names its own.
 
-        torch's LinAlgError is a RuntimeError and says what numpy's, a ValueError, says.
+        torch's LinAlgError is a RuntimeError, numpy's a ValueError; both mean the same.
         """
         named = getattr(case, "refusal_types", None)
         if named is None:
@@ -46,7 +49,7 @@ def _first_line(error: BaseException) -> str:
 
 @contextmanager
 def attributed() -> Iterator[None]:
-    """Attribute everything raised inside to the target."""
+    """Attribute every exception raised inside to the target."""
     try:
         yield
     except (TargetRaisedError, TargetMismatchError):
@@ -56,7 +59,7 @@ def attributed() -> Iterator[None]:
 
 
 def guard(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a target so that what it raises is attributed to it."""
+    """Wrap a target so that its exceptions are attributed to it."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         with attributed():

@@ -1,4 +1,7 @@
-"""Array libraries that a target may take: how to make its arrays and differentiate through it."""
+"""Array libraries of targets: how arrays are made, laid out and differentiated.
+
+Arrays are Any here: a library need not be installed, and each has a type of its own.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ Loss = Callable[[Mapping[str, Any]], Any]
 
 
 class Framework(Protocol):
-    """What the adapters need of an array library."""
+    """An array library behind the interface that adapters need."""
 
     name: str
     dtypes: tuple[str, ...]
@@ -44,7 +47,7 @@ class Framework(Protocol):
         ...
 
     def metadata(self, value: Any) -> tuple[object, ...]:
-        """Return what a call must not change besides the values."""
+        """Return the metadata that a call must not change: shape, layout, dtype, flags."""
         ...
 
     def threads(self, count: int) -> AbstractContextManager[None]:
@@ -65,7 +68,7 @@ class Framework(Protocol):
 
 
 def _dtype_for(values: NumericArray, dtype: str) -> str:
-    """Return the dtype to give: real formats for reals, their complex partner for complex values."""
+    """Return the dtype of an array: the format for reals, its complex partner for complex values."""
     if np.iscomplexobj(values):
         return "complex128" if dtype == "float64" else "complex64"
     return dtype if np.issubdtype(values.dtype, np.floating) else str(values.dtype)
@@ -165,14 +168,14 @@ class TorchFramework:
         """Differentiate once; an unused leaf has gradient zero."""
         leaves = {n: a.detach().clone().requires_grad_(n in wrt) for n, a in arrays.items()}
         total = loss(leaves)
-        found: Sequence[Any] = [None] * len(wrt)
+        gradients: Sequence[Any] = [None] * len(wrt)
         if total.requires_grad:
             with attributed():
-                found = self._torch.autograd.grad(total, [leaves[n] for n in wrt], allow_unused=True)
+                gradients = self._torch.autograd.grad(total, [leaves[n] for n in wrt], allow_unused=True)
         zero = self._torch.zeros_like
         return {
             name: to_numpy(zero(leaves[name]) if grad is None else grad)
-            for name, grad in zip(wrt, found, strict=True)
+            for name, grad in zip(wrt, gradients, strict=True)
         }
 
     def layouts(self, value: Any) -> Iterator[tuple[str, Any]]:
@@ -252,8 +255,8 @@ class JaxFramework:
             return loss({**fixed, **leaves})
 
         with attributed():
-            found = self._jax.grad(total)({n: arrays[n] for n in wrt})
-        return {name: to_numpy(found[name]) for name in wrt}
+            gradients = self._jax.grad(total)({n: arrays[n] for n in wrt})
+        return {name: to_numpy(gradients[name]) for name in wrt}
 
     def layouts(self, value: Any) -> Iterator[tuple[str, Any]]:
         """JAX arrays have no layout that a caller can set."""

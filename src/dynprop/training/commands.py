@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dynprop.errors import ArgumentError
-from dynprop.training.store.books import read_stated
 from dynprop.training.store.disk import DamageError
+from dynprop.training.store.index import read_run_count
 from dynprop.training.store.ledger import NAME
 from dynprop.training.sweeps.interrupts import held
 from dynprop.training.sweeps.sweep import FILE, Folder, Sweep, belonging, planned, say
 from dynprop.training.sweeps.workers import require_workers
 from dynprop.training.trials.initial import parse_init
+from dynprop.training.trials.rules import parse_rule
 from dynprop.training.trials.setting import OPTIMISERS
-from dynprop.training.trials.spelling import spelled
 
 __all__ = ["described", "run_command", "work"]
 
@@ -55,7 +55,7 @@ def run_command(folders: Mapping[str, Path | None], options: Mapping[str, Any]) 
     given = {name for name, value in options.items() if value is not None and value is not False}
     if mode == "show":
         _refuse(mode, given - BESIDE_SHOW, "only --csv beside it")
-        from dynprop.training.show.show import show_folder
+        from dynprop.training.show.pages import show_folder
 
         show_folder(path, options["csv"])
         return 0
@@ -83,7 +83,7 @@ def _interrupted(path: Path) -> str:
     """Say how far a sweep is that was interrupted."""
     runs = None
     with suppress(DamageError):
-        runs = read_stated(path / NAME)
+        runs = read_run_count(path / NAME)
     if runs is None:
         return (
             "interrupted before anything was recorded"
@@ -137,7 +137,7 @@ def described(options: Mapping[str, Any]) -> Sweep:
     sweep = Sweep(options["task"], lengths, cells, inits, optimisers, seeds, tuple(sorted(fields.items())))
     for each in cells:
         _different("init", inits, partial(parse_init, cell=each))
-    _different("optimiser", optimisers, partial(spelled, "optimiser", known=OPTIMISERS))
+    _different("optimiser", optimisers, partial(parse_rule, "optimiser", known=OPTIMISERS))
     return sweep
 
 
@@ -174,7 +174,7 @@ def work(
         )
     settings = planned(path, sweep, seeds).settings
     with held():
-        from dynprop.training.show.show import print_sweep
+        from dynprop.training.show.table import print_sweep
         from dynprop.training.sweeps.engine import connected, require_room, run_sweep
         from dynprop.training.sweeps.live import LiveView
         from dynprop.training.sweeps.workers import memory_of
@@ -197,5 +197,5 @@ def work(
                 retry=retry,
                 listen=view,
             )
-        print_sweep(folder.sweep, belonging(folder.sweep, folder.ledger), folder=path)
+        print_sweep(folder.sweep, belonging(folder.sweep, folder.ledger.trials()), folder=path)
     return 0

@@ -131,7 +131,7 @@ def test_expected_failures_are_strict_and_name_laws_or_tests() -> None:
 def test_a_session_of_pytest_reports_them(tmp_path: Path) -> None:
     (tmp_path / "test_kernels.py").write_text(SOURCE)
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)
     out = done.stdout
     assert done.returncode == 1, out + done.stderr
     for line in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,12 +140,20 @@ def test_a_subject_knows_where_it_comes_from_and_what_was_said() -> None:
         reach=None,
         dtypes=["float64"],
     )
-    assert isinstance(subject, Scan)
-    vars_of = vars(subject)
-    assert vars_of["origin"] == f"{FAKES}:right"
-    assert vars_of["options"] == {"framework": "numpy", "max_length": 16, "dtypes": ("float64",)}
-    assert vars_of["packages"]["numpy"]
+    assert isinstance(subject.subject, Scan)
+    assert subject.origin == f"{FAKES}:right"
+    assert subject.options == {"framework": "numpy", "max_length": 16, "dtypes": ("float64",)}
+    assert subject.packages["numpy"]
     assert subject.domain.max_length == 16
+
+
+def test_a_loaded_subject_has_the_attributes_of_its_adapter_and_survives_a_copy() -> None:
+    subject = load_subject(f"{FAKES}:right", "scan", framework="numpy")
+    assert subject.thread_counts == subject.subject.thread_counts == ()  # type: ignore[attr-defined]  # of scans
+    twin = copy.copy(subject)
+    assert (twin.origin, twin.name) == (subject.origin, "right")
+    with pytest.raises(AttributeError, match="colour"):
+        _ = subject.colour
 
 
 def test_a_declared_adapter_keeps_what_it_declares() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from dynprop.arrays import NumericArray
 from dynprop.evidence.record import powers as evidence_powers
+from dynprop.evidence.record.jobs import Shard
 from dynprop.evidence.record.powers import DTYPE, OUTCOMES, ROUTES, Settings, judge, main, run
 from dynprop.evidence.record.tables import described, no_blank_cheque
 from dynprop.kinds.power.cases import PowerCase
@@ -29,14 +30,15 @@ def cases(seed: int = SEED) -> list[PowerCase]:
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    out = tmp_path_factory.mktemp("evidence") / "closed_form.json"
-    assert main(["--cases", "2000", "--seed", str(SEED), "--out", str(out)]) == 0
+    folder = tmp_path_factory.mktemp("evidence")
+    out = folder / "closed_form.json"
+    paths = ["--out", str(out), "--parts", str(folder / "parts")]
+    assert main(["--cases", "2000", "--seed", str(SEED), *paths]) == 0
     found: dict[str, Any] = json.loads(out.read_text())
     return found
 
 
 def test_no_answer_is_silently_wrong(record: dict[str, Any]) -> None:
-    assert record["complete"]
     assert record["cases"] == 2000
     assert record["wrong"] == record["undecided"] == 0
     assert record["failures"] == []
@@ -71,6 +73,8 @@ def test_the_record_carries_seed_date_and_versions(record: dict[str, Any]) -> No
     assert record["seed"] == SEED
     assert set(record["versions"]) == {"dynprop", "numpy", "scipy", "python-flint"}
     assert record["limits"] == {"max_bits": 4096, "max_seconds": 10.0}
+    assert record["code"] == evidence_powers.today_code()
+    assert set(record["code"]) >= {"linear", "kinds.power"}
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.9])
@@ -133,7 +137,8 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_record(
 ) -> None:
     monkeypatch.setattr(evidence_powers, "EACH", 1)
     settings = Settings(600, SEED, max_bits=1024)
-    whole = run(settings, tmp_path / "whole.json")
+    whole = run(settings, tmp_path / "whole", tmp_path / "whole.json")
+    assert whole is not None
 
     block, calls = evidence_powers._block, 0
 
@@ -144,36 +149,42 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_record(
             raise KeyboardInterrupt
         return block(*arguments)
 
-    out = tmp_path / "stopped.json"
+    parts, out = tmp_path / "parts", tmp_path / "stopped.json"
     monkeypatch.setattr(evidence_powers, "_block", stops)
     with pytest.raises(KeyboardInterrupt):
-        run(settings, out, every=0.0)
-    part = json.loads(out.read_text())
-    assert (part["complete"], part["cases"]) == (False, 200)
-    resumed = run(settings, out, every=0.0)
-    # Two blocks were left to do after the one that had been saved.
+        run(settings, parts, out)
+    assert not out.exists()
+    # Two blocks were left to do after the one that had been saved; each shard does one.
+    assert run(settings, parts, out, shard=Shard(2, 3), resume=True) is None
+    resumed = run(settings, parts, out, shard=Shard(3, 3), resume=True)
     assert calls == 4
+    assert resumed is not None
+    assert resumed == json.loads(out.read_text())
     assert {**resumed, "seconds": 0} == {**whole, "seconds": 0}
-    assert not out.with_suffix(".npz").exists()
 
 
-def test_another_seed_does_not_go_on_from_what_was_saved(
+def test_another_seed_or_other_code_does_not_go_on_from_what_was_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evidence_powers, "EACH", 1)
-    out = tmp_path / "closed_form.json"
     settings = Settings(200, SEED, max_bits=1024)
-    rows = np.zeros(200, dtype=DTYPE)
-    progress = evidence_powers._Progress([rows], [], 1.0, [[0, "earlier"]])
-    evidence_powers._save(out.with_suffix(".npz"), settings, progress)
-    resumed = evidence_powers._resumed(out.with_suffix(".npz"), settings)
-    assert len(resumed.blocks) == 1
-    # Code that changed in between is named with the case from which on it was judged.
-    for digest in ("earlier", "later", "later"):
-        resumed.judges(digest)
-    assert resumed.sources == [[0, "earlier"], [len(rows), "later"]]
-    other = replace(settings, seed=SEED + 1)
-    assert evidence_powers._resumed(out.with_suffix(".npz"), other).blocks == []
+    calls = []
+
+    def block(*arguments: Any) -> NumericArray:
+        calls.append(arguments)
+        return np.zeros(200, dtype=DTYPE)
+
+    monkeypatch.setattr(evidence_powers, "_block", block)
+    out = tmp_path / "closed_form.json"
+    for _ in range(2):
+        run(settings, tmp_path, out, resume=True)
+    assert len(calls) == 1
+    run(replace(settings, seed=SEED + 1), tmp_path, out, resume=True)
+    assert len(calls) == 2
+    monkeypatch.setattr(evidence_powers, "today_code", lambda: {"linear": "other"})
+    run(replace(settings, seed=SEED + 1), tmp_path, out, resume=True)
+    assert len(calls) == 3
+    assert json.loads(out.read_text())["code"] == {"linear": "other"}
 
 
 def test_a_blank_cheque_is_seen() -> None:
@@ -189,7 +200,7 @@ def test_a_wrong_answer_is_counted_where_it_belongs() -> None:
     rows = np.zeros(4, dtype=DTYPE)
     rows["stratum"], rows["size"], rows["t"] = 7, [1, 2, 2, 2], [0, 1, 10**18, 2**63 - 1]
     rows["outcome"][3], rows["error"], rows["bound"] = OUTCOMES.index("wrong"), 3e-16, 1e-16
-    found = described(rows, OUTCOMES, ROUTES, 1.0)
+    found = described(rows, OUTCOMES, ROUTES)
     assert found["wrong"] == 1
     assert [row["t"] for row in found["decades"]] == ["0", "1e0 to 1e1", "1e18 to 1e19"]
     assert [row["wrong"] for row in found["decades"]] == [0, 0, 1]

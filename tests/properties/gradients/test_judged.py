@@ -40,10 +40,11 @@ class OneModel(torch.nn.Module):
         parameters = dict(self.weights)
         if not len(x):
             return x.new_zeros(0, x.shape[1], self.cell.width * self.hidden), held
-        seen = self.cell.run(parameters, x[:, None], tuple(part[None] for part in held))[:, 0]
-        for now in x:
-            _, held = self.step(now, held)
-        return seen, held
+        start = tuple(part[None] for part in held)
+        seen = self.cell.run(parameters, x[:, None], start)[:, 0]
+        for projected in self.cell.project(parameters, x[:, None]).unbind(0):
+            start = self.cell.step(parameters, projected, start)
+        return seen, tuple(part[0] for part in start)
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         parameters = dict(self.weights)

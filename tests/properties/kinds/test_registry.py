@@ -12,20 +12,11 @@ from dynprop.contracts.domain import Domain
 from dynprop.errors import ArgumentError
 from dynprop.evidence.kill_matrix import kill_matrix
 from dynprop.kinds import all_controls, all_faults, all_kinds, all_laws, law_by_id, laws_for
+from dynprop.kinds.scan.cases import ScanCase, scan_case
+from dynprop.kinds.scan.subject import ScanSubject
 from dynprop.laws.catalogue import Control, Fault
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.law import Law, law
-from tests.properties.kinds.agreement import test_laws as test_agreement_laws
-from tests.properties.kinds.agreement import test_products as test_agreement_products
-from tests.properties.kinds.agreement import test_training as test_agreement_training
-from tests.properties.kinds.associative_scan import test_laws as test_associative_scan
-from tests.properties.kinds.initializer import test_laws as test_initializer_laws
-from tests.properties.kinds.layer import test_laws as test_layer_laws
-from tests.properties.kinds.power.closed_form import test_laws as test_closed_form_laws
-from tests.properties.kinds.power.unroll import test_laws as test_unroll_laws
-from tests.properties.kinds.product import test_laws as test_product_laws
-from tests.properties.kinds.scan import test_laws as test_scan_laws
-from tests.properties.kinds.task import test_laws as test_task_laws
 
 LAWS = all_laws()
 SLUG = re.compile(rf"({'|'.join(all_kinds())})/[a-z0-9]+(-[a-z0-9]+)*")
@@ -79,8 +70,8 @@ def test_an_unknown_law_is_answered_with_where_to_look() -> None:
 def test_an_id_cannot_be_taken_twice() -> None:
     with pytest.raises(ArgumentError, match="law: got 'scan/forward', expected an id that is not taken"):
 
-        @law("scan/forward", claim="C1", statement="", source="", draw=lambda *_: None)
-        def forward(subject: object, case: object) -> Evidence:
+        @law("scan/forward", claim="C1", statement="", source="", draw=scan_case)
+        def forward(subject: ScanSubject, case: ScanCase) -> Evidence:
             return Evidence()
 
     assert law_by_id("scan/forward").statement
@@ -102,32 +93,6 @@ def test_fixed_cases_keep_to_the_longest_length_of_a_domain(found: Law, longest:
         for case in found.fixed(domain, SimpleNamespace(domain=domain, compiles=compiles)):
             assert case.steps <= longest
             assert case.dtype in domain.dtypes
-
-
-# Every law catches something. The faults stand in the test modules of each kind, law by law, where they are
-# caught; `dynprop faults` prints the whole matrix.
-
-# Laws that are allowed to catch nothing yet, each with its reason.
-IDLE: dict[str, str] = {}
-
-
-def test_every_law_catches_a_fault_or_says_why_not() -> None:
-    modules = (
-        test_scan_laws,
-        test_associative_scan,
-        test_layer_laws,
-        test_unroll_laws,
-        test_closed_form_laws,
-        test_agreement_laws,
-        test_agreement_products,
-        test_agreement_training,
-        test_product_laws,
-        test_initializer_laws,
-        test_task_laws,
-    )
-    caught = {row[0] for module in modules for row in module.CAUGHT}
-    assert caught | set(IDLE) == {found.id for found in LAWS}
-    assert not caught & set(IDLE)
 
 
 def test_the_kill_matrix_says_which_law_caught_what_and_accuses_no_control() -> None:

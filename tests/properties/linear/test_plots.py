@@ -85,6 +85,58 @@ def test_the_curve_is_the_growth_and_its_bounds_are_named() -> None:
         assert any(word in label for label in labels)
 
 
+def legend_of(figure: Any) -> list[str]:
+    (legend,) = figure.legends
+    return [text.get_text() for text in legend.get_texts()]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_legend_of_a_growth_lists_what_is_visible(name: str) -> None:
+    figure = plot_growth(CASES[name], 12)
+    axes = figure.axes[0]
+    low, high = axes.get_ylim()
+    listed = legend_of(figure)
+    for line in axes.get_lines():
+        label = str(line.get_label())
+        heights = np.array(line.get_ydata(), dtype=float)
+        if not label.startswith("_") and len(heights):
+            assert ((heights >= low) & (heights <= high)).any()
+            assert label in listed
+    assert not any("outside" in label or "none" in label for label in listed)
+
+
+def test_a_bound_that_does_not_exist_or_lies_beyond_the_axes_is_not_listed() -> None:
+    assert not any("kappa" in label for label in legend_of(plot_growth(jordan([(0.8, 4)]), 12)))
+    transient = np.eye(16, k=1) + 0.2 * np.eye(16, k=-1)
+    assert not any("kappa" in label for label in legend_of(plot_growth(transient, 12)))
+    assert any("kappa" in label for label in legend_of(plot_growth(GRCAR, 12)))
+
+
+def test_the_legend_of_a_spectrum_names_circle_eigenvalues_and_contours() -> None:
+    assert [label[:7] for label in legend_of(plot_spectrum(GRCAR))] == ["unit ci", "eigenva", r"$\sigma"]
+    assert len(legend_of(plot_spectrum(CASES["huge"]))) == 2
+    dots = plot_spectrum(GRCAR).axes[0].get_lines()[1]
+    assert dots.get_markersize() >= 7
+
+
+@pytest.mark.parametrize("sizes", [((3.2, 3.4), (4.4, 3.0)), ((9.0, 5.0), (9.0, 4.0))])
+@pytest.mark.parametrize("name", ["Grcar", "Jordan"])
+def test_no_label_and_no_title_is_cut(name: str, sizes: Any) -> None:
+    figures = plot_spectrum(CASES[name]), plot_growth(CASES[name], 12)
+    for figure, size in zip(figures, sizes, strict=True):
+        figure.set_size_inches(*size)
+        png(figure)
+        axes = figure.axes[0]
+        frame, page = axes.get_window_extent(), figure.bbox
+        for text in axes.texts:
+            box = text.get_window_extent()
+            assert frame.x0 - 1 <= box.x0
+            assert box.x1 <= frame.x1 + 1
+        for box in (axes.title.get_window_extent(), figure.legends[0].get_window_extent()):
+            assert page.x0 - 1 <= box.x0
+            assert box.x1 <= page.x1 + 1
+
+
 def test_the_title_says_what_is_proven() -> None:
     transient = np.eye(16, k=1) + 0.2 * np.eye(16, k=-1)
     assert "yet not contractive" in plot_growth(transient, 80).axes[0].get_title(loc="left")
@@ -100,7 +152,7 @@ def test_no_global_state_is_touched() -> None:
         "plot_spectrum(np.eye(2)), plot_growth(np.eye(2), 3)\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
 
 @pytest.mark.parametrize("name", BAD_MATRICES)

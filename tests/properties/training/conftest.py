@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dynprop.training.analysis import forecast
+from dynprop.training.show import pages
 from dynprop.training.trials.trial import Trial
 from tests.properties.training.sweeping import run, table
 
@@ -23,6 +25,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undisturbed(whole: Path) -> list[Trial]:
     """Return the runs of a sweep that nothing disturbed."""
     return table(whole)
+
+
+@pytest.fixture
+def quick_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure little before training, and write small pictures."""
+    monkeypatch.setattr(forecast, "FULL", forecast.POOR)
+    monkeypatch.setattr(forecast, "GOOD", forecast.POOR)
+    monkeypatch.setattr(pages, "DPI", 20)
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ def test_an_interrupt_anywhere_is_one_line(
     places = {
         "engine": "dynprop.training.sweeps.engine.require_room",
         "record": "dynprop.training.store.ledger.insert",
-        "table": "dynprop.training.show.show.print_sweep",
+        "table": "dynprop.training.show.table.print_sweep",
     }
     monkeypatch.setattr(places[when], interrupt)
     folder = tmp_path / "a"

@@ -1,8 +1,8 @@
 """Laws in a child process, so that a target that hangs or ends the interpreter costs one law only.
 
-The parent never imports the target or its library. It waits for the child's messages; if none comes while a
-case is running, or the child ends, it writes down the announced case as the counterexample and goes on with
-a fresh child.
+The parent never imports the target or its library. It waits for the child's messages. If none comes while a
+case is running, or the child ends, the announced case becomes the counterexample and a fresh child goes on
+with the other laws.
 """
 
 from __future__ import annotations
@@ -12,23 +12,50 @@ import multiprocessing.connection
 import pickle
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
-from dynprop.check.process.worker import Job, Loaded, Task, work
+from dynprop.check.process.job import Item, Job
+from dynprop.check.process.messages import (
+    AllDone,
+    Announced,
+    ItemStarted,
+    LawRaised,
+    Message,
+    PreflightPassed,
+    Unusable,
+)
+from dynprop.check.process.worker import work
+from dynprop.check.run.events import (
+    CaseReplayed,
+    CasesDone,
+    LawFinished,
+    LawStarted,
+    Listener,
+    Loaded,
+    Shrinking,
+    SmallerCaseDone,
+    ignore,
+)
 from dynprop.check.run.outcome import Counterexample, LawResult
-from dynprop.check.run.report import Report, law_result_from_json
+from dynprop.check.run.report import Report
 from dynprop.check.run.scripts import reproduction
-from dynprop.check.run.session import Retrial, chosen_laws, require_counts, run_options
+from dynprop.check.run.session import (
+    Retrial,
+    TargetFacts,
+    chosen_laws,
+    report_of,
+    require_counts,
+    run_options,
+)
 from dynprop.errors import ArgumentError, TargetError
 from dynprop.kinds import kind_named
+from dynprop.laws.law import Case
 
 __all__ = ["TIMEOUT", "check_isolated", "replay_isolated"]
-
-Listener = Callable[[str, Any], None]
 
 # Seconds: for one case; for importing and building the target; more for what JAX compiles first.
 TIMEOUT = 60.0
@@ -37,6 +64,7 @@ COMPILATION = 60.0
 # Once a target has hung, a later hang is found after this fraction of the timeout, but not sooner than ...
 LATER = 0.25
 LEAST = 5.0
+OF_THE_LAW = "a defect of the law rather than of the target"
 
 
 def check_isolated(
@@ -56,12 +84,12 @@ def check_isolated(
     Args:
         target: "package.module:attribute" or "path/to/file.py:attribute".
         kind: its kind.
-        options: what the target takes and promises, as for ``load_subject``.
+        options: the options of the target, as for ``load_subject``; values are those of the kind's options.
         examples, iid, seed: as for ``dynprop.check.check``.
         only: ids or slugs of the laws to run; None runs every law of the kind.
         timeout: seconds that one case may take; default 60. Importing and compiling have their own allowance.
-        listen: called with ("loaded", Loaded), ("law", id), ("case", count), ("smaller", None) and ("result",
-            LawResult) as the check goes on.
+        listen: called with the events of the check, without ``CaseStarted``; see
+            ``dynprop.check.run.events``.
 
     Raises:
         ArgumentError: an argument or option has a value that it cannot have.
@@ -69,22 +97,13 @@ def check_isolated(
     """
     _require_timeout(timeout)
     require_counts(examples, iid, seed)
-    laws = chosen_laws(kind, only)
-    tasks = tuple(enumerate(Task(law.id) for law in laws))
-    job = Job(target, kind, dict(options or {}), tasks, examples, iid, seed)
-    found = _Supervisor(job, timeout or TIMEOUT, listen or _ignore)
-    results = found.run()
-    loaded = found.loaded
-    assert loaded is not None
-    return Report(
-        target,
-        kind,
-        seed,
-        tuple(results),
-        loaded.versions,
-        {**loaded.options, **run_options(examples, iid, only, timeout)},
-        loaded.domain,
-    )
+    items = tuple(enumerate(Item(law.id) for law in chosen_laws(kind, only)))
+    job = Job(target, kind, dict(options or {}), items, examples, iid, seed)
+    supervisor = _Supervisor(job, timeout or TIMEOUT, listen or ignore)
+    supervisor.run()
+    assert supervisor.target is not None
+    settings = run_options(examples, iid, only, timeout)
+    return report_of(supervisor.target, seed, supervisor.results, settings)
 
 
 def replay_isolated(
@@ -95,10 +114,10 @@ def replay_isolated(
     Args:
         report: a report with counterexamples.
         timeout: seconds that one case may take; default that of the report, else 60.
-        listen: called with ("loaded", Loaded), ("law", id) and ("result", Retrial).
+        listen: called with the events of the replay; see ``dynprop.check.run.events``.
 
     Raises:
-        ArgumentError: a law of the report does not exist, or a saved case is none.
+        ArgumentError: a law of the report does not exist, or a saved case is no case of its kind.
         TargetError: the target cannot be found, imported, built, or called as its kind demands.
     """
     _require_timeout(timeout)
@@ -108,19 +127,17 @@ def replay_isolated(
     chosen_laws(report.kind, [law for law, _ in saved])
     declared = {option.name for option in kind_named(report.kind).options}
     options = {name: value for name, value in report.options.items() if name in declared}
-    tasks = tuple(enumerate(Task(law, case) for law, case in saved))
-    job = Job(report.target, report.kind, options, tasks, seed=report.seed)
+    items = tuple(enumerate(Item(law, case) for law, case in saved))
+    job = Job(report.target, report.kind, options, items, seed=report.seed)
     seconds = timeout or report.options.get("timeout") or TIMEOUT
-    return _Supervisor(job, float(seconds), listen or _ignore).run()
+    supervisor = _Supervisor(job, float(seconds), listen or ignore)
+    supervisor.run()
+    return supervisor.retrials
 
 
 def _require_timeout(timeout: float | None) -> None:
     if timeout is not None and not 0 < timeout < float("inf"):
         raise ArgumentError("timeout", str(timeout), "seconds above 0")
-
-
-def _ignore(event: str, value: Any) -> None:
-    return None
 
 
 @contextmanager
@@ -145,7 +162,7 @@ class _Child:
             self._process.start()
         other.close()
 
-    def receive(self, seconds: float) -> tuple[str, Any] | None:
+    def receive(self, seconds: float) -> Message | None:
         """Return the next message, or None if none comes in time; EOFError if the child has ended."""
         ready = multiprocessing.connection.wait([self._pipe, self._process.sentinel], seconds)
         if not ready:
@@ -153,13 +170,13 @@ class _Child:
         if self._pipe not in ready and not self._pipe.poll(0):
             raise EOFError
         try:
-            message: tuple[str, Any] = pickle.loads(self._pipe.recv_bytes())
+            message: Message = pickle.loads(self._pipe.recv_bytes())
         except OSError as error:
             raise EOFError from error
         return message
 
-    def obituary(self) -> str:
-        """Say how the child ended."""
+    def end_described(self) -> str:
+        """Describe how the child ended."""
         self._process.join(LEAST)
         code = self._process.exitcode
         if code is not None and code < 0:
@@ -179,10 +196,10 @@ class _Child:
 
 @dataclass
 class _Stage:
-    """Where a child is: loading, in preflight, between tasks ("idle"), in a law, or in a case of it."""
+    """Where a child is: loading, in preflight, between items ("idle"), in a law, or in a case of it."""
 
     name: str = "load"
-    task: int | None = None
+    index: int | None = None
     case: bytes | None = None
     cases: int = 0
     first: bool = True
@@ -194,18 +211,19 @@ class _Supervisor:
 
     def __init__(self, job: Job, timeout: float, listen: Listener) -> None:
         self._job = job
+        self._items = dict(job.items)
         self._timeout = timeout
         self._listen = listen
         self._hung = False
         self._preflight = True
-        self._results: dict[int, Any] = {}
-        self.loaded: Loaded | None = None
+        self._done: dict[int, LawFinished | CaseReplayed] = {}
+        self.target: TargetFacts | None = None
 
-    def run(self) -> list[Any]:
-        """Return one result per task, in order."""
-        while self.loaded is None or self._pending:
+    def run(self) -> None:
+        """Work until every item is done."""
+        while self.target is None or self._pending:
             pending = tuple(self._pending)
-            child = _Child(replace(self._job, tasks=pending, preflight=self._preflight))
+            child = _Child(replace(self._job, items=pending, preflight=self._preflight))
             stage = _Stage()
             try:
                 loss = self._follow(child, stage)
@@ -213,18 +231,29 @@ class _Supervisor:
                 child.end()
             if loss is not None:
                 self._write_off(stage, loss)
-        return [self._results[index] for index, _ in self._job.tasks]
 
     @property
-    def _pending(self) -> list[tuple[int, Task]]:
-        return [(index, task) for index, task in self._job.tasks if index not in self._results]
+    def results(self) -> list[LawResult]:
+        """The results of the laws, in the order of the items."""
+        events = (self._done[index] for index, _ in self._job.items)
+        return [event.result for event in events if isinstance(event, LawFinished)]
+
+    @property
+    def retrials(self) -> list[Retrial]:
+        """The retrials of the saved cases, in the order of the items."""
+        events = (self._done[index] for index, _ in self._job.items)
+        return [event.retrial for event in events if isinstance(event, CaseReplayed)]
+
+    @property
+    def _pending(self) -> list[tuple[int, Item]]:
+        return [(index, item) for index, item in self._job.items if index not in self._done]
 
     def _allowance(self, stage: _Stage) -> float:
         """Return the seconds after which silence means that the child hangs."""
         if stage.name in ("load", "idle", "law"):
             return max(START, self._timeout)
         shorter = max(LATER * self._timeout, min(LEAST, self._timeout))
-        compiles = self.loaded is not None and self.loaded.framework == "jax" and stage.first
+        compiles = self.target is not None and self.target.compiles and stage.first
         return (shorter if self._hung else self._timeout) + (COMPILATION if compiles else 0.0)
 
     def _follow(self, child: _Child, stage: _Stage) -> str | None:
@@ -234,94 +263,97 @@ class _Supervisor:
             try:
                 message = child.receive(seconds)
             except EOFError:
-                return child.obituary()
+                return child.end_described()
             if message is None:
                 self._hung = True
                 return f"no answer within {seconds:g} s"
-            event, value = message
-            if event == "end":
+            if isinstance(message, AllDone):
                 return None
-            if event == "unusable":
-                raise _as_raised(*value)
-            self._note(event, value, stage)
+            if isinstance(message, Unusable):
+                raise _as_raised(message)
+            self._note(message, stage)
 
-    def _note(self, event: str, value: Any, stage: _Stage) -> None:
-        if event == "loaded":
-            stage.name = "preflight" if self._preflight else "idle"
-            if self.loaded is None:
-                self._listen("loaded", value)
-            self.loaded = value
-        elif event == "fits":
-            stage.name, self._preflight = "idle", False
-        elif event == "task":
-            task = dict(self._job.tasks)[value]
-            saved = task.case is not None
-            stage.name, stage.task, stage.case = ("case" if saved else "law"), value, None
-            stage.cases, stage.partial = 0, None
-            self._listen("law", task.law)
-        elif event == "case":
-            stage.name, stage.case = "case", value
-        elif event == "done":
-            stage.name, stage.first = "law", False
-            stage.cases = value or stage.cases
-            self._listen("case", stage.cases)
-        elif event == "partial":
-            stage.partial = law_result_from_json(value)
-            self._listen("smaller", None)
-        elif event == "broken":
-            self._finish(stage, self._lost(stage, f"the law itself raised {value}", ours=True))
-        elif event == "result":
-            self._finish(stage, value if isinstance(value, Retrial) else law_result_from_json(value))
+    def _note(self, message: Message, stage: _Stage) -> None:
+        """Follow a message: where the child is now, and what the listener gets."""
+        match message:
+            case Loaded(target):
+                stage.name = "preflight" if self._preflight else "idle"
+                if self.target is None:
+                    self._listen(message)
+                self.target = target
+            case PreflightPassed():
+                stage.name, self._preflight = "idle", False
+            case ItemStarted(index):
+                item = self._items[index]
+                stage.name = "law" if item.case is None else "case"
+                stage.index, stage.case, stage.cases, stage.partial = index, None, 0, None
+                self._listen(LawStarted(item.law))
+            case Announced(pickled):
+                stage.name, stage.case = "case", pickled
+            case CasesDone(count):
+                stage.name, stage.first, stage.cases = "law", False, count
+                self._listen(message)
+            case SmallerCaseDone():
+                stage.name, stage.first = "law", False
+                self._listen(message)
+            case Shrinking(result):
+                stage.partial = result
+                self._listen(message)
+            case LawRaised(text):
+                self._finish(stage, self._lost(stage, f"the law itself raised {text}", OF_THE_LAW))
+            case LawFinished() | CaseReplayed():
+                self._finish(stage, message)
 
-    def _finish(self, stage: _Stage, result: Any) -> None:
-        assert stage.task is not None
-        self._results[stage.task] = result
-        stage.name, stage.task = "idle", None
-        self._listen("result", result)
+    def _finish(self, stage: _Stage, event: LawFinished | CaseReplayed) -> None:
+        """Keep what came of an item."""
+        assert stage.index is not None
+        self._done[stage.index] = event
+        stage.name, stage.index = "idle", None
+        self._listen(event)
 
     def _write_off(self, stage: _Stage, loss: str) -> None:
-        """Turn the loss of a child into the result of the task that it was at."""
+        """Turn the loss of a child into the result of the item that it was at."""
         if stage.name == "load":
-            if self.loaded is None:
+            if self.target is None:
                 raise TargetError(f"loading {self._job.target}: {loss}")
             for index, _ in self._pending:
-                self._finish(_Stage(task=index), self._lost(_Stage(task=index), f"loading it again: {loss}"))
+                lost = _Stage(index=index)
+                self._finish(lost, self._lost(lost, f"loading it again: {loss}"))
         elif stage.name == "preflight":
             # The laws will meet the same end, each with an input to show.
             self._preflight = False
-        elif stage.task is not None:
+        elif stage.index is not None:
             self._finish(stage, self._lost(stage, loss))
         elif self._pending:
-            stage.task = self._pending[0][0]
+            stage.index = self._pending[0][0]
             self._finish(stage, self._lost(stage, f"before its first case: {loss}"))
 
-    def _lost(self, stage: _Stage, loss: str, *, ours: bool = False) -> Any:
-        """Return the result of a task that could not be finished."""
-        assert stage.task is not None
-        task = dict(self._job.tasks)[stage.task]
-        (law,) = chosen_laws(self._job.kind, [task.law])
-        if task.case is not None:
-            return Retrial(law.id, "the saved case", "error", loss)
+    def _lost(self, stage: _Stage, loss: str, hypothesis: str | None = None) -> LawFinished | CaseReplayed:
+        """Return the result of an item that could not be finished."""
+        assert stage.index is not None
+        item = self._items[stage.index]
+        (law,) = chosen_laws(self._job.kind, [item.law])
+        if item.case is not None:
+            return CaseReplayed(Retrial(law.id, "the saved case", "error", loss))
         if stage.partial is not None:
             note = f"while the counterexample was made smaller: {loss}"
-            return replace(stage.partial, note=note)
-        hypothesis = "a defect of dynprop rather than of the target" if ours else None
+            return LawFinished(replace(stage.partial, note=note))
         result = LawResult(law.id, cases=stage.cases + 1, errors=1, hypothesis=hypothesis)
-        if stage.name != "case" and not ours:
+        if stage.name != "case" and hypothesis is None:
             result.note = loss
-        if stage.case is None:
+        if stage.case is None or self.target is None:
             result.note = loss
-            return result
-        case = pickle.loads(stage.case)
-        script = reproduction(law, self.loaded, case, {})
+            return LawFinished(result)
+        case: Case = pickle.loads(stage.case)
+        script = reproduction(law, self.target.named, case, {})
         result.counterexample = Counterexample(case.to_json(), case.describe(), loss, {}, script)
-        return result
+        return LawFinished(result)
 
 
-def _as_raised(argument: str | None, text: str) -> TargetError | ArgumentError:
+def _as_raised(unusable: Unusable) -> TargetError | ArgumentError:
     """Rebuild the error that the child met."""
-    if argument is None:
-        return TargetError(text)
-    error = ArgumentError(argument, "", "")
-    error.args = (text,)
+    if unusable.argument is None:
+        return TargetError(unusable.text)
+    error = ArgumentError(unusable.argument, "", "")
+    error.args = (unusable.text,)
     return error

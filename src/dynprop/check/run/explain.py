@@ -1,7 +1,7 @@
-"""What is wrong, in words: a catalogue of transformations tried on a failure.
+"""The likely mistake behind a failure: a catalogue of transformations, tried one after the other.
 
-Each entry of the catalogue says what the error would become if one known mistake were undone. An
-explanation by lost digits makes a failure *inaccurate*; any other makes it *wrong*, and so does none.
+Each entry of the catalogue undoes one known mistake and computes the error that remains. An explanation by
+lost digits makes a failure *inaccurate*; any other makes it *wrong*, and so does none.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 
 from dynprop.arrays import BoolArray, FloatArray, round_to
 from dynprop.contracts.formats import FORMATS, coarser
-from dynprop.laws.evidence import Comparison
+from dynprop.laws.evidence import NORMWISE, Comparison
 
 __all__ = ["Explanation", "explain", "name_constant"]
 
-# A repaired value keeps rounding errors of its own; and statements of this module are hypotheses.
+# Allowance for the rounding errors of a repaired value, as a multiple of the bound.
 SLACK = 16.0
-NORMWISE = 1e-3
+FEW_DIGITS = 1e-3
 # A hypothesis must take away most of the error to be worth printing.
 CONVINCING = 0.1
 
@@ -30,9 +30,9 @@ class Explanation:
     """A hypothesis about a failure.
 
     Attributes:
-        text: what seems to be wrong.
-        before: worst error as found.
-        after: worst error if the hypothesis is granted.
+        text: the likely mistake.
+        before: worst error of the value.
+        after: worst error once the mistake is undone.
         digits_only: whether only digits are lost, not the function.
     """
 
@@ -43,7 +43,7 @@ class Explanation:
 
     @property
     def head(self) -> str:
-        """The hypothesis without what differs from case to case."""
+        """The hypothesis without the numbers of the case."""
         return self.text.split(":")[0]
 
     def __str__(self) -> str:
@@ -60,9 +60,9 @@ def explain(comparison: Comparison) -> Explanation | None:
         return None
     with np.errstate(all="ignore"):
         for attempt in CATALOGUE:
-            for found in attempt(comparison):
-                if found.digits_only or found.after <= CONVINCING * found.before:
-                    return found
+            for explanation in attempt(comparison):
+                if explanation.digits_only or explanation.after <= CONVINCING * explanation.before:
+                    return explanation
     return None
 
 
@@ -76,7 +76,7 @@ def _before(c: Comparison) -> float:
 
 
 def _slack(c: Comparison) -> float:
-    """Less slack where a unit in the last place is a percent already."""
+    """Return the slack, smaller for formats whose rounding errors are about a percent."""
     return SLACK if FORMATS[c.dtype].unit < 2.0**-20 else 1.5
 
 
@@ -88,7 +88,7 @@ def _fits(c: Comparison, value: FloatArray, factor: float = 1.0) -> bool:
 
 
 def name_constant(factor: float) -> str:
-    """Name a factor as a person would: a root of a size, a whole number, a sign."""
+    """Return a factor as a signed whole number, its inverse or a root of either, else in decimals."""
     for sign, prefix in ((1.0, ""), (-1.0, "-")):
         for n in range(2, 129):
             root = math.isqrt(n)
@@ -113,7 +113,7 @@ def _scaled(c: Comparison) -> Iterator[Explanation]:
         if not np.any(c.value[c.decided]):
             yield Explanation("always zero", _before(c), 0.0)
         return
-    # A factor that rounding could have made is none.
+    # Rounding alone can make a factor this close to 1.
     near = SLACK * float((c.bound / np.abs(c.reference)).flat[top]) + max(1e-4, 32.0 * FORMATS[c.dtype].unit)
     if (
         not math.isfinite(factor)
@@ -160,7 +160,7 @@ def _alternatives(c: Comparison) -> Iterator[Explanation]:
     for name, value in c.alternatives().items():
         if value.shape != c.value.shape:
             continue
-        # A mistake that makes no difference on this case explains nothing.
+        # A mistake explains nothing on a case where it makes no difference.
         apart = (np.abs(value - c.reference) / np.maximum(c.bound, 5e-324))[c.decided].max(initial=0.0)
         distance = np.abs(c.value - value)
         if apart > 2.0 * SLACK and (distance <= _slack(c) * c.bound)[c.decided].all():
@@ -226,7 +226,7 @@ def _coarse(c: Comparison) -> Iterator[Explanation]:
 
 
 def _is_rounded(c: Comparison, wider: FloatArray, name: str) -> bool:
-    """Whether fewer digits are more than a wide bound: it is narrow, or the values carry no more digits."""
+    """Whether the bound is narrow, or the values have no more digits than the coarser format."""
     narrow = bool((wider <= 1e-2 * c.scale.max(initial=0.0))[c.decided].all())
     return narrow or bool(np.array_equal(round_to(c.value, name), c.value))
 
@@ -236,9 +236,9 @@ def _relaxed(c: Comparison) -> Iterator[Explanation]:
     failing = c.ratios > 1.0
     for name, wider in sorted(c.relaxed().items(), key=lambda item: float(item[1][failing].sum())):
         held = (c.residual <= wider) & np.isfinite(wider) & np.isfinite(c.residual)
-        # A bound as wide as the values explains everything, and so nothing.
+        # A bound as wide as the values would explain any error.
         narrow = (wider < 0.5 * c.scale.max(initial=0.0))[failing]
-        telling = bool(narrow.all() if name.startswith("an evaluation accurate only") else narrow.any())
+        telling = bool(narrow.all() if name.startswith(NORMWISE) else narrow.any())
         if telling and held[c.decided].all():
             yield Explanation(name, _before(c), 0.0, digits_only=True)
 
@@ -252,7 +252,7 @@ def _few_digits(c: Comparison) -> Iterator[Explanation]:
         return
     largest = float(c.scale[c.decided].max(initial=0.0))
     relative = _before(c) / largest if largest else math.inf
-    if relative <= max(NORMWISE, 32.0 * FORMATS[c.dtype].unit):
+    if relative <= max(FEW_DIGITS, 32.0 * FORMATS[c.dtype].unit):
         text = f"fewer digits than a sound evaluation has: {relative:.1g} of the largest entry is lost"
         yield Explanation(text, _before(c), 0.0, digits_only=True)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dynprop.check.run.explain import Explanation, explain
+from dynprop.kinds.record import JudgedSubject
 from dynprop.laws.evidence import Evidence, LagProfile
 from dynprop.laws.law import Case, Cleared, Law
 from dynprop.subjects.calls import TargetMismatchError, TargetRaisedError
@@ -20,13 +21,13 @@ FAILURES = ("wrong", "error", "inaccurate")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one law on one case.
+    """The outcome of one law on one case.
 
     Attributes:
         verdict: "pass", "wrong", "inaccurate", "error", "refused" or "undecidable".
-        message: what happened, in one line; empty for a pass.
-        evidence: what the law saw, unless the subject raised.
-        explanation: the hypothesis of what is wrong, if one fits.
+        message: the failure or refusal in one line; empty for a pass.
+        evidence: values, references and bounds, unless the subject raised.
+        explanation: the likely mistake, if a hypothesis fits.
     """
 
     verdict: str
@@ -46,12 +47,12 @@ class Outcome:
 
     @property
     def signature(self) -> tuple[str, str]:
-        """What must stay the same while a counterexample is made smaller."""
+        """Verdict, and for an error its type, which a smaller counterexample must keep."""
         return (self.verdict, self.message.split(":")[0] if self.verdict == "error" else "")
 
 
-def judge_case(law: Law, subject: Any, case: Case) -> Outcome:
-    """Try one law on one case; exceptions of the subject are outcomes, those of a law are not."""
+def judge_case(law: Law, subject: JudgedSubject, case: Case) -> Outcome:
+    """Judge one case by one law; exceptions of the subject are outcomes, those of a law are not."""
     subject.seed(getattr(case, "seed", 0))
     try:
         # Exploding cases overflow in the bounds too, where infinity is the right answer.
@@ -75,10 +76,10 @@ def judge_case(law: Law, subject: Any, case: Case) -> Outcome:
 
 def _failing(evidence: Evidence) -> Outcome:
     """Classify a failure: inaccurate if lost digits explain every failing comparison."""
-    found = [(c, explain(c)) for c in evidence.comparisons if c.ratio > 1.0]
-    precise = all(e is not None and e.digits_only for _, e in found)
-    worst = max(found, key=lambda pair: pair[0].ratio)
-    structural = [pair for pair in found if pair[1] is None or not pair[1].digits_only]
+    failing = [(c, explain(c)) for c in evidence.comparisons if c.ratio > 1.0]
+    precise = all(e is not None and e.digits_only for _, e in failing)
+    worst = max(failing, key=lambda pair: pair[0].ratio)
+    structural = [pair for pair in failing if pair[1] is None or not pair[1].digits_only]
     explained = [pair for pair in structural if pair[1] is not None]
     comparison, explanation = (
         worst if precise else max(explained or structural, key=lambda pair: pair[0].ratio)
@@ -94,15 +95,15 @@ def _failing(evidence: Evidence) -> Outcome:
 
 @dataclass(frozen=True)
 class Counterexample:
-    """The smallest failing case that was found.
+    """The smallest failing case of a law.
 
     Attributes:
         case: its plain JSON form.
         summary: the case in one line.
-        message: what went wrong on it.
+        message: the failure in one line.
         detail: the law's own parameters there, such as the split point.
-        script: code that shows the failure when pasted.
-        correct_digits: for gradient laws, (lag, correct digits) pairs on the case as it was found.
+        script: code that reproduces the failure.
+        correct_digits: for gradient laws, (lag, correct digits) pairs on the case before it was made smaller.
     """
 
     case: dict[str, Any]
@@ -122,9 +123,9 @@ class Failures:
     """Failing cases with one verdict and one hypothesis: how many, and the clearest of them."""
 
     count: int = 0
-    shown: tuple[Any, Outcome] | None = None
+    shown: tuple[Case, Outcome] | None = None
 
-    def add(self, case: Any, outcome: Outcome) -> None:
+    def add(self, case: Case, outcome: Outcome) -> None:
         """Count a case; show the one with the worst ratio."""
         self.count += 1
         if self.shown is None or outcome.ratio > self.shown[1].ratio:
@@ -141,7 +142,7 @@ class LawResult:
         decided, undecidable, refused, errors, wrong, inaccurate: how many of them came out so.
         worst_ratio: worst residual over bound among the decided cases; may be infinite.
         counterexample: the smallest failing case, if any fails.
-        hypothesis: what seems to be wrong.
+        hypothesis: the likely mistake.
         note: why the law is not applicable, or why fewer cases ran.
         lags: by dtype, the smallest lag at which a gradient was wrong over all cases, or None, and the
             largest lag that could be judged.
@@ -184,7 +185,7 @@ class LawResult:
         """Whether the law failed."""
         return self.verdict in FAILURES
 
-    def add(self, case: Any, outcome: Outcome) -> None:
+    def add(self, case: Case, outcome: Outcome) -> None:
         """Count one outcome and remember the worst failing case."""
         self.cases += 1
         self.decided += outcome.verdict in ("pass", "wrong", "inaccurate")
@@ -210,7 +211,7 @@ class LawResult:
         self.worst_ratio = max(self.worst_ratio, cleared.worst_ratio)
 
     @property
-    def failing(self) -> tuple[Any, Outcome] | None:
+    def failing(self) -> tuple[Case, Outcome] | None:
         """The failing case to show: the gravest verdict, and the hypothesis that fits most cases.
 
         A hypothesis that fits fewer than two fifths of the failing cases is a coincidence.
@@ -249,7 +250,7 @@ class LawResult:
         return {d: reach if first is None else first - 1 for d, (first, reach) in self.lags.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """Return the result as the public contract has it."""
+        """Return the result under the keys of the public contract."""
         finite = math.isfinite(self.worst_ratio) and self.decided > 0
         return {
             "id": self.law,

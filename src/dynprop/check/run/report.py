@@ -24,15 +24,17 @@ from dynprop.errors import ArgumentError
 __all__ = ["SCHEMA", "Report", "law_result_from_json", "law_result_to_json", "library_versions"]
 
 SCHEMA = 1
+EXPECTED = "the JSON object that check --json wrote"
 REQUIRED = ("target", "kind", "verdict", "seed", "laws", "versions")
 FURTHER = ("wrong", "inaccurate", "lags")
-GRADIENT = "/gradient-by-lag"
 COUNTS = ("cases", "decided", "undecidable", "refused", "errors", "wrong", "inaccurate")
 
 
 @dataclass(frozen=True)
 class Report:
-    """What every law said about one target.
+    """The results of every law on one target.
+
+    The effective lag comes from the laws whose evidence has a profile by lag.
 
     Attributes:
         target: the target string, or the name of an object that was checked in process.
@@ -41,7 +43,7 @@ class Report:
         laws: one result per law, in the order in which they ran.
         versions: of Python, dynprop, numpy, the framework and the packages that the target uses.
         options: those of the target (framework, domain, ...) and of the run (examples, ...) that were given.
-        domain: what the target promises, defaults included.
+        domain: the JSON form of the domain that the target promises, defaults included.
     """
 
     target: str
@@ -68,7 +70,7 @@ class Report:
 
     @property
     def max_decided_lag(self) -> int | None:
-        """The largest lag at which a gradient could be judged; None without a gradient law."""
+        """The largest lag that could be judged; None without a law that judges by lag."""
         return max((reach for _, reach in self._lags), default=None)
 
     @property
@@ -80,12 +82,15 @@ class Report:
     @property
     def effective_lags(self) -> dict[str, int]:
         """The effective lag of each dtype."""
-        gradient = (r for r in self.laws if r.law.endswith(GRADIENT))
-        return {dtype: lag for result in gradient for dtype, lag in result.effective_lags.items()}
+        lags: dict[str, int] = {}
+        for result in self.laws:
+            for dtype, lag in result.effective_lags.items():
+                lags[dtype] = min(lag, lags.get(dtype, lag))
+        return lags
 
     @property
     def _lags(self) -> list[tuple[int | None, int]]:
-        return [pair for r in self.laws if r.law.endswith(GRADIENT) for pair in r.lags.values()]
+        return [pair for result in self.laws for pair in result.lags.values()]
 
     def exit_code(self, strict: bool = False) -> int:
         """Return the exit status that ``dynprop check`` reports.
@@ -105,7 +110,7 @@ class Report:
         return 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as plain JSON values; what is not finite becomes None."""
+        """Return the report as plain JSON values; non-finite numbers become None."""
         plain: dict[str, Any] = _plain(
             {
                 "target": self.target,
@@ -128,24 +133,24 @@ class Report:
         return json.dumps(self.to_json(), indent=1, allow_nan=False, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, data: Any) -> Report:
+    def from_json(cls, data: object) -> Report:
         """Build the report that ``to_json`` described.
 
         Raises:
             ArgumentError: the data is not the JSON form of a report.
         """
         if not isinstance(data, dict):
-            raise ArgumentError("report", f"a JSON {type(data).__name__}", "the object that check wrote")
+            raise ArgumentError("report", f"a JSON {type(data).__name__}", EXPECTED)
         missing = [name for name in REQUIRED if name not in data]
         if missing:
-            raise ArgumentError("report", f"JSON without {', '.join(missing)}", "the JSON that check wrote")
+            raise ArgumentError("report", f"JSON without {', '.join(missing)}", EXPECTED)
         if data.get("schema", SCHEMA) != SCHEMA:
             raise ArgumentError("report", f"schema {data['schema']!r}", f"schema {SCHEMA}")
         try:
             laws = tuple(law_result_from_json(item) for item in data["laws"])
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             got = f"a law without its results ({type(error).__name__}: {error})"
-            raise ArgumentError("report", got, "the JSON that check wrote") from error
+            raise ArgumentError("report", got, EXPECTED) from error
         return cls(
             data["target"],
             data["kind"],
@@ -158,7 +163,7 @@ class Report:
 
 
 def law_result_to_json(result: LawResult) -> dict[str, Any]:
-    """Return a law's result as plain JSON values: the keys of the contract, then what restores it."""
+    """Return a law's result as plain JSON values: the keys of the contract, then those that restore it."""
     plain: dict[str, Any] = _plain({**result.to_json(), **{name: getattr(result, name) for name in FURTHER}})
     return plain
 
@@ -168,11 +173,11 @@ def law_result_from_json(data: Mapping[str, Any]) -> LawResult:
     ratio = data["worst_ratio"]
     if ratio is None:
         ratio = math.inf if data["decided"] else 0.0
-    found = data["counterexample"]
+    saved = data["counterexample"]
     example = None
-    if found is not None:
-        digits = tuple((int(lag), float(d)) for lag, d in found["correct_digits"])
-        example = Counterexample(**{**found, "correct_digits": digits})
+    if saved is not None:
+        digits = tuple((int(lag), float(d)) for lag, d in saved["correct_digits"])
+        example = Counterexample(**{**saved, "correct_digits": digits})
     result = LawResult(
         data["id"],
         worst_ratio=float(ratio),
@@ -187,8 +192,8 @@ def law_result_from_json(data: Mapping[str, Any]) -> LawResult:
     return result
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as strict JSON: numpy unwrapped, tuples as lists, non-finite numbers as None."""
+def _plain(value: object) -> Any:
+    """Return any value as strict JSON: numpy unwrapped, tuples as lists, non-finite numbers as None."""
     if isinstance(value, np.generic | np.ndarray):
         return _plain(value.tolist())
     if value is None or isinstance(value, bool | int | str):
@@ -204,11 +209,11 @@ def _plain(value: Any) -> Any:
 
 def library_versions(framework: str = "numpy") -> dict[str, str]:
     """Return the versions of Python, dynprop, numpy and the framework."""
-    found = {"python": platform.python_version(), "dynprop": __version__, "numpy": np.__version__}
+    versions = {"python": platform.python_version(), "dynprop": __version__, "numpy": np.__version__}
     if framework != "numpy":
         try:
-            found[framework] = importlib.metadata.version(framework)
+            versions[framework] = importlib.metadata.version(framework)
         except importlib.metadata.PackageNotFoundError:
             module = sys.modules.get(framework)
-            found[framework] = str(getattr(module, "__version__", "unknown"))
-    return found
+            versions[framework] = str(getattr(module, "__version__", "unknown"))
+    return versions

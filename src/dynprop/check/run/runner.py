@@ -1,29 +1,41 @@
-"""Running laws over cases: fixed ones, Hypothesis's, i.i.d. ones; then making a failure smaller.
+"""Laws run over cases: fixed ones, Hypothesis's, i.i.d. ones; then a failing case is made smaller.
 
-Hypothesis generates and never stops at a failure, so that every case counts in the verdict and in
-the effective lag. A failing case, wherever it came from, is made smaller by its own simplifications.
+Hypothesis generates cases and does not stop at a failure, so that every case counts in the verdict and in
+the effective lag. A failing case is made smaller by its own simplifications.
 """
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 from zlib import crc32
 
 import hypothesis
+import hypothesis.configuration
 import numpy as np
 
+from dynprop.check.run.events import (
+    CasesDone,
+    CaseStarted,
+    Listener,
+    Shrinking,
+    SmallerCaseDone,
+    ignore,
+)
 from dynprop.check.run.outcome import Counterexample, LawResult, Outcome, correct_digits, judge_case
 from dynprop.check.run.scripts import reproduction
+from dynprop.check.run.subjects import target_name
+from dynprop.kinds.record import JudgedSubject
 from dynprop.laws.draw import RandomSource
 from dynprop.laws.hypothesis_source import cases as case_strategy
 from dynprop.laws.law import Batch, Case, Law
 
-__all__ = ["Options", "run_law"]
+__all__ = ["Options", "run_law", "run_until"]
 
-Listener = Callable[[str, Any], None]
 # Enough for every group of like cases to be worth an array of its own.
 BATCH = 8192
 
@@ -35,7 +47,7 @@ class Options:
     Attributes:
         examples: cases drawn per law by Hypothesis; None lets each law choose a share of 100.
         iid: further independent cases per law.
-        seed: seeds everything.
+        seed: seeds the cases.
         budget: seconds after which a law draws no further case.
         patience: seconds spent on making a counterexample smaller.
     """
@@ -51,36 +63,79 @@ class Options:
         return max(1, round(100 * law.share)) if self.examples is None else self.examples
 
 
-def _ignore(event: str, value: Any) -> None:
-    return None
-
-
-def run_law(law: Law, subject: Any, options: Options, listen: Listener = _ignore) -> LawResult:
+def run_law(law: Law, subject: JudgedSubject, options: Options, listen: Listener = ignore) -> LawResult:
     """Run one law on one subject.
 
     Args:
         law: the law.
         subject: an adapter from ``dynprop.check``.
         options: how much to run.
-        listen: called with ("case", case) before every case and ("done", count) after it, and with
-            ("partial", result) before a counterexample is made smaller.
+        listen: called with the events of the cases, and before a counterexample is made smaller.
     """
+    result = _begun(law, subject)
+    if result.not_applicable:
+        return result
+
+    def run(case: Case) -> None:
+        listen(CaseStarted(case))
+        result.add(case, judge_case(law, subject, case))
+        listen(CasesDone(result.cases))
+
+    _run_cases(law, subject, options, result, run, listen)
+    if result.failing is not None:
+        case, outcome = result.failing
+        _keep(law, subject, result, (case, outcome), outcome)
+        listen(Shrinking(result))
+        _keep(law, subject, result, shrink(law, subject, case, outcome, options.patience, listen), outcome)
+    return result
+
+
+class _Reached(BaseException):
+    """Ends a run from inside a case; Hypothesis takes an Exception for a failure and draws on."""
+
+
+def run_until(law: Law, subject: JudgedSubject, options: Options, verdict: str) -> LawResult:
+    """Run one law until a case has this verdict, in the order of :func:`run_law`; make nothing smaller."""
+    result = _begun(law, subject)
+    if result.not_applicable:
+        return result
+
+    def run(case: Case) -> None:
+        outcome = judge_case(law, subject, case)
+        result.add(case, outcome)
+        if outcome.verdict == verdict:
+            raise _Reached
+
+    with suppress(_Reached):
+        _run_cases(law, subject, options, result, run, ignore)
+    if result.failing is not None:
+        case, outcome = result.failing
+        _keep(law, subject, result, (case, outcome), outcome)
+    return result
+
+
+def _begun(law: Law, subject: JudgedSubject) -> LawResult:
+    """Return a result without cases; it says why where the law does not apply to the subject."""
     result = LawResult(law.id)
     reason = law.applies(subject)
     if reason is not None:
         result.not_applicable, result.note = True, reason
-        return result
-    if subject.domain.max_length < law.shortest:
+    elif subject.domain.max_length < law.shortest:
         result.not_applicable = True
         result.note = f"it needs {law.shortest} steps and the domain ends at {subject.domain.max_length}"
-        return result
+    return result
+
+
+def _run_cases(
+    law: Law,
+    subject: JudgedSubject,
+    options: Options,
+    result: LawResult,
+    run: Callable[[Case], None],
+    listen: Listener,
+) -> None:
+    """Run the fixed cases, those of Hypothesis and the independent ones."""
     deadline = time.monotonic() + options.budget
-
-    def run(case: Case) -> None:
-        listen("case", case)
-        result.add(case, judge_case(law, subject, case))
-        listen("done", result.cases)
-
     if options.examples != 0:
         for case in law.fixed(subject.domain, subject):
             run(case)
@@ -91,24 +146,22 @@ def run_law(law: Law, subject: Any, options: Options, listen: Listener = _ignore
         skipped += _draw_batches(law.batch, law, subject, options, result, run, deadline, listen)
     if skipped:
         result.note = f"{skipped} further cases were not run: {options.budget:.0f} s are used up"
-    if result.failing is not None:
-        case, outcome = result.failing
-        _keep(law, subject, result, (case, outcome), outcome)
-        listen("partial", result)
-        _keep(law, subject, result, shrink(law, subject, case, outcome, options.patience, listen), outcome)
-    return result
 
 
-def _keep(law: Law, subject: Any, result: LawResult, smallest: tuple[Case, Outcome], found: Outcome) -> None:
-    """Write a failing case down as the counterexample, with the hypothesis that it supports."""
+def _keep(
+    law: Law, subject: JudgedSubject, result: LawResult, smallest: tuple[Case, Outcome], first: Outcome
+) -> None:
+    """Store the smallest failing case as the counterexample, with its hypothesis."""
     case, outcome = smallest
-    result.counterexample = _counterexample(law, subject, case, outcome, found)
-    explanation = found.explanation and (outcome.explanation or found.explanation)
+    result.counterexample = _counterexample(law, subject, case, outcome, first)
+    explanation = first.explanation and (outcome.explanation or first.explanation)
     result.hypothesis = None if explanation is None else str(explanation)
 
 
-def _generate(law: Law, subject: Any, options: Options, run: Callable[[Case], None], deadline: float) -> int:
-    """Let Hypothesis generate cases; return how many were skipped for want of time."""
+def _generate(
+    law: Law, subject: JudgedSubject, options: Options, run: Callable[[Case], None], deadline: float
+) -> int:
+    """Run cases of Hypothesis; return the number skipped after the deadline."""
     count, skipped = options.count(law), 0
     if count == 0:
         return 0
@@ -124,21 +177,43 @@ def _generate(law: Law, subject: Any, options: Options, run: Callable[[Case], No
         print_blob=False,
     )
     @hypothesis.given(case_strategy(law.draw, subject.domain, subject))
-    def every_case(case: Any) -> None:
+    def every_case(case: Case) -> None:
         nonlocal skipped
         if time.monotonic() > deadline:
             skipped += 1
         else:
             run(case)
 
-    every_case()
+    with _storage_elsewhere():
+        every_case()
     return skipped
 
 
+@contextmanager
+def _storage_elsewhere() -> Iterator[None]:
+    """Keep the files of Hypothesis out of the caller's folder.
+
+    Hypothesis caches the constants of local modules in its storage directory, ``.hypothesis`` in the current
+    folder, also where it has no database. The directory is a setting of the process, so the caller's is put
+    back afterwards. A directory that HYPOTHESIS_STORAGE_DIRECTORY names is used.
+    """
+    if os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY"):
+        yield
+        return
+    # None, before Hypothesis first asks for it, has no public reader.
+    before = vars(hypothesis.configuration).get("__hypothesis_home_directory")
+    storage = os.path.join(tempfile.gettempdir(), "dynprop-hypothesis")
+    hypothesis.configuration.set_hypothesis_home_dir(storage)
+    try:
+        yield
+    finally:
+        hypothesis.configuration.set_hypothesis_home_dir(before)
+
+
 def _draw_independent(
-    law: Law, subject: Any, options: Options, run: Callable[[Case], None], deadline: float
+    law: Law, subject: JudgedSubject, options: Options, run: Callable[[Case], None], deadline: float
 ) -> int:
-    """Draw i.i.d. cases, for statements of probability that Hypothesis cannot support."""
+    """Run i.i.d. cases, which support statements of probability; return the number skipped."""
     name = crc32(law.id.encode())
     for i in range(options.iid):
         if time.monotonic() > deadline + options.budget * options.iid / 100:
@@ -151,14 +226,14 @@ def _draw_independent(
 def _draw_batches(
     batch: Batch,
     law: Law,
-    subject: Any,
+    subject: JudgedSubject,
     options: Options,
     result: LawResult,
     run: Callable[[Case], None],
     deadline: float,
     listen: Listener,
 ) -> int:
-    """Draw i.i.d. cases many at a time; those that the law cannot clear together are judged alone."""
+    """Judge i.i.d. cases many at a time, and alone those that the law cannot clear together."""
     name = sum(law.id.encode())
     for start in range(0, options.iid, BATCH):
         if time.monotonic() > deadline + options.budget * options.iid / 100:
@@ -166,9 +241,9 @@ def _draw_batches(
         rng = np.random.default_rng(np.random.SeedSequence([options.seed, name, start]))
         subject.seed(options.seed)
         count = min(BATCH, options.iid - start)
-        cleared = batch(subject, rng, count, lambda case: listen("case", case))
+        cleared = batch(subject, rng, count, lambda case: listen(CaseStarted(case)))
         result.add_cleared(cleared)
-        listen("done", result.cases)
+        listen(CasesDone(result.cases))
         for case in cleared.rest:
             run(case)
     return 0
@@ -176,11 +251,11 @@ def _draw_batches(
 
 def shrink(
     law: Law,
-    subject: Any,
+    subject: JudgedSubject,
     case: Case,
     outcome: Outcome,
     patience: float,
-    listen: Listener = _ignore,
+    listen: Listener = ignore,
 ) -> tuple[Case, Outcome]:
     """Make a failing case smaller as long as it fails in the same way."""
     deadline = time.monotonic() + patience
@@ -188,9 +263,9 @@ def shrink(
     while progress and time.monotonic() < deadline:
         progress = False
         for candidate in _until(case.smaller(), deadline):
-            listen("case", candidate)
+            listen(CaseStarted(candidate))
             tried = _tried(law, subject, candidate)
-            listen("done", None)
+            listen(SmallerCaseDone())
             if tried is not None and tried.signature == outcome.signature and _as_clear(tried, outcome):
                 case, outcome, progress = candidate, tried, True
                 break
@@ -204,8 +279,8 @@ def _as_clear(tried: Outcome, outcome: Outcome) -> bool:
     return tried.explanation is not None and tried.explanation.head == outcome.explanation.head
 
 
-def _tried(law: Law, subject: Any, case: Case) -> Outcome | None:
-    """Judge a smaller case; one that the law itself cannot use is not a smaller counterexample."""
+def _tried(law: Law, subject: JudgedSubject, case: Case) -> Outcome | None:
+    """Judge a smaller case; None for one that the law itself cannot use."""
     try:
         return judge_case(law, subject, case)
     except (ValueError, IndexError, ZeroDivisionError):
@@ -219,14 +294,16 @@ def _until(items: Iterable[Case], deadline: float) -> Iterator[Case]:
         yield item
 
 
-def _counterexample(law: Law, subject: Any, case: Case, outcome: Outcome, found: Outcome) -> Counterexample:
+def _counterexample(
+    law: Law, subject: JudgedSubject, case: Case, outcome: Outcome, first: Outcome
+) -> Counterexample:
     detail = {} if outcome.evidence is None else dict(outcome.evidence.detail)
-    lags = None if found.evidence is None else found.evidence.lags
+    lags = None if first.evidence is None else first.evidence.lags
     return Counterexample(
         case.to_json(),
         case.describe(),
         outcome.message,
         detail,
-        reproduction(law, subject, case, detail),
+        reproduction(law, target_name(subject), case, detail),
         correct_digits(lags),
     )

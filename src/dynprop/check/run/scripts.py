@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
+from dynprop.check.run.subjects import TargetName
 from dynprop.kinds import kind_named
 from dynprop.laws.code import import_lines
 from dynprop.laws.law import Case, Law
@@ -16,39 +18,48 @@ __all__ = ["reproduction"]
 LONGEST_LINE = 8000
 
 
-def reproduction(law: Law, subject: Any, case: Case, detail: dict[str, Any]) -> str:
-    """Return a script that shows how the subject breaks the law on this case."""
+def reproduction(law: Law, target: TargetName, case: Case, detail: Mapping[str, Any]) -> str:
+    """Return a script that shows how the target breaks the law on this case.
+
+    Args:
+        law: the law.
+        target: the target as scripts name it.
+        case: the case.
+        detail: the law's own parameters, which may be of any type that can be printed.
+    """
     data = case.to_json()
-    body = law.script.get(subject.framework, law.script.get("", ""))
+    body = law.script.get(target.framework, law.script.get("", ""))
     for key, value in detail.items():
         body = body.replace("{" + key + "}", str(value))
-    # A case that raised has no detail to fill in: then the law itself is called.
+    # Without the law's detail (the target raised) the script calls the law itself.
     code = [line for line in body.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     ready = bool(code) and not re.search(r"\{\w+\}", body)
-    setup = kind_named(law.kind).script_setup(data, subject.framework) if ready else None
+    setup = kind_named(law.kind).script_setup(data, target.framework) if ready else None
     if setup is not None:
         imports = import_lines(setup.library, setup.dtype) if setup.library else []
         shown = [line for line in body.splitlines() if line not in imports]
-        return "\n".join([*imports, *_target(subject), *setup.lines, *shown])
+        return "\n".join([*imports, *_target_lines(target), *setup.lines, *shown])
     call = f"again({law.id!r}, subject, json.loads({json.dumps(data)!r}))"
-    lines = ["import json", "from dynprop.check import again", *_target(subject, "subject"), f"print({call})"]
+    lines = ["import json", "from dynprop.check import again", *_subject_lines(target), f"print({call})"]
     if len(lines[-1]) > LONGEST_LINE:
         return "# the case is large: run  dynprop replay REPORT.json  on the report of this check"
     return "\n".join(lines)
 
 
-def _target(subject: Any, name: str = "f") -> list[str]:
+def _subject_lines(target: TargetName) -> list[str]:
+    """Return the lines that load the target as a subject."""
+    if not target.origin:
+        return ["# subject = the object that was checked"]
+    options = "".join(f", {name}={value!r}" for name, value in target.options.items())
+    return [
+        "from dynprop.check import load_subject",
+        f"subject = load_subject({target.origin!r}, {target.kind!r}{options})",
+    ]
+
+
+def _target_lines(target: TargetName, name: str = "f") -> list[str]:
     """Return the lines that import the target under a name."""
-    origin: str = getattr(subject, "origin", "") or ""
-    place, _, attribute = origin.rpartition(":")
-    if name == "subject":
-        if not origin:
-            return ["# subject = the object that was checked"]
-        options = ", ".join(f"{k}={v!r}" for k, v in getattr(subject, "options", {}).items())
-        return [
-            "from dynprop.check import load_subject",
-            f"subject = load_subject({origin!r}, {subject.kind!r}{', ' if options else ''}{options})",
-        ]
+    place, _, attribute = target.origin.rpartition(":")
     if place.endswith(".py"):
         folder, _, file = place.rpartition("/")
         if not file[:-3].isidentifier():
@@ -65,4 +76,4 @@ def _target(subject: Any, name: str = "f") -> list[str]:
             alias = "" if head == name else f" as {name}"
             return [*lines, f"from {place} import {head}{alias}"]
         return [*lines, f"from {place} import {head}", f"{name} = {'.'.join([head, *rest])}"]
-    return [f"# {name} = {subject.name}: the function that was checked"]
+    return [f"# {name} = {target.name}: the function that was checked"]

@@ -1,26 +1,80 @@
-"""What every check shares, in this process or in a child: subjects, laws, saved cases, settings."""
+"""Parts that a check in this process shares with one in a child: subjects, laws, saved cases, settings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 from dynprop.arrays import describe
-from dynprop.check.run.outcome import FAILURES, judge_case
+from dynprop.check.run.outcome import FAILURES, LawResult, judge_case
+from dynprop.check.run.report import Report, library_versions
+from dynprop.check.run.subjects import LoadedSubject, TargetName, target_name
 from dynprop.errors import ArgumentError
 from dynprop.kinds import all_kinds, laws_for
-from dynprop.laws.law import Law
+from dynprop.kinds.record import JudgedSubject
+from dynprop.laws.law import Case, Law
 
 __all__ = [
     "Retrial",
+    "TargetFacts",
     "adapt",
     "again",
     "chosen_laws",
+    "report_of",
     "require_counts",
     "restored_case",
     "run_options",
+    "target_facts",
 ]
+
+
+@dataclass(frozen=True)
+class TargetFacts:
+    """The facts about a target that a report states; the parent of a child never imports the target.
+
+    Attributes:
+        named: name, kind, framework, origin and options.
+        compiles: whether its library compiles every new shape.
+        domain: JSON form of the domain.
+        versions: of the libraries in use.
+    """
+
+    named: TargetName
+    compiles: bool = False
+    domain: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def target_facts(subject: JudgedSubject) -> TargetFacts:
+    """Return the facts about the target of a subject."""
+    packages = subject.packages if isinstance(subject, LoadedSubject) else {}
+    versions = {**library_versions(subject.framework), **packages}
+    return TargetFacts(target_name(subject), subject.compiles, subject.domain.to_json(), versions)
+
+
+def report_of(
+    target: TargetFacts, seed: int, results: Sequence[LawResult], settings: Mapping[str, Any]
+) -> Report:
+    """Return the report on a target.
+
+    Args:
+        target: the facts about it.
+        seed: the seed of the check.
+        results: one per law.
+        settings: from ``run_options``.
+    """
+    named = target.named
+    options = {**named.options, **settings}
+    return Report(
+        named.origin or named.name,
+        named.kind,
+        seed,
+        tuple(results),
+        target.versions,
+        options,
+        target.domain,
+    )
 
 
 @dataclass(frozen=True)
@@ -30,9 +84,9 @@ class Retrial:
     Attributes:
         law: the law's id.
         case: the case in one line.
-        verdict: what came of it now.
-        message: what was found; empty for a pass.
-        hypothesis: what seems to be wrong, or None.
+        verdict: the verdict now.
+        message: the failure in one line; empty for a pass.
+        hypothesis: the likely mistake, or None.
     """
 
     law: str
@@ -55,26 +109,27 @@ class Retrial:
         return "\n".join(lines)
 
 
-def adapt(subject: Any, *, seed: int = 0) -> Any:
-    """Return the adapter of whatever may be handed to ``check``.
+def adapt(subject: object, *, seed: int = 0) -> JudgedSubject:
+    """Return the subject of an object that ``check`` may take.
 
     Args:
-        subject: an adapter such as a Scan, what ``load_subject`` returned, or an object that a kind takes
-            as it is, such as a Layer or a torch module.
-        seed: seeds the making of a layer from a class or builder.
+        subject: an adapter of a kind, a subject from ``load_subject``, or an object that some kind takes as
+            it is.
+        seed: seeds the making of a target that is built from a class or builder.
 
     Raises:
-        ArgumentError: it is none of these.
-        TargetError: a layer cannot be built.
+        ArgumentError: the object is none of these.
+        TargetError: the target cannot be built.
     """
     kinds = all_kinds()
     if getattr(subject, "kind", None) in kinds and hasattr(subject, "domain"):
-        return subject
+        return cast("JudgedSubject", subject)
     for kind in kinds.values():
         if kind.takes(subject):
             return kind.adapter_class().of(subject, seed=seed)
-    adapters = ", ".join(f"a {kind.adapter_name}" for kind in kinds.values())
-    raise ArgumentError("subject", describe(subject), f"{adapters} or a torch module")
+    known = [f"a {kind.adapter_name}" for kind in kinds.values()]
+    known += [kind.accepted for kind in kinds.values() if kind.accepted]
+    raise ArgumentError("subject", describe(subject), f"{', '.join(known[:-1])} or {known[-1]}")
 
 
 def chosen_laws(kind: str, only: Sequence[str] | None = None) -> tuple[Law, ...]:
@@ -101,8 +156,8 @@ def run_options(
     return {name: value for name, value in given.items() if value is not None}
 
 
-def again(law: str, subject: Any, case: Mapping[str, Any]) -> Retrial:
-    """Judge one saved case again; printing what is returned says what came of it.
+def again(law: str, subject: object, case: Mapping[str, Any]) -> Retrial:
+    """Judge one saved case again, and return a retrial to print.
 
     Args:
         law: id of the law.
@@ -111,17 +166,27 @@ def again(law: str, subject: Any, case: Mapping[str, Any]) -> Retrial:
 
     Raises:
         ArgumentError: no such law, or a case of another kind.
+
+    Example:
+        >>> import numpy as np
+        >>> from dynprop.check import Product, again
+        >>> sums = Product(lambda weights: np.cumsum(weights, axis=0))
+        >>> case = {"weights": [2.0, 3.0], "shape": [2], "dtype": "float64"}
+        >>> case |= {"matrix": False, "stratum": "", "seed": 0}
+        >>> retrial = again("product/exact", sums, case)
+        >>> retrial.verdict, retrial.message
+        ('wrong', 'products at time 1: got 5, expected 6 within 6.7e-16')
     """
     adapted = adapt(subject)
-    (found,) = chosen_laws(adapted.kind, [law])
+    (chosen,) = chosen_laws(adapted.kind, [law])
     restored = restored_case(adapted, case)
-    outcome = judge_case(found, adapted, restored)
+    outcome = judge_case(chosen, adapted, restored)
     hypothesis = None if outcome.explanation is None else str(outcome.explanation)
-    return Retrial(found.id, restored.describe(), outcome.verdict, outcome.message, hypothesis)
+    return Retrial(chosen.id, restored.describe(), outcome.verdict, outcome.message, hypothesis)
 
 
-def restored_case(subject: Any, case: Mapping[str, Any]) -> Any:
-    """Build a case from its JSON form; ArgumentError if it is none of the subject's kind."""
+def restored_case(subject: JudgedSubject, case: Mapping[str, Any]) -> Case:
+    """Build a case from its JSON form; ArgumentError if the data is no case of the subject's kind."""
     try:
         return subject.case_from_json(dict(case))
     except (KeyError, TypeError, ValueError, AttributeError) as error:

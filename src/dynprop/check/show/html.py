@@ -1,4 +1,4 @@
-"""A report as one self-contained HTML page: no scripts to load, no network, the JSON inside."""
+"""A report as one self-contained HTML page, which loads nothing and embeds the JSON."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 from jinja2 import Environment
 from markupsafe import Markup
 
+from dynprop.check.run.outcome import LawResult
 from dynprop.check.run.report import Report
 from dynprop.check.show.render import WORDS, domain_text, is_hypothesis, likeliest, ratio_text, sentence
 from dynprop.kinds import laws_for
+from dynprop.laws.law import Law
 
 __all__ = ["LagPicture", "lag_picture", "render_html"]
 
@@ -23,13 +24,13 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 34
 MOST_DIGITS = 17
 # Pixels between the labels of two lags.
 ROOM = 28
-# A gradient is wrong at a lag where it has fewer correct digits than this.
+# Below this number of correct digits a gradient is drawn as wrong.
 LEAST_DIGITS = 2
 
 
 @dataclass(frozen=True)
 class LagPicture:
-    """Correct digits per lag, placed on a canvas: lags logarithmically from left, digits upwards.
+    """Correct digits per lag on a canvas: lags logarithmically from the left, digits upwards.
 
     Attributes:
         width, height: size of the canvas.
@@ -77,7 +78,7 @@ def lag_picture(pairs: Sequence[tuple[int, float]]) -> LagPicture | None:
     def up(digits: float) -> float:
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * min(digits, MOST_DIGITS) / MOST_DIGITS
 
-    # The ends and the first wrong lag are named first; then whatever has room.
+    # The ends and the first wrong lag get their labels first; the others where there is room.
     first_wrong = [lag for lag, digits in pairs if digits < LEAST_DIGITS][:1]
     ticks: list[int] = []
     for lag in (*first_wrong, pairs[0][0], pairs[-1][0], *(lag for lag, _ in pairs)):
@@ -99,7 +100,7 @@ def render_html(report: Report) -> str:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
     template = environment.from_string(page)
-    # "<" cannot close the script element if it is written as an escape of JSON.
+    # Escaped, "<" cannot close the script element.
     embedded = report.dumps().replace("<", "\\u003c")
     return template.render(
         report=report,
@@ -114,14 +115,15 @@ def render_html(report: Report) -> str:
     )
 
 
-def _row(result: Any, laws: Mapping[str, Any]) -> dict[str, Any]:
-    law, found = laws.get(result.law), result.counterexample
+def _row(result: LawResult, laws: Mapping[str, Law]) -> dict[str, object]:
+    """Return one law as the template shows it; a report may name laws that this version has not."""
+    law, example = laws.get(result.law), result.counterexample
     return {
         "result": result,
         "ratio": ratio_text(result),
         "statement": "" if law is None else law.statement,
         "source": "" if law is None else law.source,
-        "found": found,
-        "detail": {} if found is None else {k: v for k, v in found.detail.items() if k != "checked"},
-        "picture": None if found is None else lag_picture(found.correct_digits),
+        "found": example,
+        "detail": {} if example is None else {k: v for k, v in example.detail.items() if k != "checked"},
+        "picture": None if example is None else lag_picture(example.correct_digits),
     }

@@ -1,4 +1,4 @@
-"""The line on stderr that says how far a check is."""
+"""The progress line of a check, on stderr."""
 
 from __future__ import annotations
 
@@ -6,22 +6,36 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
+
+from dynprop.check.run.events import (
+    CaseReplayed,
+    CasesDone,
+    Event,
+    LawFinished,
+    LawStarted,
+    Shrinking,
+    SmallerCaseDone,
+)
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
 
 __all__ = ["Progress"]
 
 
 class Progress:
-    """The line on stderr that says what is going on; use it as the ``listen`` of a check.
+    """A line on stderr with the law and the number of its cases; use it as the ``listen`` of a check.
 
     On a terminal it is one line that is redrawn and removed at the end; elsewhere it is a plain line, at most
     one every five seconds.
 
     Args:
         total: number of laws.
-        noun: what is counted.
+        noun: the plural of the things counted.
         file: where to write; default stderr.
         every: seconds between plain lines.
     """
@@ -33,31 +47,35 @@ class Progress:
         self._total = total
         self._noun = noun
         self._every = every
-        self._begin = self._spoke = time.monotonic()
+        self._begin = self._printed = time.monotonic()
         self._law, self._doing, self._cases = "", "starting", 0
         self._done = self._failed = 0
-        self._live: Any = None
+        self._live: tuple[Bar, TaskID] | None = None
 
-    def __call__(self, event: str, value: Any) -> None:
-        """Take note of one event of a check."""
-        if event == "law":
-            self._law, self._doing, self._cases = value, "", 0
-        elif event == "case":
-            self._cases = value
-        elif event == "smaller":
-            self._doing = "making the counterexample smaller"
-        elif event == "result":
-            self._done += 1
-            self._failed += bool(value.failed)
+    def __call__(self, event: Event) -> None:
+        """Show one event of a check or of a replay."""
+        match event:
+            case LawStarted(law):
+                self._law, self._doing, self._cases = law, "", 0
+            case CasesDone(count):
+                self._cases = count
+            case Shrinking() | SmallerCaseDone():
+                self._doing = "making the counterexample smaller"
+            case LawFinished(finished):
+                self._done += 1
+                self._failed += finished.failed
+            case CaseReplayed(replayed):
+                self._done += 1
+                self._failed += replayed.failed
         self._show()
 
     def step(self, name: str, done: int, total: int) -> None:
-        """Take note that something begins, and how many are done of how many."""
+        """Show that something starts, with the number of those done and of all."""
         self._law, self._doing, self._done, self._total = name, "", done, total
         self._show()
 
     def line(self) -> str:
-        """Return the line as it stands."""
+        """Return the line."""
         failed = f", {self._failed} failed" if self._failed else ""
         doing = self._doing or (f"{self._cases} cases" if self._cases else "")
         parts = [f"{self._done}/{self._total} {self._noun}{failed}", self._law, doing]
@@ -89,7 +107,7 @@ class Progress:
         if self._live is not None:
             bar, task = self._live
             bar.update(task, total=self._total, completed=self._done, description=self.line())
-        elif not self._console.is_terminal and time.monotonic() - self._spoke >= self._every:
-            self._spoke = time.monotonic()
-            seconds = self._spoke - self._begin
+        elif not self._console.is_terminal and time.monotonic() - self._printed >= self._every:
+            self._printed = time.monotonic()
+            seconds = self._printed - self._begin
             print(f"dynprop: {seconds:.0f} s · {self.line()}", file=self._console.file, flush=True)

@@ -1,7 +1,7 @@
-"""A report as a person reads it in a terminal.
+"""A report as text for a terminal.
 
-Everything fits 80 columns and says the same without colour. Code is printed bare and unwrapped, so that
-it can be copied and pasted.
+Lines fit 80 columns, and colour only repeats the words. Code is printed without frame and unwrapped, so that
+it can be copied.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def open_console(file: TextIO | None = None) -> Console:
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
-    """Print a report: a line per law, then every failure with what shows it, then the verdict."""
+    """Print a report: a line per law, then every failure with its counterexample, then the verdict."""
     out = console or open_console()
     _print_header(report, out)
     _print_laws_table(report.laws, out)
@@ -87,7 +87,7 @@ def _print_header(report: Report, out: Console) -> None:
 
 
 def domain_text(report: Report) -> str:
-    """Describe what the target promises, in words; empty if the report does not say."""
+    """Describe the target's domain in words; empty if the report has none."""
     return kind_named(report.kind).promise_text(report.domain, report.options) if report.domain else ""
 
 
@@ -105,7 +105,7 @@ def ratio_text(result: LawResult) -> str:
 
 
 def _print_laws_table(laws: Sequence[LawResult], out: Console) -> None:
-    """Print a line per law, and below why some are not applicable."""
+    """Print a line per law, then the reasons of those that are not applicable."""
     wide = max([len(r.law) for r in laws], default=3)
     words = max([len(_word(r.verdict)) for r in laws], default=7)
     out.print(Text(f"{'law':{wide}}  {'verdict':{words}}  {'decided':>9}  {'error/bound':>11}", "dim"))
@@ -147,22 +147,22 @@ def _word(verdict: str) -> str:
 
 
 def cause(result: LawResult) -> str:
-    """Return what a failure has in common with others: the hypothesis, without its numbers, or the error."""
+    """Return the cause of a failure: its hypothesis without numbers, or its error."""
     if result.hypothesis:
         return result.hypothesis.split(" (error ")[0].split(":")[0]
-    found = result.counterexample
-    return found.message if found is not None and result.verdict == "error" else ""
+    example = result.counterexample
+    return example.message if example is not None and result.verdict == "error" else ""
 
 
 def likeliest(report: Report) -> tuple[str, int]:
-    """Return the cause that most failing laws have in common, and how many do; ("", 0) if none is known."""
+    """Return the cause that most failing laws share, and their number; ("", 0) if none is known."""
     names = [cause(result) for result in report.failures]
     common = Counter(name for name in names if name).most_common(1)
     return common[0] if common else ("", 0)
 
 
 def is_hypothesis(likely: str, report: Report) -> bool:
-    """Say whether a cause is a hypothesis, rather than an error that several laws met."""
+    """Whether a cause is a hypothesis rather than an error."""
     return any(result.hypothesis and cause(result) == likely for result in report.failures)
 
 
@@ -171,26 +171,26 @@ def _print_failure(result: LawResult, report: Report, shown: set[str], out: Cons
     title = Text.assemble((result.law, "bold"), " ", (result.verdict, STYLES[result.verdict]))
     out.print(Rule(title, align="left", style="dim", characters="─"))
     statement = next((law.statement for law in laws_for(report.kind) if law.id == result.law), "")
-    found = result.counterexample
+    example = result.counterexample
     rows = [("law", Text(statement))]
-    if found is not None:
-        detail = ", ".join(f"{k} {v}" for k, v in found.detail.items() if k != "checked")
-        rows += [("found", Text(found.message)), ("on", Text(found.summary)), ("with", Text(detail))]
+    if example is not None:
+        detail = ", ".join(f"{k} {v}" for k, v in example.detail.items() if k != "checked")
+        rows += [("found", Text(example.message)), ("on", Text(example.summary)), ("with", Text(detail))]
     rows += [("likely", Text(result.hypothesis or "", "bold")), ("note", Text(result.note))]
-    if found is not None and found.correct_digits:
-        rows.append(("digits", _digits(found.correct_digits)))
+    if example is not None and example.correct_digits:
+        rows.append(("digits", _digits(example.correct_digits)))
     for label, text in rows:
         if text:
             _print_hanging(Text(label, "dim"), text, LABEL, out)
-    if found is None or not found.script:
+    if example is None or not example.script:
         return
-    if cause(result) in shown and max(map(len, found.script.splitlines())) > LONG:
+    if cause(result) in shown and max(map(len, example.script.splitlines())) > LONG:
         hint = "as above, on a case too long to print again: --json keeps it, dynprop replay runs it"
         _print_hanging(Text("code", "dim"), Text(hint), LABEL, out)
         return
     shown.update({cause(result)} - {""})
     out.print()
-    _print_code(found.script, out)
+    _print_code(example.script, out)
 
 
 def _digits(pairs: Sequence[tuple[int, float]]) -> Text:
@@ -228,7 +228,7 @@ def _print_summary(report: Report, out: Console) -> None:
 
 
 def sentence(report: Report) -> str:
-    """Return the verdict's reason in one sentence."""
+    """Return the reason for the verdict in one sentence."""
     counts = Counter(result.verdict for result in report.laws)
     cases = sum(result.decided for result in report.laws)
     if report.failures:
@@ -264,7 +264,7 @@ def print_laws(laws: Iterable[Law], console: Console | None = None) -> None:
 
 
 def print_retrials(retrials: Sequence[Retrial], report: Report, console: Console | None = None) -> None:
-    """Print a line per saved counterexample: whether it still fails."""
+    """Print one line per saved counterexample, whether it still fails."""
     out = console or open_console()
     if not retrials:
         out.print(Text(f"no counterexample is saved for {report.target}: nothing to replay"))

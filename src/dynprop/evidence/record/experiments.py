@@ -19,27 +19,29 @@ A success that comes and goes counts: training stops at the first judgement that
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import math
-import platform
 import time
-from collections.abc import Callable, Sequence
-from importlib import metadata
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dynprop.evidence.code import code_of
+from dynprop.evidence.compare import Code, Source
+from dynprop.evidence.record.jobs import environment, today, write_json
 from dynprop.products import critical_gain, layer_norm_law, mean_field, norm_walks
 from dynprop.training.analysis.success import SuccessCurve, SuccessRate, learning_time, proportion_interval
 from dynprop.training.trials.setting import Setting
 from dynprop.training.trials.training import train
 from dynprop.training.trials.trial import Trial
 
-__all__ = ["EXPERIMENTS", "main"]
+__all__ = ["EXPERIMENTS", "SOURCE", "main"]
 
 Rows = list[dict[str, Any]]
+# Runs of a setting have this seed and the ones after it.
+SEED = 0
 # As many as it takes to see a signal that needs about as many updates as E2 has.
 SIGNAL_BATCHES = 32768
 
@@ -50,7 +52,7 @@ def _curve(
     """Train one configuration at several lengths; return its curve as plain values, and the trials."""
     trials: list[Trial] = []
     for length in lengths:
-        trials += train(Setting(length=length, **options), range(seeds))
+        trials += train(Setting(length=length, **options), range(SEED, SEED + seeds))
         done = SuccessCurve.of(name, trials).rates[-1]
         print(f"{name}: length {length}, {done.successes} of {done.trials}", flush=True)
     curve = SuccessCurve.of(name, trials)
@@ -245,8 +247,8 @@ def depth_walk(share: float = 1.0) -> dict[str, Any]:
             alive = ends[np.isfinite(ends)]
             row[way] = [float(alive.mean()), float(alive.std(ddof=1))]
         if weights == "fresh":
-            told = layer_norm_law([width] * (depth + 1), gain, activation)
-            row["theory"] = [told.log_mean, math.sqrt(told.log_variance)]
+            law = layer_norm_law([width] * (depth + 1), gain, activation)
+            row["theory"] = [law.log_mean, math.sqrt(law.log_variance)]
         rows.append(row)
     return {"rows": rows, "width": width, "depth": depth}
 
@@ -263,29 +265,60 @@ EXPERIMENTS: dict[str, Callable[[float], dict[str, Any]]] = {
 }
 
 
+def today_code() -> dict[str, str]:
+    """Return the digests of the experiments and of everything that they import."""
+    return code_of(["dynprop.evidence.record.experiments"])
+
+
+def _described(data: Mapping[str, Any]) -> Code:
+    return {name: found["run"].get("code") for name, found in data["experiments"].items()}
+
+
+SOURCE = Source(
+    "make experiments",
+    lambda: dict.fromkeys(EXPERIMENTS, frozenset()),
+    lambda data: dict.fromkeys(data["experiments"], frozenset()),
+    lambda: dict.fromkeys(EXPERIMENTS, today_code()),
+    _described,
+)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run experiments and add them to the record."""
     parser = argparse.ArgumentParser(prog="python -m dynprop.evidence.record.experiments")
     parser.add_argument("names", nargs="+", choices=list(EXPERIMENTS), metavar="NAME")
     parser.add_argument("--share", type=float, default=1.0, help="share of the seeds")
     parser.add_argument("--record", type=Path, help="JSON file to add the results to")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep recorded results of the same share, versions and code"
+    )
     given = parser.parse_args(arguments)
+    settings = {"seed": SEED, "share": given.share}
+    described = {**settings, **environment("dynprop", "numpy", "torch"), "code": today_code()}
     for name in given.names:
+        run = _read(given.record).get(name, {}).get("run", {})
+        if given.resume and {key: value for key, value in run.items() if key != "date"} == described:
+            continue
         begin = time.monotonic()
         found = EXPERIMENTS[name](given.share)
         found["seconds"] = round(time.monotonic() - begin, 1)
+        found["run"] = {"date": today(), **described}
         print(f"{name}: {found['seconds']:.0f} s", flush=True)
         if given.record is not None:
-            data = json.loads(given.record.read_text()) if given.record.exists() else {}
-            experiments = {**data.get("experiments", {}), name: found}
-            data = {
-                "date": datetime.date.today().isoformat(),
-                "python": platform.python_version(),
-                "versions": {n: metadata.version(n) for n in ("dynprop", "numpy", "torch")},
-                "experiments": {key: experiments[key] for key in EXPERIMENTS if key in experiments},
-            }
-            given.record.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            # Read again: another experiment may have been recorded meanwhile.
+            experiments = {**_read(given.record), name: found}
+            write_json(
+                given.record,
+                {"experiments": {key: experiments[key] for key in EXPERIMENTS if key in experiments}},
+            )
     return 0
+
+
+def _read(path: Path | None) -> dict[str, Any]:
+    if path is None or not path.exists():
+        return {}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["experiments"]
+    return found
 
 
 if __name__ == "__main__":

@@ -9,27 +9,29 @@ state of the stored floats (python-flint, at a precision that is raised until th
 - *wrong*: the error certainly exceeds the bound. There must be none;
 - *undecided*: not even `MOST_BITS` decide. There must be none either, or the record shows it.
 
-Run as ``python -m dynprop.evidence.record.powers --cases 1000000``; writes docs/evidence/closed_form.json, in
-parts on the way, from which the same command goes on. The exit status is 1 if an answer was wrong.
+Run as ``python -m dynprop.evidence.record.powers --cases 1000000 --resume``; writes
+docs/evidence/closed_form.json once all blocks are judged. The exit status is 1 if an answer was wrong.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import sys
+import os
+import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
-from dynprop import linear
 from dynprop.arrays import NumericArray
 from dynprop.errors import PrecisionError
+from dynprop.evidence.code import code_of
+from dynprop.evidence.compare import Source
+from dynprop.evidence.record.jobs import WHOLE, Shard, add_arguments, environment, today, write_json
 from dynprop.evidence.record.tables import described
 from dynprop.kinds.power.cases import PowerCase
 from dynprop.kinds.power.exact import is_zero_state, scaled_error
@@ -38,7 +40,7 @@ from dynprop.laws.exact import working_precision
 from dynprop.linear import ClosedForm, closed_form
 from dynprop.linear.closed.closed_form import Route
 
-__all__ = ["DTYPE", "MOST_BITS", "OUTCOMES", "Settings", "judge", "main", "run", "source_digest"]
+__all__ = ["DTYPE", "MOST_BITS", "OUTCOMES", "SOURCE", "Settings", "judge", "main", "run"]
 
 OUTCOMES = ("answered", "refused", "wrong", "undecided")
 ROUTES: tuple[str, ...] = get_args(Route)
@@ -46,6 +48,9 @@ ROUTES: tuple[str, ...] = get_args(Route)
 MOST_BITS = 2**16
 # Cases of one stratum that are drawn together.
 EACH = 25
+POWER = "dynprop.kinds.power"
+# The group under which the record keeps its digests.
+SUBJECT = "dynprop.linear.closed_form"
 
 DTYPE = np.dtype(
     [
@@ -85,7 +90,7 @@ class Settings:
         return -(-self.cases // len(STRATA))
 
     def solve(self, w: NumericArray, h: NumericArray, t: int) -> ClosedForm:
-        """Call what is judged."""
+        """Call `closed_form` within the limits."""
         return closed_form(w, h, t, max_bits=self.max_bits, max_seconds=self.max_seconds)
 
 
@@ -126,41 +131,6 @@ def _ball(value: complex) -> Any:
     return acb(value.real, value.imag) if isinstance(value, complex) else arb(value)
 
 
-@dataclass
-class _Progress:
-    """What a run has so far.
-
-    Attributes:
-        blocks: the rows of every block.
-        failures: the cases of wrong and undecided answers.
-        seconds: how long it took.
-        sources: [cases judged before, digest] for every state of `dynprop.linear` that was judged.
-    """
-
-    blocks: list[NumericArray]
-    failures: list[dict[str, Any]]
-    seconds: float
-    sources: list[list[Any]]
-
-    @property
-    def rows(self) -> NumericArray:
-        """Every row."""
-        return np.concatenate(self.blocks)
-
-    def judges(self, digest: str) -> None:
-        """Note which code is judged from here on."""
-        if not self.sources or self.sources[-1][1] != digest:
-            self.sources.append([sum(map(len, self.blocks)), digest])
-
-
-def source_digest() -> str:
-    """Return a digest of the code of `dynprop.linear`: runs with the same one judged the same functions."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(linear.__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
 def _block(settings: Settings, index: int, each: int, failures: list[dict[str, Any]]) -> NumericArray:
     """Judge as many cases of every stratum; the block's number and the seed determine them."""
     rows = []
@@ -176,95 +146,105 @@ def _block(settings: Settings, index: int, each: int, failures: list[dict[str, A
     return np.array(rows, dtype=DTYPE)
 
 
-def run(settings: Settings, out: Path, *, every: float = 60.0) -> dict[str, Any]:
-    """Judge every case, write the record at least every so many seconds, and return it.
+def run(
+    settings: Settings, parts: Path, out: Path, *, shard: Shard = WHOLE, resume: bool = False
+) -> dict[str, Any] | None:
+    """Judge the blocks of a shard; if every block then has a result, write the record and return it.
 
-    A run that was stopped goes on from its last block, if ``out`` has a companion ``.npz`` of the same seed
-    and limits; the record says from which case on another state of the code was judged.
+    Args:
+        settings: cases, seed and limits.
+        parts: folder of results, one file per block.
+        out: the record.
+        shard: which blocks.
+        resume: keep blocks of the same settings, versions and code.
     """
-    companion = out.with_suffix(".npz")
-    progress = _resumed(companion, settings)
-    progress.judges(source_digest())
-    blocks = -(-settings.each // EACH)
-    written = time.monotonic()
-    began = written - progress.seconds
-    for index in range(len(progress.blocks), blocks):
-        each = min(EACH, settings.each - index * EACH)
-        progress.blocks.append(_block(settings, index, each, progress.failures))
-        now = time.monotonic()
-        progress.seconds = now - began
-        if now - written > every or index == blocks - 1:
-            written = now
-            _save(companion, settings, progress)
-            print(_line(_written(out, settings, progress)), flush=True)
-    record = _written(out, settings, progress)
-    companion.unlink(missing_ok=True)
-    return record
-
-
-def _written(out: Path, settings: Settings, progress: _Progress) -> dict[str, Any]:
-    rows, total = progress.rows, settings.each * len(STRATA)
-    limits = {"max_bits": settings.max_bits, "max_seconds": settings.max_seconds}
-    head = {"seed": settings.seed, "asked": total, "complete": len(rows) == total, "limits": limits}
+    code = today_code()
+    environs = environment("dynprop", "numpy", "scipy", "python-flint")
+    key = json.dumps([asdict(settings), EACH, environs, code])
+    count = -(-settings.each // EACH)
+    for index in shard.of(range(count)):
+        path = parts / f"block-{index}.npz"
+        if resume and _read(path, key) is not None:
+            continue
+        started, failures = time.monotonic(), list[dict[str, Any]]()
+        rows = _block(settings, index, min(EACH, settings.each - index * EACH), failures)
+        _write(path, rows, {"key": key, "failures": failures, "seconds": time.monotonic() - started})
+        wrong = f"{len(failures)} wrong or undecided"
+        print(f"block {index + 1} of {count}: {len(rows)} cases, {wrong}", flush=True)
+    blocks = [_read(parts / f"block-{index}.npz", key) for index in range(count)]
+    there = [block for block in blocks if block is not None]
+    if len(there) < count:
+        print(f"{out}: not written; {len(there)} of {count} blocks have a result of today's code")
+        return None
     record = {
-        **head,
-        "sources": progress.sources,
-        **described(rows, OUTCOMES, ROUTES, progress.seconds),
-        "failures": progress.failures[:20],
+        "seed": settings.seed,
+        "limits": {"max_bits": settings.max_bits, "max_seconds": settings.max_seconds},
+        "date": today(),
+        **environs,
+        "machine": platform.machine(),
+        "code": code,
+        "seconds": round(sum(state["seconds"] for _, state in there), 1),
+        **described(np.concatenate([rows for rows, _ in there]), OUTCOMES, ROUTES),
+        "failures": [failure for _, state in there for failure in state["failures"]][:20],
     }
-    part = out.with_suffix(".part")
-    part.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
-    part.replace(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(out, record)
     return record
 
 
-def _line(record: dict[str, Any]) -> str:
-    counts = ", ".join(f"{record[name]} {name}" for name in OUTCOMES)
-    rate = record["cases"] / max(record["seconds"], 1e-9)
-    return f"{record['cases']} of {record['asked']} cases: {counts}; {rate:.0f} cases a second"
+def today_code() -> dict[str, str]:
+    """Return the digests of `closed_form`, of the cases and of the exact reference."""
+    return code_of([closed_form.__module__, *(f"{POWER}.{name}" for name in ("cases", "exact", "strata"))])
 
 
-def _key(settings: Settings) -> str:
-    return json.dumps([settings.seed, settings.each, EACH, settings.max_bits, settings.max_seconds])
-
-
-def _save(path: Path, settings: Settings, progress: _Progress) -> None:
-    part = path.with_suffix(".npz.part")
-    kept = {"failures": progress.failures, "seconds": progress.seconds, "sources": progress.sources}
-    state = json.dumps({"key": _key(settings), **kept})
-    lengths = [len(block) for block in progress.blocks]
+def _write(path: Path, rows: NumericArray, state: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     with part.open("wb") as file:
-        np.savez(file, rows=progress.rows, lengths=lengths, state=np.array(state))
+        np.savez(file, rows=rows, state=np.array(json.dumps(state)))
     part.replace(path)
 
 
-def _resumed(path: Path, settings: Settings) -> _Progress:
-    if path.exists():
-        with np.load(path) as stored:
-            state = json.loads(str(stored["state"]))
-            if state["key"] == _key(settings):
-                blocks = np.split(stored["rows"], np.cumsum(stored["lengths"])[:-1])
-                sources = state.get("sources", [[0, "not recorded"]])
-                return _Progress(list(blocks), state["failures"], state["seconds"], sources)
-    return _Progress([], [], 0.0, [])
+def _read(path: Path, key: str) -> tuple[NumericArray, dict[str, Any]] | None:
+    """Return the rows and the state of a block, or None if there is none with this key."""
+    if not path.exists():
+        return None
+    with np.load(path) as stored:
+        state = json.loads(str(stored["state"]))
+        return (stored["rows"], state) if state["key"] == key else None
+
+
+SOURCE = Source(
+    "python -m dynprop.evidence.record.powers --cases 1000000 --resume",
+    lambda: dict.fromkeys((stratum.name for stratum in STRATA), frozenset()),
+    lambda data: dict.fromkeys((row["stratum"] for row in data["strata"]), frozenset()),
+    lambda: {SUBJECT: today_code()},
+    lambda data: {SUBJECT: data.get("code")},
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Record the evidence; return 1 if an answer was silently wrong."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m dynprop.evidence.record.powers", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--cases", type=int, default=10_000, help="at least so many, in equal shares")
     parser.add_argument("--seed", type=int, default=20261124)
     parser.add_argument("--max-bits", type=int, default=Settings.max_bits)
     parser.add_argument("--max-seconds", type=float, default=Settings.max_seconds)
-    parser.add_argument("--out", type=Path, default=Path("docs/evidence/closed_form.json"))
+    add_arguments(parser, "closed_form")
     given = parser.parse_args(arguments)
     if given.cases < 1:
         parser.error(f"--cases: got {given.cases}, expected a positive number")
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    record = run(Settings(given.cases, given.seed, given.max_bits, given.max_seconds), given.out)
-    print(_line(record))
-    return 1 if record["wrong"] else 0
+    settings = Settings(given.cases, given.seed, given.max_bits, given.max_seconds)
+    record = run(settings, given.parts, given.out, shard=given.shard, resume=given.resume)
+    if record is None:
+        return 0
+    counts = ", ".join(f"{record[name]} {name}" for name in OUTCOMES)
+    rate = record["cases"] / max(record["seconds"], 0.1)
+    print(f"{record['cases']} cases: {counts}; {rate:.0f} cases a second")
+    return int(record["wrong"] > 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -1,15 +1,12 @@
-"""What a million judged powers amount to: counts and worst ratios, per stratum, decade of t, size and route.
+"""Tables of judged powers: counts and worst ratios, per stratum, decade of t, size and route.
 
-A float64 route gives a bound before it knows the error, so its ratios say how sharp the bound is. The
-certified route rounds a ball that it has, and its bound is that rounding: ratios near 1 by construction.
+A float64 route bounds an error that it does not know, so its ratios measure how sharp the bound is. The bound
+of the certified route is the rounding of a ball to a float: ratios near 1 by construction.
 """
 
 from __future__ import annotations
 
-import datetime
-import platform
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -20,16 +17,13 @@ from dynprop.kinds.power.strata import STRATA
 __all__ = ["described", "no_blank_cheque"]
 
 
-def described(
-    rows: NumericArray, outcomes: Sequence[str], routes: Sequence[str], seconds: float
-) -> dict[str, Any]:
-    """Return the record of judged cases as plain JSON values.
+def described(rows: NumericArray, outcomes: Sequence[str], routes: Sequence[str]) -> dict[str, Any]:
+    """Return the tables of judged cases as plain JSON values.
 
     Args:
         rows: a structured array: stratum, size, complex, t, outcome, route, error, bound.
         outcomes: names that the column outcome counts.
         routes: names that the column route counts.
-        seconds: time of the run.
     """
 
     def row(chosen: BoolArray) -> dict[str, Any]:
@@ -37,13 +31,7 @@ def described(
 
     everything = np.ones(len(rows), dtype=bool)
     decades = _decades(rows["t"])
-    packages = ("dynprop", "numpy", "scipy", "python-flint")
     return {
-        "date": datetime.date.today().isoformat(),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "versions": {name: metadata.version(name) for name in packages},
-        "seconds": round(seconds, 1),
         **row(everything),
         "strata": [{"stratum": s.name, **row(rows["stratum"] == i)} for i, s in enumerate(STRATA)],
         "decades": [
@@ -94,9 +82,9 @@ def _counted(rows: NumericArray, outcomes: Sequence[str], routes: Sequence[str])
 def no_blank_cheque(
     rows: NumericArray, outcomes: Sequence[str], routes: Sequence[str]
 ) -> dict[str, float | None]:
-    """Say in which share of the answers ten times the worst relative error seen would exceed the bound.
+    """Return the share of answers whose bound is below ten times the worst relative error seen.
 
-    Once for all answers, and once for those of float64 routes, whose bounds are not roundings of balls.
+    One share is over all answers, one over float64 routes, whose bounds are not roundings of balls.
     """
     answered = rows[(rows["outcome"] == outcomes.index("answered")) & (rows["bound"] > 0.0)]
     float64 = answered[answered["route"] != routes.index("certified")]

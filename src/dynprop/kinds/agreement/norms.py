@@ -35,6 +35,8 @@ __all__ = ["eigenvalue_error", "errors_of", "normality"]
 
 # What `growth` promises of a logarithm unless it is asked for more.
 PROMISED = 1e-6
+# Empirical factor of Bauer and Fike's bound for LAPACK's eigenvalues.
+BAUER_FIKE = 8.0
 # By how much the Kreiss constant of a grid search may be too small, relatively.
 MISSED = 0.05
 NORMAL = families_for(traits=["normal"], without=["LAPACK"])
@@ -57,7 +59,7 @@ def eigenvalue_error(w: NumericArray) -> float:
     """Return by how much LAPACK's eigenvalues may err (Bauer and Fike 1960), infinite if defective."""
     kappa = condition(w)
     with np.errstate(all="ignore"):
-        found = 8.0 * len(w) * UNIT * kappa * float(np.linalg.norm(w, 2))
+        found = BAUER_FIKE * len(w) * UNIT * kappa * float(np.linalg.norm(w, 2))
     return found if np.isfinite(found) else math.inf
 
 

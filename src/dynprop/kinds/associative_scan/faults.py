@@ -49,13 +49,17 @@ def tree(combine: Combine, elements: Elements) -> Elements:
 # Order
 
 
-@scan.fault("associative-scan/operands-flipped", source="TheHPXProject/hpx#1958")
+@scan.fault(
+    "associative-scan/operands-flipped", source="TheHPXProject/hpx#1958", caught_by={"order": "wrong"}
+)
 def operands_flipped(combine: Combine, elements: Elements) -> Elements:
     """Passes the later operand first; only a combine that does not commute can tell."""
     return tree(lambda earlier, later: combine(later, earlier), elements)
 
 
-@scan.fault("associative-scan/commutativity-assumed", source="triton-lang/triton#2359")
+@scan.fault(
+    "associative-scan/commutativity-assumed", source="triton-lang/triton#2359", caught_by={"order": "wrong"}
+)
 def commutativity_assumed(combine: Combine, elements: Elements) -> Elements:
     """Combines all even times before all odd ones."""
     even = tree(combine, take(elements, slice(0, None, 2)))
@@ -65,7 +69,7 @@ def commutativity_assumed(combine: Combine, elements: Elements) -> Elements:
     return join(take(elements, slice(0, 1)), both)
 
 
-@scan.fault("associative-scan/suffixes", source="triton-lang/triton#4362")
+@scan.fault("associative-scan/suffixes", source="triton-lang/triton#4362", caught_by={"order": "wrong"})
 def suffixes(combine: Combine, elements: Elements) -> Elements:
     """Returns the combinations of each element with all later ones."""
     backwards = tree(lambda a, b: combine(b, a), take(elements, slice(None, None, -1)))
@@ -75,7 +79,7 @@ def suffixes(combine: Combine, elements: Elements) -> Elements:
 # Tails and ends
 
 
-@scan.fault("associative-scan/odd-tail-dropped")
+@scan.fault("associative-scan/odd-tail-dropped", caught_by={"lengths": "wrong"})
 def odd_tail_dropped(combine: Combine, elements: Elements) -> Elements:
     """Leaves the last element of an odd length as it is."""
     whole = len(elements[0]) // 2 * 2
@@ -83,7 +87,9 @@ def odd_tail_dropped(combine: Combine, elements: Elements) -> Elements:
     return join(paired, take(elements, slice(whole, None)))
 
 
-@scan.fault("associative-scan/tail-beyond-power-of-two")
+@scan.fault(
+    "associative-scan/tail-beyond-power-of-two", caught_by={"lengths": "wrong", "split-resume": "wrong"}
+)
 def tail_beyond_power_of_two(combine: Combine, elements: Elements) -> Elements:
     """Starts afresh behind the largest power of two in the length."""
     whole = 1 << (max(len(elements[0]), 1).bit_length() - 1)
@@ -92,7 +98,9 @@ def tail_beyond_power_of_two(combine: Combine, elements: Elements) -> Elements:
     return join(head, tail)
 
 
-@scan.fault("associative-scan/last-from-exclusive", source="AccelerateHS/accelerate#348")
+@scan.fault(
+    "associative-scan/last-from-exclusive", source="AccelerateHS/accelerate#348", caught_by={"order": "wrong"}
+)
 def last_from_exclusive(combine: Combine, elements: Elements) -> Elements:
     """Takes the last prefix from the exclusive scan: the last element is missing."""
     prefixes = tree(combine, elements)
@@ -116,13 +124,18 @@ def by_blocks(combine: Combine, elements: Elements, carried: Callable[[int], int
     return join(*blocks) if blocks else elements
 
 
-@scan.fault("associative-scan/stale-carry", gross=False)
+@scan.fault("associative-scan/stale-carry", gross=False, caught_by={"lengths": "wrong"})
 def stale_carry(combine: Combine, elements: Elements) -> Elements:
     """Reads the carry of the block before the last: wrong from element 33 on."""
     return by_blocks(combine, elements, lambda number: max(number - 2, 0))  # should be number - 1
 
 
-@scan.fault("associative-scan/block-carry-flipped", source="state-spaces/mamba#716", gross=False)
+@scan.fault(
+    "associative-scan/block-carry-flipped",
+    source="state-spaces/mamba#716",
+    gross=False,
+    caught_by={"lengths": "wrong"},
+)
 def block_carry_flipped(combine: Combine, elements: Elements) -> Elements:
     """Combines each block of 16 with its carry in the wrong order."""
     length = len(elements[0])
@@ -137,7 +150,7 @@ def block_carry_flipped(combine: Combine, elements: Elements) -> Elements:
 # Arithmetic and side effects
 
 
-@scan.fault("associative-scan/integers-through-float", gross=False)
+@scan.fault("associative-scan/integers-through-float", gross=False, caught_by={"order": "wrong"})
 def integers_through_float(combine: Combine, elements: Elements) -> Elements:
     """Keeps integers as float32 between the combinations: wrong above 2^24."""
 
@@ -151,7 +164,7 @@ def integers_through_float(combine: Combine, elements: Elements) -> Elements:
         return tree(rounded, elements)
 
 
-@scan.fault("associative-scan/elements-overwritten")
+@scan.fault("associative-scan/elements-overwritten", caught_by={"elements-unchanged": "wrong"})
 def elements_overwritten(combine: Combine, elements: Elements) -> Elements:
     """Accumulates the prefixes in the caller's elements."""
     for t in range(1, len(elements[0])):
@@ -164,7 +177,9 @@ def elements_overwritten(combine: Combine, elements: Elements) -> Elements:
 # Between calls
 
 
-@scan.fault("associative-scan/changes-from-call-to-call", gross=False, fresh=True)
+@scan.fault(
+    "associative-scan/changes-from-call-to-call", gross=False, fresh=True, caught_by={"repeatable": "wrong"}
+)
 class ChangesFromCallToCall:
     """Keeps a count of its calls, and runs from the other end at every fifth."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 
 from dynprop.arrays import NumericArray
 from dynprop.contracts.domain import Domain
 from dynprop.kinds.associative_scan.monoids import MONOIDS, Combine, Elements, Monoid
+from dynprop.laws.cases import ArrayCase, Axes, fewer
 from dynprop.laws.draw import Source, length
 from dynprop.laws.evidence import Evidence, compare
 from dynprop.laws.law import law
@@ -22,7 +23,7 @@ BLOCK = "the prefix at step t combines steps 0 to t in their order"
 
 
 class AssociativeSubject(Protocol):
-    """An associative scan under test; arrays are numpy here."""
+    """A function (combine, elements) -> prefixes; arrays are numpy here."""
 
     @property
     def domain(self) -> Domain:
@@ -35,16 +36,16 @@ class AssociativeSubject(Protocol):
         ...
 
     def prefixes(self, combine: Combine, elements: Elements, dtype: str) -> Elements:
-        """Return the inclusive prefixes."""
+        """The inclusive prefixes, as numpy arrays."""
         ...
 
     def changed_elements(self, combine: Combine, elements: Elements, dtype: str) -> str | None:
-        """Call the target and say which element it modified, or None."""
+        """Which element a call modified, in a sentence, or None."""
         ...
 
 
 @dataclass(frozen=True)
-class AssociativeCase:
+class AssociativeCase(ArrayCase):
     """Elements of one monoid.
 
     Attributes:
@@ -55,7 +56,7 @@ class AssociativeCase:
     """
 
     monoid: str
-    elements: Elements
+    elements: Annotated[Elements, Axes(("time",))]
     dtype: str
     seed: int = 0
 
@@ -79,25 +80,8 @@ class AssociativeCase:
 
     def smaller(self) -> Iterator[AssociativeCase]:
         """Yield cases with fewer elements."""
-        for kept in sorted({self.steps // 2, self.steps - self.steps // 4, self.steps - 1}):
-            if 0 < kept < self.steps:
-                yield replace(self, elements=tuple(e[:kept] for e in self.elements))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the case as plain JSON values."""
-        return {
-            "monoid": self.monoid,
-            "elements": [e.tolist() for e in self.elements],
-            "dtype": self.dtype,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> AssociativeCase:
-        """Build the case that ``to_json`` described."""
-        kind = np.int64 if data["dtype"] == "int64" else np.float64
-        elements = tuple(np.array(e, dtype=kind) for e in data["elements"])
-        return cls(data["monoid"], elements, data["dtype"], data["seed"])
+        for kept in fewer(self.steps, self.steps // 2, self.steps - self.steps // 4, self.steps - 1):
+            yield self.take("time", slice(kept))
 
 
 def _case(monoid: Monoid, steps: int, dtype: str, rng: np.random.Generator) -> AssociativeCase:
@@ -109,7 +93,7 @@ def _monoids(subject: AssociativeSubject) -> list[Monoid]:
     return [m for m in MONOIDS if m.floating or subject.whole_numbers]
 
 
-def draw(source: Source, domain: Domain, subject: Any) -> AssociativeCase:
+def draw(source: Source, domain: Domain, subject: AssociativeSubject) -> AssociativeCase:
     """Draw a case of a monoid that the subject accepts."""
     monoid = source.choice(_monoids(subject))
     steps = length(source, min(domain.max_length, 257), shortest=2)
@@ -117,7 +101,7 @@ def draw(source: Source, domain: Domain, subject: Any) -> AssociativeCase:
     return _case(monoid, steps, dtype, source.generator())
 
 
-def every_length(domain: Domain, subject: Any) -> Iterator[AssociativeCase]:
+def every_length(domain: Domain, subject: AssociativeSubject) -> Iterator[AssociativeCase]:
     """Yield every monoid at lengths 0, 1, odd, powers of two and their neighbours."""
     for steps in LENGTHS:
         for monoid in _monoids(subject):
@@ -127,7 +111,7 @@ def every_length(domain: Domain, subject: Any) -> Iterator[AssociativeCase]:
 
 
 def _reference(case: AssociativeCase, flipped: bool = False) -> Elements:
-    """Fold element by element with Python's whole numbers, modulo 2^64 where that is meant."""
+    """Fold element by element with Python's whole numbers, modulo 2^64 for integer monoids."""
     monoid = case.operation
     columns = [[int(v) for v in e.tolist()] for e in case.elements]
     rows = list(zip(*columns, strict=True))

@@ -34,6 +34,17 @@ class AssociativeScan(FunctionAdapter):
 
     Raises:
         ArgumentError: the target is not callable, or an option is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from dynprop.check import AssociativeScan, check
+        >>> def fold(combine, elements):
+        ...     prefixes = [tuple(e[:1] for e in elements)]
+        ...     for t in range(1, len(elements[0])):
+        ...         prefixes.append(combine(prefixes[-1], tuple(e[t : t + 1] for e in elements)))
+        ...     return tuple(np.concatenate(parts) for parts in zip(*prefixes))
+        >>> check(AssociativeScan(fold, framework="numpy"), examples=5, laws=["order"]).verdict
+        'pass'
     """
 
     target: Callable[..., Any]
@@ -80,11 +91,11 @@ class AssociativeScan(FunctionAdapter):
         return self._checked_tuple(self._prefixes(combine, self._natives(elements, dtype)))
 
     def changed_elements(self, combine: Combine, elements: Elements, dtype: str) -> str | None:
-        """Call the target and say which element it modified, or None."""
+        """Call the target; return which element it modified, in a sentence, or None."""
         natives = self._natives(elements, dtype)
         watched = ((f"elements[{i}]", native) for i, native in enumerate(natives))
         change = self._change(watched, lambda: self._prefixes(combine, natives))
-        return change.told("were") if change else None
+        return change.sentence if change else None
 
     @staticmethod
     def case_from_json(data: dict[str, Any]) -> AssociativeCase:

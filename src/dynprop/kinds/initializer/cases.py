@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from dynprop.contracts.domain import Domain
+from dynprop.kinds.initializer.subject import InitializerSubject
+from dynprop.laws.cases import ArrayCase
 from dynprop.laws.draw import Source
 
 __all__ = ["POOL", "InitializerCase", "pooled", "rectangle", "small", "square"]
@@ -19,7 +20,7 @@ SIDES = (4, 1, 8, 2, 16)
 
 
 @dataclass(frozen=True)
-class InitializerCase:
+class InitializerCase(ArrayCase):
     """One input of an initialiser.
 
     Attributes:
@@ -49,26 +50,17 @@ class InitializerCase:
         if self.seed:
             yield replace(self, seed=0)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the case as plain JSON values."""
-        return dict(self.__dict__)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> InitializerCase:
-        """Build the case that ``to_json`` described."""
-        return cls(**{name: data[name] for name in ("fan_in", "fan_out", "seed", "calls", "dtype")})
-
 
 def _seed(source: Source) -> int:
     return source.integer(0, 2**31)
 
 
-def small(source: Source, domain: Domain, subject: Any) -> InitializerCase:
+def small(source: Source, domain: Domain, subject: InitializerSubject) -> InitializerCase:
     """Draw a small shape, most of them rectangular."""
     return InitializerCase(source.integer(1, 9), source.integer(1, 9), _seed(source), source.integer(1, 3))
 
 
-def rectangle(source: Source, domain: Domain, subject: Any) -> InitializerCase:
+def rectangle(source: Source, domain: Domain, subject: InitializerSubject) -> InitializerCase:
     """Draw a shape at least four times as long as wide, or the other way round."""
     short = source.choice(SIDES)
     # Narrow ones long, so that few calls make the pool.
@@ -77,7 +69,7 @@ def rectangle(source: Source, domain: Domain, subject: Any) -> InitializerCase:
     return pooled(*fans, _seed(source))
 
 
-def square(source: Source, domain: Domain, subject: Any) -> InitializerCase:
+def square(source: Source, domain: Domain, subject: InitializerSubject) -> InitializerCase:
     """Draw a square shape."""
     n = source.integer(1, 12)
     return InitializerCase(n, n, _seed(source))

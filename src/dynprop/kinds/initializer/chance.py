@@ -1,4 +1,4 @@
-"""What promises say about chance, each statement with a stated rate of false alarms (``laws.statistics``)."""
+"""Laws of promised distributions, each with a stated rate of false alarms (``laws.statistics``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How statements about weights become evidence: a number, and between what a right one lies."""
+"""Evidence of a statement about weights: a number, and the interval of a correct one."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def _value(node: ast.AST, fans: Mapping[str, float]) -> float:
 
 @dataclass(frozen=True)
 class Law:
-    """A law that weights may be said to have, up to their scale.
+    """A distribution that weights may be declared to have, up to scale.
 
     Attributes:
         name: its name.

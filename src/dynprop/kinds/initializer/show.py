@@ -1,4 +1,4 @@
-"""What a report shows of an initialiser: its promise, and a case as code."""
+"""The parts of a report for an initialiser: its promises, and a case as code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["promise", "setup"]
 
 
 def promise(domain: Mapping[str, Any], options: Mapping[str, Any]) -> str:
-    """Return the line that says what a target promises."""
+    """Return the line of a report with the promises of a target."""
     promises = dict(options.get("promise", {}))
     parts = [f"law {options['law']}"] if "law" in options else []
     parts += [f"{name} {expression}" for name, expression in promises.items()]

@@ -1,4 +1,4 @@
-"""What promises say about a matrix as a whole: orthonormal vectors, a spectral radius."""
+"""Laws of promised spectra: orthonormal vectors, a spectral radius."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from dynprop.kinds.initializer.judging import evidence, sample, stated
 from dynprop.kinds.initializer.subject import InitializerSubject
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.law import law
+
+# Empirical factors of n u: in a Gram matrix, and in eigenvalues by one of two algorithms.
+GRAM = 8.0
+EIGENVALUE = 8.0
 
 
 def _orthogonal(subject: InitializerSubject) -> str | None:
@@ -43,7 +47,7 @@ def orthogonal(subject: InitializerSubject, case: InitializerCase) -> Evidence:
     if "variance" in subject.promises:
         square_norm = subject.promises["variance"].at(case.fan_in, case.fan_out) * longer
     departure = float(np.abs(gram - square_norm * np.eye(len(gram))).max())
-    allowed = 8.0 * longer * unit * square_norm
+    allowed = GRAM * longer * unit * square_norm
     label = f"largest departure of the Gram matrix from {square_norm:.4g} times the identity"
     return evidence([stated(label, departure, 0.0, 0.0, allowed)])
 
@@ -76,7 +80,7 @@ def spectral_radius(subject: InitializerSubject, case: InitializerCase) -> Evide
     size = float(np.linalg.norm(weights[0]))
     with np.errstate(all="ignore"):
         condition = float(np.linalg.norm(np.linalg.pinv(vectors), axis=1).max())
-    allowed = (16.0 * case.fan_in * 2.0**-53 + 2.0 * unit) * condition * size
+    allowed = (2.0 * EIGENVALUE * case.fan_in * 2.0**-53 + 2.0 * unit) * condition * size
     if not math.isfinite(allowed) or allowed > 1e-3 * promised:
         return Evidence(detail={"undecidable": f"eigenvalues of condition {condition:.2g}"})
     label = f"spectral radius of a {case.fan_in} x {case.fan_in} matrix"

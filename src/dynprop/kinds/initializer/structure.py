@@ -1,4 +1,4 @@
-"""What holds for every initialiser, whatever it promises: shapes, and where its randomness comes from."""
+"""Laws of every initialiser: shapes, and the source of its randomness."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def fresh(subject: InitializerSubject, case: InitializerCase) -> Evidence:
     first, second = (subject.draw(case.fan_in, case.fan_out, generator) for _ in range(2))
     other = subject.draw(case.fan_in, case.fan_out, subject.generator(case.seed + 1))
     for what, weights in (("a second call", second), ("a generator in another state", other)):
-        # Zeros alone say nothing: a sparse weight of one row may have no other entry.
+        # Zeros alone prove nothing: a sparse weight of one row may have no other entry.
         if np.array_equal(first, weights) and first.any():
             return Evidence(failure=f"{what} gives the same weights again")
     return Evidence(detail={"checked": True})

@@ -1,4 +1,4 @@
-"""What laws may ask of an initialiser under test."""
+"""The interface of an initialiser under test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["InitializerSubject"]
 
 
 class InitializerSubject(Subject, Protocol):
-    """f(shape, rng) under test; weights are (fan_in, fan_out) here, whatever its library calls them."""
+    """A function (shape, rng) -> weights; weights are (fan_in, fan_out) here, in every library."""
 
     @property
     def promises(self) -> Mapping[str, Expression]:
@@ -22,7 +22,7 @@ class InitializerSubject(Subject, Protocol):
 
     @property
     def law_of_weights(self) -> Law | None:
-        """The law that its weights are said to have."""
+        """The declared distribution of weights, None without a declaration."""
         ...
 
     def generator(self, seed: int) -> Any:

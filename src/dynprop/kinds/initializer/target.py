@@ -30,12 +30,21 @@ class Initializer(FunctionAdapter):
         device: where weights live.
         promise: what it promises, by name: "variance" and "radius", each arithmetic in fan_in and fan_out
             such as "2/fan_in".
-        law: the law that weights are said to have: "normal", "truncated" (at two deviations, and rescaled),
+        law: the declared distribution of weights: "normal", "truncated" (at two deviations, and rescaled),
             "uniform", "laplace", "t5" for Student's t, "orthogonal", or "fixed" where nothing is random.
         name: how reports call it; default its qualified name.
 
     Raises:
         ArgumentError: the target is not callable, or an option is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from dynprop.check import Initializer, check
+        >>> def he(shape, rng):
+        ...     return rng.normal(0.0, np.sqrt(2.0 / shape[0]), shape)
+        >>> subject = Initializer(he, promise={"variance": "2/fan_in"}, law="normal")
+        >>> check(subject, examples=3, laws=["variance"]).verdict
+        'pass'
     """
 
     target: Callable[..., Any]
@@ -63,7 +72,7 @@ class Initializer(FunctionAdapter):
 
     @property
     def law_of_weights(self) -> Law | None:
-        """The law that its weights are said to have."""
+        """The declared distribution of weights, None without a declaration."""
         found: Law | None = self.__dict__["_law"]
         return found
 
@@ -76,7 +85,7 @@ class Initializer(FunctionAdapter):
         shape = self._shape(3, 5)
         which = "numpy Generator" if self.framework == "numpy" else "torch.Generator"
         demand = f"kind initializer takes f(shape, rng) -> weights; called with {shape} and a {which}"
-        self._tried(demand, (shape, self.generator(0)), "float64", "one array")
+        self._require_callable(demand, (shape, self.generator(0)), {}, "float64", "one array")
 
     def generator(self, seed: int) -> Any:
         """Return a generator of the library, on its device."""

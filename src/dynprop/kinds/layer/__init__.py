@@ -26,7 +26,7 @@ KIND = Kind(
         "dynprop.kinds.layer.faults.behaviour",
         "dynprop.kinds.layer.faults.sides",
     ),
-    controls=("dynprop.kinds.layer.controls", "dynprop.kinds.layer.faults.sides"),
+    controls=("dynprop.kinds.layer.controls",),
     options=(
         FRAMEWORK,
         DEVICE,
@@ -40,4 +40,5 @@ KIND = Kind(
     promise="dynprop.kinds.layer.show:promise",
     built=True,
     accepts="dynprop.kinds.layer.target:is_layer",
+    accepted="a torch module",
 )

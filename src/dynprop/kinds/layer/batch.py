@@ -1,4 +1,4 @@
-"""Rows do not know of each other: alone, in a batch, with a state, padded, with side inputs."""
+"""Laws of batches: a row gives the same alone, in a batch, with a state, padded, with side inputs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.states import State
-from dynprop.contracts.subject import LayerSubject
 from dynprop.kinds.layer.cases import LayerCase, layer_case, made_case
 from dynprop.kinds.layer.judging import agree, given_state, run_whole, sensitivity
+from dynprop.kinds.layer.subject import LayerSubject
 from dynprop.laws.draw import Source
 from dynprop.laws.evidence import Comparison, Evidence, worst
 from dynprop.laws.law import law
@@ -29,7 +29,7 @@ def _rows(subject: LayerSubject, case: LayerCase, state: State | None) -> Eviden
         run_whole(subject, case.take(slice(r, r + 1)), None if state is None else state.rows(slice(r, r + 1)))
         for r in range(case.batch)
     ]
-    # The row alone is the reference: a batch is what implementations get wrong.
+    # The row alone is the reference: implementations get batches wrong.
     reference = np.concatenate(alone, axis=0)
     found = agree("outputs of rows in their batch", whole, reference, bound, case.dtype)
     return Evidence((found,), detail={"row": found.worst[0]})
@@ -50,7 +50,7 @@ def row_alone(subject: LayerSubject, case: LayerCase) -> Evidence:
 
 
 def square_cases(domain: Domain, subject: Any) -> Iterator[LayerCase]:
-    """Yield a batch as large as the number of units, where transposed states go unnoticed."""
+    """Yield a batch as large as the number of units: a transposed state has the same shape there."""
     units = subject.units
     if units is not None and 1 < units <= 64:
         for dtype in domain.dtypes:
@@ -79,7 +79,7 @@ def _takes_state(subject: LayerSubject) -> str | None:
     share=0.5,
 )
 def row_alone_with_state(subject: LayerSubject, case: LayerCase) -> Evidence:
-    """Compare rows with a state; also ask that the state of every row matters."""
+    """Compare rows with a state."""
     if case.warm_up is None:
         return Evidence()
     return _rows(subject, case, given_state(subject, case))
@@ -118,7 +118,7 @@ def _pads(subject: LayerSubject) -> str | None:
     share=0.5,
 )
 def padding(subject: LayerSubject, case: LayerCase) -> Evidence:
-    """Compare each padded row, and what follows from its state, with the row alone."""
+    """Compare each padded row, and the outputs that follow from its state, with the row alone."""
     lengths = case.lengths or ()
     state = given_state(subject, case)
     y, after = subject.call(subject.primary, case.inputs, state, case.dtype, case.sides, lengths)
@@ -172,7 +172,7 @@ def _has_sides(subject: LayerSubject) -> str | None:
     share=0.5,
 )
 def side_inputs(subject: LayerSubject, case: LayerCase) -> Evidence:
-    """Change the side inputs of one row from one step on; everything else stays."""
+    """Change the side inputs of one row from one step on, and compare all other outputs."""
     state = given_state(subject, case)
     whole = run_whole(subject, case, state)
     bound = sensitivity(subject, case, state, whole)

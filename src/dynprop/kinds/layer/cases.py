@@ -19,7 +19,7 @@ WARM_UP = 3
 
 @dataclass(frozen=True)
 class LayerCase:
-    """One input of a layer; every number is exactly representable in the dtype.
+    """One case; every number is exactly representable in the dtype.
 
     Attributes:
         inputs: shape (batch, time, feature).
@@ -27,7 +27,7 @@ class LayerCase:
         warm_up: inputs (batch, 3, feature) whose final state is the state given, or None for no state.
         dtype: the format that the layer computes in.
         lengths: number of valid steps of each row, or None for all.
-        seed: seeds whatever else a law needs.
+        seed: seed of further random numbers.
     """
 
     inputs: FloatArray
@@ -49,7 +49,7 @@ class LayerCase:
         return int(self.inputs.shape[1])
 
     def refusable(self) -> bool:
-        """No case of a layer may be refused: lengths start at 1."""
+        """No case may be refused: every one has a step."""
         return False
 
     def describe(self) -> str:
@@ -165,7 +165,7 @@ def layer_case(
     """Draw a case for a layer.
 
     Args:
-        source: where choices come from.
+        source: draws the choices.
         domain: what the target promises.
         subject: the layer, for its sizes.
         shortest: smallest number of steps.

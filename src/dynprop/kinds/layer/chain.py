@@ -15,9 +15,9 @@ last place, and J_0 the Jacobian at rest (state zero, small input), where no uni
 J_0 being there because a backward pass takes the slope of a saturated unit from its rounded output, as
 1 - h^2, with an error of u whatever its size; P_jk is the actual Jacobian product, whose cancellations count
 (a bound with products of norms decides almost nothing). C = 4 is empirical; the worst ratio seen on torch.nn
-is recorded in docs. A form other than the whole call passes through states of its own, a sound evaluation
-away: there dJ_j is also the change along the trajectory of nudged inputs. Nothing is known once a state or
-|r_j||J_j| comes near the overflow threshold.
+is recorded in docs. Other forms than the whole call have slightly different states (rounding), so for them
+dJ_j also includes the change of J_j along a trajectory with perturbed inputs. The bound is infinite from the
+step on where a state or |r_j||J_j| comes near the overflow threshold.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ import numpy as np
 from dynprop.arrays import FloatArray
 from dynprop.contracts.formats import FORMATS, Format
 from dynprop.contracts.states import State
-from dynprop.contracts.subject import LayerSubject
 from dynprop.kinds.layer.cases import LayerCase
 from dynprop.kinds.layer.judging import steps_of
+from dynprop.kinds.layer.subject import LayerSubject
 
 __all__ = ["Chain", "Jacobians", "Step", "chain", "jacobians"]
 
@@ -41,13 +41,13 @@ NUDGES = 2
 
 @dataclass(frozen=True)
 class Step:
-    """Jacobians of one step to its state and its input, and how far one rounding moves them.
+    """Jacobians of one step to its state and its input, and their change by one rounding.
 
     Attributes:
         to_state: shape (S, S), or (outputs, S) for the last step of a row.
         to_input: shape (S, features), or (outputs, features).
         state_moved, input_moved: largest change, same shapes.
-        state_size, input_size: largest entries here and at rest, which roundings are relative to.
+        state_size, input_size: sums of absolute entries here and at rest, to which roundings are relative.
     """
 
     to_state: FloatArray
@@ -58,7 +58,7 @@ class Step:
     input_size: FloatArray
 
     def at(self, near: Step) -> Step:
-        """Return this step with the change to nearby Jacobians among its moves."""
+        """Return this step with its changes enlarged to those to nearby Jacobians."""
         return replace(
             self,
             state_moved=np.maximum(self.state_moved, np.abs(near.to_state - self.to_state)),
@@ -71,8 +71,8 @@ class Jacobians:
     """The Jacobians of every step of a row, the last one to its output.
 
     Attributes:
-        own: at the states that the layer passed through, moved by one rounding.
-        nearby: the same, moved also along the trajectory of nudged inputs.
+        own: at the layer's own states, changed by one rounding.
+        nearby: the same, changed also along the trajectory of perturbed inputs.
         safe: whether every state stays far below the overflow threshold.
     """
 
@@ -99,7 +99,7 @@ class Chain:
 
 
 def _prefix_states(subject: LayerSubject, row: LayerCase, start: State) -> State:
-    """Return the state before every step from calls on prefixes, which run the code under test."""
+    """Return the state before every step, from calls of the layer on prefixes."""
     states = [start]
     for t in range(1, row.steps):
         head = row.part(0, t)
@@ -128,7 +128,7 @@ def _joined(states: list[State]) -> State:
 
 
 def _measured(subject: LayerSubject, row: LayerCase, states: State) -> list[Step]:
-    """Return the Jacobians of every step of a row at given states, not moved."""
+    """Return the Jacobians of every step of a row at given states, without changes."""
     found = []
     last = row.steps - 1
     for steps, outputs in ((slice(0, last), False), (slice(last, last + 1), True)):
@@ -200,8 +200,8 @@ def chain(steps: tuple[Step, ...], weights: FloatArray, format_: Format) -> Chai
     inputs, bounds = [], []
     known = True
     r = weights
-    # What was lost at every step so far, carried to the current one by the actual product: a row for each
-    # single entry, born as a row of a diagonal matrix, so that cancellations count.
+    # The errors of every step so far, propagated to the current one by the actual product, so that
+    # cancellations count: one row for each entry, which starts as a row of a diagonal matrix.
     errors = np.zeros((0, r.size))
     for step in reversed(steps):
         terms = np.abs(r) @ step.input_size, np.abs(r) @ step.state_size

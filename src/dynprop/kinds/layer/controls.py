@@ -1,4 +1,4 @@
-"""Controls of kind layer: torch's own modules and right layers written independently of them."""
+"""Controls of kind layer: torch's own modules, and correct layers written independently of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dynprop.kinds.layer.faults.sides import TimeSpans, with_spans
+from dynprop.kinds.layer.target import Layer
 from dynprop.laws.catalogue import Catalogue
 
 layer = Catalogue("layer", "torch")
@@ -279,3 +281,9 @@ class PositionCounter(nn.Module):
             steps = steps + 1
             outputs.append(h[None])
         return torch.cat(outputs), (h, steps)
+
+
+@layer.control("control/time-spans")
+def time_spans() -> Layer:
+    """A tanh layer whose state decays over the time span of its own row and step."""
+    return with_spans(TimeSpans())

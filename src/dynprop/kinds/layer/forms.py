@@ -1,4 +1,4 @@
-"""Every form of a layer is the same function: whole, stepped, chunked, parallel, cut, handed over."""
+"""Laws of the forms of a layer: whole, stepped, chunked and parallel calls compute the same function."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 from dynprop.arrays import FloatArray
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.states import State
-from dynprop.contracts.subject import LayerSubject
 from dynprop.kinds.layer.cases import LayerCase, layer_case, made_case
 from dynprop.kinds.layer.judging import agree, given_state, run_whole, sensitivity, steps_of
+from dynprop.kinds.layer.subject import LayerSubject
 from dynprop.laws.draw import split_points
 from dynprop.laws.evidence import Evidence, worst
 from dynprop.laws.law import law
@@ -38,7 +38,7 @@ def _stateful(subject: LayerSubject) -> list[str]:
 
 
 def long_cases(domain: Domain, subject: Any) -> Iterator[LayerCase]:
-    """Yield one case of 70 steps in every dtype, beyond the usual sizes of blocks."""
+    """Yield one case of 70 steps in every dtype, longer than usual block sizes."""
     for i, dtype in enumerate(domain.dtypes):
         rng = np.random.default_rng([70, i])
         steps = min(70, domain.max_length)
@@ -81,7 +81,7 @@ def own_steps(subject: LayerSubject, case: LayerCase) -> Evidence:
 
 
 def _known_mistakes(subject: LayerSubject, case: LayerCase, state: State | None) -> Mapping[str, FloatArray]:
-    """Return what single steps give when the state is lost on the way."""
+    """Return the outputs of single steps without their state."""
     single = [run_whole(subject, case.part(t, t + 1), None) for t in range(case.steps)]
     known = {"state ignored": np.concatenate(single, axis=1)}
     if state is not None:
@@ -179,7 +179,7 @@ def _hands_over(subject: LayerSubject) -> str | None:
     share=0.4,
 )
 def hand_over(subject: LayerSubject, case: LayerCase) -> Evidence:
-    """Hand the state over between every ordered pair of forms."""
+    """Pass the state from one form to another, for every ordered pair."""
     start = _start(subject, case)
     whole = run_whole(subject, case, None)
     bound = sensitivity(subject, case, None, whole)
@@ -201,7 +201,7 @@ def hand_over(subject: LayerSubject, case: LayerCase) -> Evidence:
 
 
 def _rescaled(state: State | None, own: Any, resume: Any, first: FloatArray) -> Mapping[str, FloatArray]:
-    """Undo a constant factor between the state handed over and the one that the taker would have."""
+    """Undo a constant factor between the state of one form and that of the next form."""
     theirs = own()[1]
     if state is None or theirs is None or len(state.leaves) != len(theirs.leaves):
         return {}
@@ -228,7 +228,7 @@ def _rescaled(state: State | None, own: Any, resume: Any, first: FloatArray) -> 
 
 
 def _constant(factor: float) -> str:
-    """Name a factor: a root or a whole number where it is one within a thousandth."""
+    """Format a factor: as a root or an integer if it is within a thousandth of one."""
     for n in range(2, 129):
         for value, name in ((n**0.5, f"√{n}"), (n**-0.5, f"1/√{n}")):
             if abs(factor / value - 1.0) < 1e-3:
@@ -253,7 +253,7 @@ def _has_future(subject: LayerSubject) -> str | None:
     share=0.5,
 )
 def causality(subject: LayerSubject, case: LayerCase) -> Evidence:
-    """Change the future of every form that maps a sequence and compare the past."""
+    """Change later inputs of every form that maps a sequence, and compare earlier outputs."""
     state = given_state(subject, case)
     p = 1 + case.seed % (case.steps - 1)
     changed = case.inputs.copy()

@@ -1,4 +1,4 @@
-"""How a loss reaches back through a layer, in every form: lag by lag, to the state given, in one step."""
+"""Laws of backward passes through a layer, in every form: gradients by lag, and to the given state."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dynprop.arrays import FloatArray, NumericArray, round_to
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.formats import FORMATS
 from dynprop.contracts.states import State
-from dynprop.contracts.subject import LayerSubject
 from dynprop.kinds.layer.cases import LayerCase, layer_case, made_case
 from dynprop.kinds.layer.chain import Chain, chain, jacobians
 from dynprop.kinds.layer.judging import agree, given_state, steps_of
+from dynprop.kinds.layer.subject import LayerSubject
 from dynprop.laws.evidence import Comparison, Evidence, LagProfile, worst
 from dynprop.laws.law import law
 
@@ -26,7 +26,7 @@ LONG = 100
 
 
 def has_jacobians(subject: LayerSubject) -> str | None:
-    """Say why no single step can be differentiated, or None."""
+    """Return why no single step can be differentiated, or None."""
     if subject.bidirectional:
         return "its outputs depend on later inputs by design (bidirectional)"
     if not subject.differentiable:
@@ -35,7 +35,7 @@ def has_jacobians(subject: LayerSubject) -> str | None:
 
 
 def long_cases(domain: Domain, subject: Any) -> Iterator[LayerCase]:
-    """Yield one case of 100 steps in every dtype, its inputs of the usual size."""
+    """Yield one case of 100 steps in every dtype, with inputs of unit variance."""
     for i, dtype in enumerate(domain.dtypes):
         rng = np.random.default_rng([LONG, i])
         steps = min(LONG, domain.max_length)
@@ -43,7 +43,7 @@ def long_cases(domain: Domain, subject: Any) -> Iterator[LayerCase]:
 
 
 def first_state(subject: LayerSubject, case: LayerCase) -> State | None:
-    """Return a state to start from: given, the layer's own, or the one after the first step."""
+    """Return an initial state: the given one, else the layer's own, else the one after the first step."""
     state = given_state(subject, case)
     if state is not None:
         return state
@@ -57,13 +57,13 @@ def _after_first(subject: LayerSubject, case: LayerCase) -> State | None:
 
 @dataclass(frozen=True)
 class Backward:
-    """One backward pass of one row in one form, beside the chain of single-step Jacobians.
+    """One backward pass of one row in one form, and the chain of single-step Jacobians.
 
     Attributes:
-        form: what ran, such as "forward" or "step by step".
+        form: the form, such as "forward" or "step by step".
         inputs: gradient to the inputs, the last step first, shape (lags, features).
         state: gradient to the flattened state given; empty where none is given.
-        expected: what they should be; it may have fewer lags, where the first step has no known state.
+        expected: the expected gradients; fewer lags where the state before the first step is unknown.
     """
 
     form: str
@@ -92,7 +92,7 @@ def _backward(
 ) -> tuple[FloatArray, FloatArray] | None:
     """Return the gradients to inputs and state of the weighted last output of one row.
 
-    None for a form beside the whole call that carries no gradient: a path for inference offers none.
+    None for a form other than the primary one that carries no gradient, as a path for inference.
     """
     last = np.zeros((1, row.steps, weights.size))
     last[0, -1] = weights
@@ -131,8 +131,8 @@ def _passes(subject: LayerSubject, case: LayerCase) -> Iterator[Backward]:
             if gradients is not None:
                 yield Backward(text, *gradients, chain(steps, weights, format_))
         if "parallel" in subject.forms:
-            # It starts where no state means to start: the layer's own state, or, where that is not known,
-            # the first lag that can be judged is that of the second step.
+            # It starts from the layer's own initial state. Where that is unknown, lags up to that of the
+            # second step are judged.
             own = subject.initial_state(1, row.dtype)
             rest = row if own is not None else row.part(1, None)
             begin = own if own is not None else _after_first(subject, row)
@@ -160,7 +160,7 @@ def _passes(subject: LayerSubject, case: LayerCase) -> Iterator[Backward]:
     share=0.2,
 )
 def gradient_by_lag(subject: LayerSubject, case: LayerCase) -> Evidence:
-    """Judge the gradient to the inputs at every lag."""
+    """Compare the gradient to the inputs at every lag."""
     pairs: list[tuple[str, Comparison]] = []
     for found in _passes(subject, case):
         lags = len(found.expected.inputs)
@@ -224,7 +224,7 @@ def _joined(profiles: list[LagProfile]) -> LagProfile | None:
     share=0.2,
 )
 def gradient_to_state(subject: LayerSubject, case: LayerCase) -> Evidence:
-    """Judge the gradient to the state that was given."""
+    """Compare the gradient to the given state."""
     pairs = []
     for found in _passes(subject, case):
         if found.state.size:

@@ -1,4 +1,4 @@
-"""What a layer must leave alone, keep, and accept back."""
+"""Laws of side effects, formats and states: arguments unchanged, no hidden state, own state accepted."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from functools import partial
 
 import numpy as np
 
-from dynprop.contracts.subject import LayerSubject
 from dynprop.kinds.layer.cases import LayerCase, layer_case
 from dynprop.kinds.layer.forms import cuttable
 from dynprop.kinds.layer.judging import agree, given_state, run_whole, same_call_bound, sensitivity, steps_of
+from dynprop.kinds.layer.subject import LayerSubject
 from dynprop.laws.evidence import Evidence, worst
 from dynprop.laws.law import law
 
@@ -25,7 +25,7 @@ from dynprop.laws.law import law
     share=0.3,
 )
 def shape_and_dtype(subject: LayerSubject, case: LayerCase) -> Evidence:
-    """Ask for the dtype and device of the inputs, and for floats of the same size in the state."""
+    """Compare dtype and device of the outputs, and dtypes of the state, with those of the inputs."""
     state = given_state(subject, case)
     dtype, device, leaves = subject.output_of(case.inputs, state, case.dtype, case.sides)
     wanted = {case.dtype, {"float64": "complex128"}.get(case.dtype, "complex64")}
@@ -58,7 +58,7 @@ def _double(subject: LayerSubject) -> str | None:
     share=0.3,
 )
 def one_precision(subject: LayerSubject, case: LayerCase) -> Evidence:
-    """Compare the slope of the outputs over a tiny step with that over a small one."""
+    """Compare the slopes of the outputs over a tiny and a small step."""
     case = LayerCase(case.inputs, case.sides, None, "float64", None, case.seed)
     direction = np.random.default_rng(case.seed).standard_normal(case.inputs.shape)
     tiny, small = 2.0**-32, 2.0**-20
@@ -73,7 +73,7 @@ def one_precision(subject: LayerSubject, case: LayerCase) -> Evidence:
 
     coarse, fine = slope(small), slope(tiny)
     # Central differences: the truncation error falls with the square of the step, so that halving it
-    # estimates what is left; float64 rounding leaves u / tiny of the outputs, float32 a thousand times them.
+    # estimates the rest; float64 rounding leaves u / tiny of the outputs, float32 a thousand times them.
     left = np.abs(coarse - slope(small / 2.0)).max(axis=2, keepdims=True, initial=0.0)
     size = np.abs(y).max(axis=2, keepdims=True, initial=0.0)
     slopes = np.abs(coarse).max(axis=2, keepdims=True, initial=0.0)
@@ -92,7 +92,7 @@ def one_precision(subject: LayerSubject, case: LayerCase) -> Evidence:
     share=0.4,
 )
 def inputs_unchanged(subject: LayerSubject, case: LayerCase) -> Evidence:
-    """Look at the arguments of every form before and after a call."""
+    """Compare the arguments of every form before and after a call."""
     state = given_state(subject, case)
     for form in sorted(subject.forms - {"initial_state"}):
         inputs, sides = case.inputs, dict(case.sides)
@@ -120,7 +120,7 @@ def inputs_unchanged(subject: LayerSubject, case: LayerCase) -> Evidence:
     share=0.4,
 )
 def no_hidden_state(subject: LayerSubject, case: LayerCase) -> Evidence:
-    """Call, call with something else, call again; for every form."""
+    """Repeat a call of every form after a call with other arguments."""
     state = given_state(subject, case)
     other = replace(case, inputs=case.inputs[:, ::-1] * 2.0)
     pairs = []
@@ -156,7 +156,7 @@ def _returns_state(subject: LayerSubject) -> str | None:
     share=0.4,
 )
 def own_state_accepted(subject: LayerSubject, case: LayerCase) -> Evidence:
-    """Give every form its own state back and compare the shapes of what it returns next."""
+    """Call every form with the state that it returned, and compare the shapes of the next state."""
     for form in [f for f in ("forward", "chunk", "step") if f in subject.forms]:
         size = 1 if form == "step" else case.steps
         _, state = steps_of(subject, form, case, None, size)

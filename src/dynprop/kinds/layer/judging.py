@@ -1,15 +1,15 @@
-r"""How far two sound evaluations of a layer may be apart, found by perturbing its inputs.
+r"""Bounds of the distance of two sound evaluations of a layer, from perturbations of its inputs.
 
 A layer is a black box, so the bound is empirical (Monte Carlo arithmetic; Parker 1997): inputs, state and
 the parameters that are known are perturbed by one unit in the last place with random signs, K times, and the
-largest effect so far on a row's outputs, D_t, shows how rounding errors of every step travel through the
-dynamics. (Without the parameters, a layer of saturated units hides what rounding does to its large
-pre-activations.) Evaluations may differ by
+largest effect so far on a row's outputs, D_t, measures how the dynamics propagate the rounding errors of
+every step. (Without perturbed parameters, saturated units would hide the rounding of large pre-activations.)
+Two evaluations may differ by
 
 .. math:: C\, (D_t + 4 u \max_{s \le t} |y_s|), \qquad C = 16, \quad K = 3.
 
-The worst ratio observed on torch.nn.RNN, GRU and LSTM with all their options is recorded beside the laws
-in docs. A chaotic layer makes D_t, and with it the bound, as large as its outputs: undecidable.
+docs records the worst ratio observed on torch.nn.RNN, GRU and LSTM with all their options. For a chaotic
+layer D_t, and the bound, are as large as the outputs: undecidable.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import numpy as np
 from dynprop.arrays import BoolArray, FloatArray, round_to
 from dynprop.contracts.formats import FORMATS
 from dynprop.contracts.states import State
-from dynprop.contracts.subject import LayerSubject
 from dynprop.kinds.layer.cases import LayerCase
+from dynprop.kinds.layer.subject import LayerSubject
 from dynprop.laws.evidence import Alternatives, Comparison, compare
 
 __all__ = [
@@ -45,9 +45,9 @@ Run = Callable[[LayerCase, State | None], FloatArray]
 
 
 def given_state(subject: LayerSubject, case: LayerCase) -> State | None:
-    """Return the state of a case: the layer's own, after its warm-up inputs.
+    """Return the state of a case: the one that the layer returns after the warm-up inputs.
 
-    A layer that takes a state and returns none is given its own initial state.
+    A layer that takes a state and returns none starts from its own initial state.
     """
     if case.warm_up is None:
         return None
@@ -68,9 +68,9 @@ def run_whole(subject: LayerSubject, case: LayerCase, state: State | None) -> Fl
 def steps_of(
     subject: LayerSubject, form: str, case: LayerCase, state: State | None, size: int = 1
 ) -> tuple[FloatArray, State | None]:
-    """Run a form piece by piece, handing its own state on; "step" takes one step at a time.
+    """Run a form piece by piece, each from the state of the piece before; "step" takes single steps.
 
-    A form that takes no None for a state is started by the whole call on the first piece.
+    For a form that needs a state, the whole call runs the first piece.
     """
     outputs = []
     for t in range(0, case.steps, size):
@@ -96,7 +96,7 @@ def _nudged(values: FloatArray, unit: float, rng: np.random.Generator, dtype: st
 
 
 def sensitivity(subject: LayerSubject, case: LayerCase, state: State | None, y: FloatArray) -> FloatArray:
-    """Return the bound on the distance of two sound evaluations, shape (batch, time, 1)."""
+    """Return a bound of the distance of two sound evaluations, shape (batch, time, 1)."""
     rng = np.random.default_rng(case.seed)
     unit = FORMATS[case.dtype].unit
     moved = np.zeros(y.shape[:2])
@@ -120,7 +120,7 @@ def _bound(moved: FloatArray, y: FloatArray, unit: float) -> FloatArray:
 
 
 def same_call_bound(y: FloatArray, dtype: str) -> FloatArray:
-    """Return the bound on two calls with the same arguments, whose rounding may differ by threads only."""
+    """Return a bound of the distance of two calls with the same arguments, which threads may round apart."""
     steps = np.arange(1.0, y.shape[1] + 1.0)[None, :]
     return _bound(np.zeros(y.shape[:2]), y, FORMATS[dtype].unit) * steps[..., None]
 
@@ -138,11 +138,11 @@ def agree(
 ) -> Comparison:
     """Compare two evaluations; a step of a row is decided where its bound is below its largest entry.
 
-    Nothing is decided once a row has come near the overflow threshold of the format, along time or lag.
+    Nothing is decided from the first entry near the overflow threshold on, along time or lag.
     """
     wide = bound + np.zeros_like(reference)
     in_range = _in_range(value, reference, dtype, axes) & np.isfinite(wide)
-    # NaN where the other side is finite needs no bound: no sound evaluation in range gives it.
+    # A NaN beside a finite number needs no bound: no sound evaluation in range returns it.
     lost = (np.isnan(value) != np.isnan(reference)) & in_range
     wide = np.where(lost, 0.0, wide)
     size = np.broadcast_to(np.abs(reference).max(axis=-1, keepdims=True, initial=0.0), reference.shape)
@@ -162,7 +162,7 @@ def agree(
 
 
 def _in_range(value: FloatArray, reference: FloatArray, dtype: str, axes: tuple[str, ...]) -> BoolArray:
-    """Say where a row has stayed below the overflow threshold so far, along time or lag."""
+    """Return where a row has stayed below the overflow threshold so far, along time or lag."""
     known = np.where(np.isnan(reference), np.nan_to_num(value, nan=0.0, posinf=np.inf), reference)
     size = np.abs(known).max(axis=-1, keepdims=True, initial=0.0)
     for axis, name in enumerate(axes):

@@ -17,10 +17,10 @@ __all__ = ["Parameters"]
 
 
 class Parameters:
-    """Converts a module in place to a dtype, always from the values that it had at first."""
+    """Converts a module in place to a dtype, always from its original values."""
 
     def __init__(self, module: Any) -> None:
-        """Remember the values; an object without parameters is left alone."""
+        """Copy the values; an object without parameters has none."""
         self._original: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._used: tuple[str, int | None] | None = None
         self._seed: int | None = None
@@ -33,7 +33,7 @@ class Parameters:
     def nudged(self, seed: int) -> Iterator[None]:
         """Move every parameter by one unit in the last place, up or down at random, inside the block.
 
-        That is what rounding the products with it may do to a layer (backward error).
+        Rounding the products with a parameter has the same effect (backward error).
         """
         before, self._seed = self._seed, seed
         try:

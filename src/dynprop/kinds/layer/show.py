@@ -1,4 +1,4 @@
-"""What a report shows of a layer: its promise."""
+"""Reports of layers: their promise."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ __all__ = ["promise"]
 
 
 def promise(domain: Mapping[str, Any], options: Mapping[str, Any]) -> str:
-    """Return the line that says what a target promises."""
+    """Return the line with a target's domain."""
     return described(domain, (f"inputs {domain['inputs']}",))

@@ -1,10 +1,10 @@
-"""The gradients of a single step against the slopes of that step.
+"""Law of the gradients of a single step: they are its central differences.
 
-Products of single-step Jacobians cannot see a gradient that is missing from every single step; central
-differences can. In float64, over steps s = 2^-15 and s/2: the truncation error falls with the square of the
-step, so that eight times the change between the two covers what is left. Where a kink (a ReLU, a clamp) lies
-within the step, slopes to the left and to the right differ by an amount that does not shrink with the step;
-what does not shrink is added to the bound.
+Products of single-step Jacobians do not show a gradient that is missing from every single step; central
+differences do. They are taken in float64 over s = 2^-15 and s/2: the truncation error falls with the square
+of the step, so that eight times the difference of the two bounds the rest. Where a kink (a ReLU, a clamp)
+lies within the step, slopes to the left and to the right differ by an amount that does not shrink with it;
+that amount is added to the bound.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.contracts.states import State
-from dynprop.contracts.subject import LayerSubject
 from dynprop.kinds.layer.cases import LayerCase, layer_case
 from dynprop.kinds.layer.gradient import first_state, has_jacobians
 from dynprop.kinds.layer.judging import agree, steps_of
+from dynprop.kinds.layer.subject import LayerSubject
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.law import law
 
@@ -49,7 +49,7 @@ def _rows(state: State, values: State) -> FloatArray:
 def _moved(
     subject: LayerSubject, case: LayerCase, state: State, along: State, push: FloatArray, step: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Return output and flattened next state of one float64 step, moved along a direction."""
+    """Return output and flattened next state of one float64 step from a state and input along a direction."""
     leaves = tuple(
         v + step * d if i in state.floating else v
         for i, (v, d) in enumerate(zip(state.leaves, along.leaves, strict=True))

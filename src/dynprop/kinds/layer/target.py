@@ -1,4 +1,4 @@
-"""A recurrent layer as its author declares it: the forms it has, and which axis is which."""
+"""Declaration of a recurrent layer: the forms that its author offers, and the axes of its arrays."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dynprop.arrays import describe
 from dynprop.contracts.domain import Domain
-from dynprop.errors import ArgumentError, TargetError
-from dynprop.kinds.layer.target_calls import FORMS
-from dynprop.kinds.layer.target_gradients import JudgedLayer as RunningLayer
-from dynprop.subjects.calls import TargetRaisedError, guard
+from dynprop.errors import ArgumentError
+from dynprop.kinds.layer.axes import Axes
+from dynprop.kinds.layer.build import build, is_module
+from dynprop.kinds.layer.calls import LayerCalls
+from dynprop.kinds.layer.interface import FORMS, Interface
+from dynprop.kinds.layer.parameters import Parameters
+from dynprop.kinds.layer.state_conversion import StateConverter
+from dynprop.kinds.layer.under_test import LayerUnderTest
+from dynprop.subjects.calls import guard
 from dynprop.subjects.frameworks import framework_named
 
 __all__ = ["Layer", "is_layer"]
 
 SIZES = {"input_size": 3, "hidden_size": 8}
+# A form takes and returns the user's arrays and states.
 Form = Callable[..., Any]
 
 
@@ -27,29 +32,44 @@ Form = Callable[..., Any]
 class Layer:
     """A recurrent layer, to be judged by the laws of kind ``layer``.
 
-    A torch module that is called as ``torch.nn.GRU`` is needs nothing more; anything else is adapted by
-    giving its forms. Each form that is given must be the same function.
+    A torch module that is called as ``torch.nn.GRU`` is needs no adapter. Any other layer is given by its
+    forms, each of which must compute the same function.
 
     Args:
         target: a torch module, or a class or function that builds one (or a Layer). With forms beside it,
-            the module that they close over: its parameters are converted in place between dtypes.
+            the module that the forms close over: its parameters are converted in place between dtypes.
         forward: forward(x, state=None, lengths=None, **side) -> (y, state), the whole call. Leave out
             ``lengths`` if padded rows are not offered.
         step: step(x_t, state, **side) -> (y_t, state), x_t of shape (batch, feature).
         chunk: chunk(x, state, **side) -> (y, state), a sequence from a state.
         parallel: parallel(x, **side) -> y, a sequence from the initial state.
-        initial_state: initial_state(batch) -> state, what no state means.
+        initial_state: initial_state(batch) -> state, the state that a call without a state starts from.
         input_size: number of features of x; default the target's ``input_size``, else 3.
         time_axis, batch_axis: axes of x and y; default (time, batch, feature), or the target's
             ``batch_first``. One of them, as 0 or 1, gives the other.
-        state_batch_axis: batch axis of every leaf of the state; default found by calling at two sizes.
+        state_batch_axis: batch axis of every leaf of the state; default found by calling at two batch sizes.
         framework: "torch" or "jax".
         side: trailing shape of each further per-step input by name; a keyword of a form that is not listed
-            here is taken to have one number per row and step.
+            here has one number per row and step.
         inputs, dtypes, max_length, reach: what the target promises; see ``dynprop.contracts.domain.Domain``.
-            dtypes None means the usual ones of the framework that an adapter's forms accept.
-        device: where its arrays live.
-        name: how reports call it.
+            dtypes None means the usual formats of the framework that the forms of an adapter keep.
+        device: the device of its arrays.
+        name: the name in reports.
+
+    Examples:
+        A leaky sum h_t = h_{t-1} / 2 + x_t, x of shape (time, batch, feature), with one of its laws:
+
+        >>> import torch
+        >>> def step(x_t, h):
+        ...     return (h := 0.5 * h + x_t), h
+        >>> def forward(x, h=None):
+        ...     h = torch.zeros_like(x[0]) if h is None else h
+        ...     return torch.stack([(h := step(x_t, h)[1]) for x_t in x]), h
+        >>> from dynprop.check import Layer, check
+        >>> leaky = Layer(forward=forward, step=step, name="leaky", max_length=8)
+        >>> report = check(leaky, laws=["own-steps"], examples=2)
+        >>> report.verdict
+        'pass'
     """
 
     target: Any = None
@@ -72,20 +92,22 @@ class Layer:
     name: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.target is None and not any(self._given(f) for f in FORMS):
+        if self.target is None and not self._forms:
             raise ArgumentError("Layer", "neither a target nor a form", "a module, or forward=, step=, ...")
         if self.framework not in ("torch", "jax"):
             raise ArgumentError("framework", repr(self.framework), "'torch' or 'jax' for a layer")
 
-    def _given(self, form: str) -> Form | None:
-        found: Form | None = getattr(self, form)
-        return found
+    @property
+    def _forms(self) -> dict[str, Form]:
+        """The forms that are given one by one."""
+        forms: dict[str, Form | None] = {name: getattr(self, name) for name in FORMS}
+        return {name: form for name, form in forms.items() if form is not None}
 
     @classmethod
     def of(
         cls, target: Any, *, sizes: Mapping[str, int] | None = None, seed: int = 0, **options: Any
-    ) -> RunningLayer:
-        """Build whatever is given into a layer that can be judged.
+    ) -> LayerUnderTest:
+        """Return the subject that laws judge.
 
         Args:
             target: a Layer, a torch module, or a class or function that builds one of them. It is called
@@ -97,71 +119,60 @@ class Layer:
         Raises:
             TargetError: it cannot be built, or is not a layer.
         """
-        given = {k: v for k, v in options.items() if v is not None}
-        declared = target if isinstance(target, cls) else cls(target, **given)
-        if isinstance(target, cls):
-            declared = replace(target, **given)
-        wanted = {**SIZES, **(sizes or {})}
-        if any(declared._given(f) for f in FORMS):
-            return declared._running(declared.target, sizes)
+        given = {name: value for name, value in options.items() if value is not None}
+        declared = replace(target, **given) if isinstance(target, cls) else cls(target, **given)
+        sizes = sizes or {}
+        if declared._forms:
+            return declared._under_test(declared.target, sizes)
         module = declared.target
-        if not _is_module(module):
-            label = getattr(module, "__qualname__", type(module).__name__)
-            module = _built(module, wanted, seed, declared)
-            declared = replace(declared, name=declared.name or label)
-        else:
-            module = copy.deepcopy(module)
-        if isinstance(module, cls):
-            inner = replace(module, **{"name": declared.name, **given})
-            return inner._running(inner.target, sizes)
-        return declared._running(module, sizes)
+        if is_module(module):
+            return declared._under_test(copy.deepcopy(module), sizes)
+        library = framework_named(declared.framework, declared.device)
+        label = getattr(module, "__qualname__", type(module).__name__)
+        built = build(module, {**SIZES, **sizes}, seed, library, _is_built)
+        name = declared.name or label
+        if isinstance(built, cls):
+            inner = replace(built, **{"name": name, **given})
+            return inner._under_test(inner.target, sizes)
+        return replace(declared, name=name)._under_test(built, sizes)
 
-    def _running(self, module: Any, sizes: Mapping[str, int] | None) -> RunningLayer:
-        """Settle every default and return the layer in a form that laws can call."""
+    def _under_test(self, module: Any, sizes: Mapping[str, int]) -> LayerUnderTest:
+        """Settle every default.
+
+        Args:
+            module: the module behind the forms, of the user's own class, or None.
+            sizes: sizes that the caller asked for.
+        """
         library = framework_named(self.framework, self.device)
-        if _is_module(module):
+        if is_module(module):
             module.eval()
             module.to(self.device)
-        adapted = any(self._given(f) for f in FORMS)
-        forms = {f: self._given(f) for f in (*FORMS, "initial_state")}
+        adapted = bool(self._forms)
+        source = self if adapted else module
+        forms = {name: getattr(source, name, None) for name in (*FORMS, "initial_state")}
         if not adapted:
-            forms = {f: getattr(module, f, None) for f in (*FORMS, "initial_state")}
             forms["forward"] = module
-        callable_forms = {f: guard(v) for f, v in forms.items() if callable(v)}
-        size = self.input_size or getattr(module, "input_size", None)
-        size = size or (sizes or {}).get("input_size") or SIZES["input_size"]
-        time_axis, batch_axis = self._axes(module)
-        return RunningLayer(
+        offered = {name: form for name, form in forms.items() if callable(form)}
+        size = self.input_size or getattr(module, "input_size", None) or sizes.get("input_size")
+        interface = Interface(
             name=self.name or getattr(type(module), "__qualname__", "layer"),
-            forms_by_name=callable_forms,
-            signatures={f: _keywords(v) for f, v in forms.items() if callable(v)},
+            library=library.name,
+            forms={name: guard(form) for name, form in offered.items()},
+            keywords={name: _keywords(form) for name, form in offered.items()},
             module=module,
-            library=library,
-            framework=self.framework,
-            input_size=int(size),
-            time_axis=time_axis,
-            batch_axis=batch_axis,
-            state_batch_axis=self.state_batch_axis,
+            adapted=adapted,
+            input_size=int(size or SIZES["input_size"]),
+            axes=Axes.declared(self.batch_axis, self.time_axis, module),
             declared_sides=dict(self.side),
             bidirectional=bool(getattr(module, "bidirectional", False)),
-            domain=Domain(
-                "any", self.inputs, tuple(self.dtypes or library.dtypes), self.max_length, reach=self.reach
-            ),
-            adapted=adapted,
-            lenient=adapted and self.dtypes is None,
         )
-
-    def _axes(self, module: Any) -> tuple[int, int]:
-        time, batch = self.time_axis, self.batch_axis
-        if time is None and batch is None:
-            return (1, 0) if bool(getattr(module, "batch_first", False)) else (0, 1)
-        if time is None:
-            time = 1 if batch == 0 else 0
-        if batch is None:
-            batch = 1 if time == 0 else 0
-        if time == batch:
-            raise ArgumentError("time_axis", str(time), "an axis other than batch_axis")
-        return time, batch
+        states = StateConverter(library, self.state_batch_axis)
+        dtypes = tuple(self.dtypes or library.dtypes)
+        return LayerUnderTest(
+            LayerCalls(interface, library, Parameters(module), states),
+            Domain("any", self.inputs, dtypes, self.max_length, reach=self.reach),
+            optional=frozenset(dtypes if adapted and self.dtypes is None else ()),
+        )
 
 
 def is_layer(value: object) -> bool:
@@ -170,40 +181,8 @@ def is_layer(value: object) -> bool:
     return isinstance(value, Layer) or (torch is not None and isinstance(value, torch.nn.Module))
 
 
-def _is_module(value: Any) -> bool:
-    return hasattr(value, "parameters") and hasattr(value, "eval") and not inspect.isclass(value)
-
-
-def _built(build: Any, sizes: Mapping[str, int], seed: int, declared: Layer) -> Any:
-    """Call a class or builder once, seeded, with sizes or without."""
-    if not callable(build):
-        raise TargetError(
-            f"{describe(build)} is not a layer: kind layer takes a torch module, a class or function that "
-            "builds one, or a dynprop.check.Layer"
-        )
-    framework_named(declared.framework, declared.device).seed(seed)
-    label = getattr(build, "__qualname__", repr(build))
-    call = f"{label}({', '.join(f'{k}={v}' for k, v in sizes.items())})"
-    try:
-        inspect.signature(build).bind(**sizes)
-    except TypeError:
-        call, sizes = f"{label}()", {}
-    except ValueError:
-        pass
-    try:
-        module = guard(build)(**sizes)
-    except TargetRaisedError as error:
-        if sizes and isinstance(error.cause, TypeError):
-            return _built(lambda: build(), {}, seed, replace(declared, name=label))
-        raise TargetError(
-            f"kind layer builds its target by {call} (--sizes changes that), which raised {error}; "
-            "a plain function forward(x, state) is given as dynprop.check.Layer(forward=...)"
-        ) from error
-    if not (isinstance(module, Layer) or _is_module(module)):
-        raise TargetError(
-            f"{call} returned {describe(module)}, expected a torch module or a dynprop.check.Layer"
-        )
-    return module
+def _is_built(value: Any) -> bool:
+    return isinstance(value, Layer) or is_module(value)
 
 
 def _keywords(form: Form) -> tuple[str, ...] | None:

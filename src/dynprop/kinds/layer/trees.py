@@ -11,7 +11,7 @@ Rebuild = Callable[[Sequence[Any]], Any]
 
 
 def flatten(tree: Any, library: str) -> tuple[list[Any], Any]:
-    """Return the leaves of a tree and a description from which ``rebuild`` makes it again."""
+    """Return the leaves of a tree and its structure, for ``rebuild``."""
     if library == "jax":
         import jax
 

@@ -1,10 +1,9 @@
-"""What travels back through a power: the gradient to h(0) is W^t g, one product of t matrices."""
+"""The gradient of a power to h(0): W^t g, one product of t matrices."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -16,11 +15,11 @@ from dynprop.laws.evidence import Evidence
 
 __all__ = ["adjoint_of", "differentiable"]
 
-Loss = Callable[[Any, Mapping[str, Native], int], Native]
+Loss = Callable[[Callable[..., Native], Mapping[str, Native], int], Native]
 
 
 def differentiable(subject: PowerSubject) -> str | None:
-    """Say why no gradient can be taken, or None."""
+    """Return why no gradient can be taken, or None."""
     return None if subject.differentiable else "its library has no automatic differentiation"
 
 

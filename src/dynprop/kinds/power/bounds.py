@@ -11,7 +11,7 @@ The first is componentwise (section 3.5); the second follows by induction from
 cannot: powers of orthogonal matrices, whose absolute values grow. U is for underflow: a flushed term
 loses at most ``tiny``, which the products around it can enlarge. They, and every partial sum on the way, are
 at most :math:`|W|^k` and :math:`|W^T|^k|h|` for k up to t, and at most :math:`\max(1,\|W\|_2)^t` and that
-times :math:`\|h\|`: the smaller says what is in range.
+times :math:`\|h\|`: the smaller decides what is in range.
 
 Schur and eigenvector routes keep to neither. Theirs is
 
@@ -49,6 +49,8 @@ __all__ = [
 # Beyond this many steps the norms of all powers are not worth computing.
 MOST_NORMS = 4096
 CAP = 1e-6
+# Empirical factor of the bound of Schur and eigenvector routes.
+SPECTRAL = 8.0
 # A closed form whose W is so well-conditioned, and whose answer has so many digits, must not refuse.
 WELL_CONDITIONED = 1e3
 MANY_DIGITS = 1e-10
@@ -245,11 +247,17 @@ def eigen_bound(w: NumericArray, h: NumericArray, t: int, dtype: str) -> float:
             return np.inf
         norms = np.linalg.norm(powers, 2, axis=(1, 2))
         size, start = norms[min(t, 1)] if t else np.linalg.norm(w, 2), length(h)
-        schur = 8.0 * each * unit * start * (size * (norms[:t] @ norms[:t][::-1]) + norms[t])
+        schur = SPECTRAL * each * unit * start * (size * (norms[:t] @ norms[:t][::-1]) + norms[t])
         radius = np.abs(np.linalg.eigvals(w)).max()
         growth = max(size * radius ** (t - 1.0), radius ** float(t)) if t else size / radius
         eigen = (
-            8.0 * each * max(t, 1) * unit * np.float64(condition(w)) ** 2 * max(growth, float(t == 0)) * start
+            SPECTRAL
+            * each
+            * max(t, 1)
+            * unit
+            * np.float64(condition(w)) ** 2
+            * max(growth, float(t == 0))
+            * start
         )
         # Infinite times zero, for a defective W with radius 0, is not known either.
         found = float(np.maximum(schur, eigen))

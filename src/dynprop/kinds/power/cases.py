@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from dynprop.contracts.domain import Domain
 from dynprop.contracts.formats import FORMATS
 from dynprop.kinds.power.bounds import is_well_conditioned
 from dynprop.kinds.power.families.families import FAMILIES, draw_matrices, round_matrix
+from dynprop.laws.cases import ArrayCase, Axes, fewer, one_bit, three_bits
 from dynprop.laws.draw import Source, length
 
 __all__ = [
@@ -37,7 +38,7 @@ LARGEST = 8
 
 
 @dataclass(frozen=True)
-class PowerCase:
+class PowerCase(ArrayCase):
     """One input of an unroll or a closed form; every number is representable in the dtype.
 
     Attributes:
@@ -51,13 +52,18 @@ class PowerCase:
         seed: seeds whatever else a law needs.
     """
 
-    W: NumericArray
-    h: NumericArray
+    W: Annotated[NumericArray, Axes(("n", "n"))]
+    h: Annotated[NumericArray, Axes(("n",))]
     t: int
     dtype: str
     family: str = ""
     refusals: str = "free"
     seed: int = 0
+
+    @property
+    def arguments(self) -> tuple[NumericArray, NumericArray, int]:
+        """The arguments of an unroll or a closed form, in order."""
+        return self.W, self.h, self.t
 
     @property
     def n(self) -> int:
@@ -105,62 +111,15 @@ class PowerCase:
 
     def smaller(self) -> Iterator[PowerCase]:
         """Yield simpler cases: fewer steps, fewer components, simpler numbers."""
-        for t in sorted({self.t // 2, self.t - self.t // 4, self.t - 1}):
-            if 0 <= t < self.t:
-                yield replace(self, t=t)
-        for kept in sorted({self.n // 2, self.n - 1}):
-            if 0 < kept < self.n:
-                yield replace(self, W=self.W[:kept, :kept], h=self.h[:kept])
-        if self.n > 1:
-            for i in range(self.n - 1):
-                rest = np.arange(self.n) != i
-                yield replace(self, W=self.W[rest][:, rest], h=self.h[rest])
-        for bits in (1, 3):
-            simplest = (replace(self, h=_shortened(self.h, bits)), replace(self, W=_shortened(self.W, bits)))
-            for simpler in simplest:
-                if simpler.to_json() != self.to_json():
-                    yield simpler
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the case as plain JSON values."""
-        return {
-            "W": _listed(self.W),
-            "h": _listed(self.h),
-            "t": self.t,
-            "dtype": self.dtype,
-            "family": self.family,
-            "refusals": self.refusals,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> PowerCase:
-        """Build the case that ``to_json`` described."""
-        w, h = _array(data["W"]), _array(data["h"])
-        if w.ndim != 2 or h.ndim != 1 or w.shape != (len(h), len(h)):
-            raise ValueError(f"W has shape {w.shape} and h0 {h.shape}")
-        rest = (data["family"], data["refusals"], int(data["seed"]))
-        return cls(w, h, int(data["t"]), data["dtype"], *rest)
-
-
-def _listed(values: NumericArray) -> Any:
-    if np.iscomplexobj(values):
-        return {"real": values.real.tolist(), "imag": values.imag.tolist()}
-    return values.tolist()
-
-
-def _array(data: Any) -> NumericArray:
-    if isinstance(data, dict):
-        return np.asarray(np.array(data["real"], dtype=float) + 1j * np.array(data["imag"], dtype=float))
-    return np.array(data, dtype=np.float64)
-
-
-def _shortened(values: NumericArray, bits: int) -> NumericArray:
-    """Return values with a few significant bits; zeros and signs survive."""
-    if np.iscomplexobj(values):
-        return np.asarray(_shortened(values.real, bits) + 1j * _shortened(values.imag, bits))
-    mantissa, exponent = np.frexp(values)
-    return np.asarray(np.ldexp(np.round(mantissa * 2**bits) / 2**bits, exponent))
+        for t in fewer(self.t, self.t // 2, self.t - self.t // 4, self.t - 1, least=0):
+            yield replace(self, t=t)
+        for kept in fewer(self.n, self.n // 2, self.n - 1):
+            yield self.take("n", slice(kept))
+        for i in range(self.n - 1):
+            yield self.take("n", np.delete(np.arange(self.n), i))
+        for form in (one_bit, three_bits):
+            yield from self.simpler("h", form)
+            yield from self.simpler("W", form)
 
 
 def vectors(rng: Rng, count: int, n: int, name: str, *, complex_: bool) -> NumericArray:
@@ -240,7 +199,7 @@ def power_case(
     Args:
         source: where choices come from.
         domain: what the target promises; its ``max_length`` bounds t.
-        subject: the target; where its library compiles every new shape, shapes are few.
+        subject: the target, None in strategies; where its library compiles every new shape, shapes are few.
         shortest: smallest number of steps.
         usual: most cases have at most this many.
         families: names of the classes of matrices to draw from.

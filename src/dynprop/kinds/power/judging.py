@@ -25,7 +25,7 @@ from dynprop.kinds.power.bounds import (
 from dynprop.kinds.power.cases import PowerCase
 from dynprop.kinds.power.exact import TwoPart, power_state, power_states
 from dynprop.kinds.power.wrong import wrong_states
-from dynprop.laws.evidence import Alternatives, Comparison
+from dynprop.laws.evidence import NORMWISE, Alternatives, Comparison
 
 __all__ = [
     "EIGEN",
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 Allowance = Callable[[], float]
-EIGEN = "an evaluation accurate only relative to the largest component, such as by eigenvectors"
+EIGEN = f"{NORMWISE} the largest component, such as by eigenvectors"
 
 
 def parts(values: NumericArray, like: NumericArray) -> FloatArray:

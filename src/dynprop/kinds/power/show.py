@@ -1,4 +1,4 @@
-"""What a report shows of an unroll or a closed form: a case as code."""
+"""The case of an unroll or a closed form as code, for reports."""
 
 from __future__ import annotations
 

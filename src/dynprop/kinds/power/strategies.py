@@ -1,8 +1,8 @@
 """Hypothesis strategies for matrices of every declared class, and for cases of their powers.
 
-They yield valid values, not a distribution: sizes and classes are drawn choice by choice and shrink
-towards the smallest size and the first class; the numbers come from a drawn seed. All arguments are
-keywords with defaults, and impossible ones are refused.
+``dynprop.strategies`` exports them. They yield valid values, not a distribution: sizes and classes are drawn
+choice by choice and shrink towards the smallest size and the first class; the numbers come from a drawn seed.
+All arguments are keywords with defaults; impossible ones raise ArgumentError before anything is drawn.
 """
 
 from __future__ import annotations
@@ -52,13 +52,22 @@ def matrices(
 
     Args:
         families: names of ``dynprop.kinds.power.families.families.FAMILIES``; default all.
-        traits: what every member must be, such as "normal", "defective", "complex"; see ``Family``.
-        without: what none may be.
+        traits: properties that every class has, such as "normal", "defective", "complex"; see ``Family``.
+        without: properties that no class has.
         min_size, max_size: smallest and largest size; a class has no member below its own smallest size.
         dtype: the real format that holds every part of every entry.
 
     Raises:
         ArgumentError: an unknown family or format, sizes out of order, or no class that fits them.
+
+    Examples:
+        >>> from hypothesis import given, settings
+        >>> @settings(max_examples=5, database=None)
+        ... @given(matrices(traits=["symmetric"], max_size=3))
+        ... def test_a_symmetric_matrix_is_its_transpose(w):
+        ...     assert len(w) <= 3
+        ...     assert (w == w.T).all()
+        >>> test_a_symmetric_matrix_is_its_transpose()
     """
     if not 1 <= min_size <= max_size:
         raise ArgumentError("min_size", f"{min_size}, with max_size {max_size}", "1 <= min_size <= max_size")
@@ -99,10 +108,20 @@ def power_cases(
         families, traits, without: which classes of matrices, as for ``matrices``.
         min_steps: smallest number of steps.
         usual_steps: most cases have at most this many.
-        refusals: who may refuse a case; see ``PowerCase``.
+        refusals: which cases a target may refuse; see ``PowerCase``.
 
     Raises:
-        ArgumentError: an unknown family, or numbers of steps that cannot be.
+        ArgumentError: an unknown family, or impossible numbers of steps.
+
+    Examples:
+        >>> from hypothesis import given, settings
+        >>> @settings(max_examples=5, database=None)
+        ... @given(power_cases(families=["diagonal"], min_steps=1))
+        ... def test_matrix_and_vector_fit(case):
+        ...     assert case.W.shape == (case.n, case.n)
+        ...     assert case.h.shape == (case.n,)
+        ...     assert case.t >= 1
+        >>> test_matrix_and_vector_fit()
     """
     within = Domain() if domain is None else domain
     if not 0 <= min_steps <= within.max_length:

@@ -1,4 +1,4 @@
-"""Cases of the running product: weights of every class that a product can see, scalar or matrix.
+"""Cases of the running product: scalar and matrix weights of every class.
 
 Scalar weights have shape (time, ...); their classes are those of the gates of a scan. Matrix weights are
 (time, n, n).
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 
 from dynprop.arrays import FloatArray, round_to
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.formats import FORMATS
+from dynprop.kinds.product.subject import ProductSubject
+from dynprop.laws.cases import ArrayCase, Axes, fewer, one_bit
 from dynprop.laws.draw import Source, length
 from dynprop.laws.gates import GATE_CLASSES, gate_classes
 
@@ -53,7 +55,7 @@ def classes_of(domain: Domain, matrix: bool) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class ProductCase:
+class ProductCase(ArrayCase):
     """One input of a running product; every number is exactly representable in the dtype.
 
     Attributes:
@@ -64,11 +66,16 @@ class ProductCase:
         seed: seeds whatever else a law needs.
     """
 
-    weights: FloatArray
+    weights: Annotated[FloatArray, Axes(("time",), shape="shape")]
     dtype: str
     matrix: bool = False
     stratum: str = ""
     seed: int = 0
+
+    @property
+    def arguments(self) -> tuple[FloatArray]:
+        """The argument of a running product."""
+        return (self.weights,)
 
     @property
     def steps(self) -> int:
@@ -87,7 +94,7 @@ class ProductCase:
 
     def part(self, start: int, stop: int | None = None) -> ProductCase:
         """Return the factors from start to stop."""
-        return replace(self, weights=self.weights[start:stop])
+        return self.take("time", slice(start, stop))
 
     def generator(self) -> Rng:
         """Return a Generator for whatever else a law needs."""
@@ -106,24 +113,11 @@ class ProductCase:
             if self.weights.ndim == 2 and self.weights.shape[1] > 1:
                 for i in range(self.weights.shape[1]):
                     yield replace(self, weights=self.weights[:, i : i + 1])
-        for kept_steps in sorted({self.steps // 2, self.steps - self.steps // 4, self.steps - 1}):
-            if 0 < kept_steps < self.steps:
-                yield self.part(0, kept_steps)
-                yield self.part(self.steps - kept_steps)
-        mantissa, exponent = np.frexp(self.weights)
-        for simple in (np.sign(self.weights), np.ldexp(np.round(2.0 * mantissa) / 2.0, exponent)):
-            if not np.array_equal(simple, self.weights):
-                yield replace(self, weights=simple)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the case as plain JSON values; Python floats survive JSON exactly."""
-        return {**self.__dict__, "weights": self.weights.tolist(), "shape": list(self.weights.shape)}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> ProductCase:
-        """Build the case that ``to_json`` described."""
-        weights = np.array(data["weights"], dtype=np.float64).reshape(tuple(data["shape"]))
-        return cls(weights, data["dtype"], data["matrix"], data["stratum"], data["seed"])
+        steps = self.steps
+        for fewest in fewer(steps, steps // 2, steps - steps // 4, steps - 1):
+            yield self.part(0, fewest)
+            yield self.part(steps - fewest)
+        yield from self.simpler("weights", np.sign, one_bit)
 
 
 def build_case(
@@ -144,14 +138,20 @@ def build_case(
 
 
 def product_case(
-    source: Source, domain: Domain, subject: Any, *, shortest: int = 0, usual: int = 12, axes: int = 1
+    source: Source,
+    domain: Domain,
+    subject: ProductSubject,
+    *,
+    shortest: int = 0,
+    usual: int = 12,
+    axes: int = 1,
 ) -> ProductCase:
     """Draw a case of a domain.
 
     Args:
         source: where choices come from.
         domain: what the target promises.
-        subject: the target, which says whether weights are matrices.
+        subject: the target; its ``matrix`` decides whether weights are matrices.
         shortest: smallest number of factors.
         usual: most cases have at most this many.
         axes: smallest number of axes of scalar weights.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -32,7 +31,7 @@ for t, w in enumerate(weights):
     print(t, found[t], product)"""
 
 
-def every_class(domain: Domain, subject: Any) -> Iterator[ProductCase]:
+def every_class(domain: Domain, subject: ProductSubject) -> Iterator[ProductCase]:
     """Yield one case of every class of weights in every dtype, and one of many factors near 1."""
     for dtype in domain.dtypes:
         for i, name in enumerate(classes_of(domain, subject.matrix)):
@@ -61,7 +60,7 @@ def exact(subject: ProductSubject, case: ProductCase) -> Evidence:
     return Evidence((found,), detail={"matrix": case.matrix})
 
 
-def every_length(domain: Domain, subject: Any) -> Iterator[ProductCase]:
+def every_length(domain: Domain, subject: ProductSubject) -> Iterator[ProductCase]:
     """Yield lengths 0, 1, odd, powers of two and their neighbours."""
     name = "reflections" if subject.matrix else "near 1"
     for steps in FEW_LENGTHS if subject.compiles else LENGTHS:
@@ -108,7 +107,7 @@ def first_entry(subject: ProductSubject, case: ProductCase) -> Evidence:
     return Evidence((agree("first product", run(subject, case)[:1], first.weights, first, bound),))
 
 
-def _whole(source: Source, domain: Domain, subject: Any) -> ProductCase:
+def _whole(source: Source, domain: Domain, subject: ProductSubject) -> ProductCase:
     case = product_case(source, domain.limited(32), subject, shortest=2)
     rng = case.generator()
     low, high = (1, 4) if domain.gates == "unit" else (-3, 4)

@@ -1,18 +1,24 @@
-"""What a running product must leave alone: shapes, dtypes, arguments, later calls."""
+"""Laws of array functions for a running product: shapes, layouts, unchanged arguments, repeated calls."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
+from dynprop.arrays import FloatArray
 from dynprop.kinds.product.bounds import bound_of
 from dynprop.kinds.product.cases import ProductCase, product_case
 from dynprop.kinds.product.forward import at_least_two
-from dynprop.kinds.product.judging import agree, run
+from dynprop.kinds.product.judging import agree
 from dynprop.kinds.product.subject import ProductSubject
-from dynprop.laws.evidence import Evidence, worst
-from dynprop.laws.hygiene import as_expected, laid_out
+from dynprop.laws.array_laws import Agree, arguments_unchanged, calls_agree, declared_shape, layouts_agree
+from dynprop.laws.evidence import Evidence
+from dynprop.laws.hygiene import laid_out
 from dynprop.laws.law import law
+
+
+def _agree(subject: ProductSubject, case: ProductCase) -> Agree[FloatArray]:
+    bound = bound_of(case, subject.domain).times(2.0)
+    return lambda result, label, value, other: agree(label, value, other, case, bound)
 
 
 @law(
@@ -26,9 +32,7 @@ from dynprop.laws.law import law
 )
 def shape_and_dtype(subject: ProductSubject, case: ProductCase) -> Evidence:
     """Ask for the shape, dtype and device of the weights."""
-    _, *got = subject.returned(case.weights, case.dtype)
-    wanted = (case.weights.shape, case.dtype, subject.expected_device())
-    return as_expected("products have", got, wanted)
+    return declared_shape(subject, case)
 
 
 @law(
@@ -44,12 +48,7 @@ def shape_and_dtype(subject: ProductSubject, case: ProductCase) -> Evidence:
 )
 def memory_layout(subject: ProductSubject, case: ProductCase) -> Evidence:
     """Compare contiguous weights with every other layout."""
-    plain, bound = run(subject, case), bound_of(case, subject.domain).times(2.0)
-    comparisons, detail = worst(
-        ({"layout": name}, agree(f"products of {name} weights", value, plain, case, bound))
-        for name, value in subject.layouts(case.weights, case.dtype)
-    )
-    return Evidence(comparisons, detail=detail)
+    return layouts_agree(subject, case, _agree(subject, case))
 
 
 @law(
@@ -63,8 +62,7 @@ def memory_layout(subject: ProductSubject, case: ProductCase) -> Evidence:
 )
 def inputs_unchanged(subject: ProductSubject, case: ProductCase) -> Evidence:
     """Look at the weights before and after a call."""
-    changed = subject.changed_arguments(case.weights, case.dtype)
-    return Evidence(failure=changed, detail={"checked": True})
+    return arguments_unchanged(subject, case)
 
 
 @law(
@@ -77,15 +75,6 @@ def inputs_unchanged(subject: ProductSubject, case: ProductCase) -> Evidence:
     share=0.5,
 )
 def repeatable(subject: ProductSubject, case: ProductCase) -> Evidence:
-    """Call, call with something else of the same shape, call again; then read the first result."""
-    read, *_ = subject.returned(case.weights, case.dtype)
-    early = read()
-    run(subject, replace(case, weights=case.weights[::-1].copy()))
-    late = read()
-    bound = bound_of(case, subject.domain).times(2.0)
-    return Evidence(
-        (
-            agree("products of the third call beside the first", run(subject, case), early, case, bound),
-            agree("products of the first call, read after another call", late, early, case, bound),
-        )
-    )
+    """Call, call with reversed weights, read the first result again, call a third time."""
+    other = (case.weights[::-1].copy(),)
+    return calls_agree(subject, case, other, _agree(subject, case))

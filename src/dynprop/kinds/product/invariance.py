@@ -1,4 +1,4 @@
-"""What must not change a running product: cuts, reversals, units, and other series beside it."""
+"""Invariances of a running product: cuts, reversals, units, and other series beside it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def time_reversal(subject: ProductSubject, case: ProductCase) -> Evidence:
     return Evidence((agree(label, last, expected, case, bound),), detail={"matrix": case.matrix})
 
 
-def _moderate(source: Source, domain: Domain, subject: Any) -> ProductCase:
+def _moderate(source: Source, domain: Domain, subject: ProductSubject) -> ProductCase:
     return product_case(source, domain.limited(24), subject, shortest=1, usual=8)
 
 

@@ -20,7 +20,7 @@ __all__ = ["agree", "axes_of", "exact_products", "judge", "run", "wrong_products
 
 def run(subject: ProductSubject, case: ProductCase) -> FloatArray:
     """Return the subject's products on a case."""
-    return subject.values(case.weights, case.dtype)
+    return subject.values(case.arguments, case.dtype)
 
 
 def axes_of(case: ProductCase) -> tuple[str, ...]:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from dynprop.arrays import FloatArray, describe
+from dynprop.arrays import FloatArray
 from dynprop.contracts.domain import Domain
-from dynprop.contracts.subject import Native
 from dynprop.kinds.product.cases import ProductCase
-from dynprop.subjects.adapter import ArrayFunctionAdapter
-from dynprop.subjects.calls import TargetMismatchError
+from dynprop.subjects.array_function import ArrayFunction, Result, Signature, real_numbers
 
 __all__ = ["Product"]
 
+OF_WEIGHTS = Signature(
+    "f(weights) -> products of the same shape, time first",
+    ("weights",),
+    (Result("products", lambda weights: weights.shape, "the shape of the weights", real_numbers),),
+    lambda domain: (np.full((min(3, domain.max_length), 2), 0.5),),
+)
+OF_MATRICES = replace(OF_WEIGHTS, example=lambda domain: (np.full((min(3, domain.max_length), 2, 2), 0.5),))
+
 
 @dataclass(frozen=True)
-class Product(ArrayFunctionAdapter):
+class Product(ArrayFunction[FloatArray]):
     """A running product f(weights) -> products, to be judged by the laws of kind ``product``.
 
     Args:
@@ -35,6 +41,12 @@ class Product(ArrayFunctionAdapter):
 
     Raises:
         ArgumentError: the target is not callable, or an option is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from dynprop.check import Product, check
+        >>> check(Product(lambda weights: np.cumprod(weights, axis=0)), examples=5).verdict
+        'pass'
     """
 
     target: Callable[..., Any]
@@ -55,57 +67,12 @@ class Product(ArrayFunctionAdapter):
             )
         )
 
-    def preflight(self) -> None:
-        """Call the target once on an ordinary case.
-
-        Raises:
-            TargetError: it cannot be called as its kind demands, in one line.
-        """
-        dtype = self.domain.dtypes[0]
-        steps = min(3, self.domain.max_length)
-        ordinary = np.full((steps, 2, 2), 0.5) if self.matrix else np.full((steps, 2), 0.5)
-        form = "f(weights) -> products of the same shape, time first"
-        arguments = {"weights": self.library.array(ordinary, dtype)}
-        self._demand(f"kind product takes {form}", arguments, dtype, "one array of products")
-
-    def values(self, weights: FloatArray, dtype: str) -> FloatArray:
-        """Call the target on a fresh array and return the products."""
-        return self._products((self.library.array(weights, dtype),), dtype)
-
-    def returned(
-        self, weights: FloatArray, dtype: str
-    ) -> tuple[Callable[[], FloatArray], tuple[int, ...], str, str]:
-        """Call the target; return a later reader of its result, and its shape, dtype and device."""
-        return self._returned((self.library.array(weights, dtype),), dtype)
-
-    def layouts(self, weights: FloatArray, dtype: str) -> Iterator[tuple[str, FloatArray]]:
-        """Yield the products for weights of every memory layout, by name."""
-        for layout, other in self.library.layouts(self.library.array(weights, dtype)):
-            yield layout, self._products((other,), dtype)
-
-    def changed_arguments(self, weights: FloatArray, dtype: str) -> str | None:
-        """Call the target and say whether it modified the weights, values or metadata, or None."""
-        arguments = (self.library.array(weights, dtype),)
-        change = self._change([("weights", arguments[0])], lambda: self._run(arguments, dtype))
-        return change.told("were") if change else None
+    @property
+    def signature(self) -> Signature[FloatArray]:
+        """The call f(weights) -> products."""
+        return OF_MATRICES if self.matrix else OF_WEIGHTS
 
     @staticmethod
     def case_from_json(data: dict[str, Any]) -> ProductCase:
         """Build a case of this kind from its JSON form."""
         return ProductCase.from_json(data)
-
-    def _products(self, arguments: Sequence[Native], dtype: str) -> FloatArray:
-        return np.asarray(self._checked(self._run(arguments, dtype), arguments), dtype=np.float64)
-
-    def _require(self, result: Native, arguments: Sequence[Any]) -> None:
-        expected = tuple(arguments[0].shape)
-        if tuple(getattr(result, "shape", ())) != expected:
-            raise TargetMismatchError(
-                f"returned {describe(result)}, expected the shape of the weights, {expected}"
-            )
-
-    def _values(self, result: Native) -> FloatArray:
-        values = super()._values(result)
-        if np.iscomplexobj(values):
-            raise TargetMismatchError("returned complex products of real weights")
-        return np.asarray(values, dtype=np.float64)

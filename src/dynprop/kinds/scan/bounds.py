@@ -21,10 +21,11 @@ from dynprop.arrays import BoolArray, FloatArray
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.formats import FORMATS, Format
 from dynprop.kinds.scan.cases import ScanCase
+from dynprop.laws.evidence import NORMWISE
 from dynprop.laws.rounding import gamma, log_error, log_sum
 
 __all__ = [
-    "NORMWISE",
+    "LARGEST_TERM",
     "ScanBound",
     "absolute_adjoint",
     "cancelling_log_bound",
@@ -35,7 +36,9 @@ __all__ = [
 ]
 
 
-NORMWISE = "an evaluation accurate only relative to the largest term, such as an FFT"
+LARGEST_TERM = f"{NORMWISE} the largest term, such as an FFT"
+# Empirical; it only decides between "wrong" and "inaccurate", and both are failures.
+LARGEST_TERM_FACTOR = 64.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class ScanBound:
         """Return the bounds of evaluations with fewer digits, by name."""
         return {
             "a log-space evaluation": self.logarithmic,
-            NORMWISE: self.normwise,
+            LARGEST_TERM: self.normwise,
         }
 
 
@@ -116,7 +119,9 @@ def forward_bound(case: ScanCase, domain: Domain) -> ScanBound:
         bound = gamma(2.0 * (steps + 1.0), format_.unit) * absolute + underflow
         start = 0.0 if case.initial is None else np.abs(case.initial)[:, None, :]
         total = np.exp2(peak[:, -1:]) * (np.abs(case.inputs).sum(axis=1, keepdims=True) + start)
-        normwise = 64.0 * format_.unit * (4.0 + np.log2(steps[:, -1:])) * total + 0.0 * absolute
+        normwise = (
+            LARGEST_TERM_FACTOR * format_.unit * (4.0 + np.log2(steps[:, -1:])) * total + 0.0 * absolute
+        )
     logarithmic = bound + np.nan_to_num(logarithmic, nan=np.inf, posinf=np.inf)
     within = (peak <= np.log2(format_.safe)) & (largest <= format_.safe)
     return ScanBound(
@@ -134,7 +139,7 @@ def normwise_gradient_bound(case: ScanCase, cotangent: FloatArray, leaf: str, de
     unit, steps = FORMATS[case.dtype].unit, max(case.steps, 2)
     with np.errstate(all="ignore"):
         peak = np.exp2(depth * largest_products(case.gates).max(axis=1, keepdims=True, initial=0.0))
-        total = 64.0 * depth * unit * (4.0 + np.log2(steps)) * peak
+        total = LARGEST_TERM_FACTOR * depth * unit * (4.0 + np.log2(steps)) * peak
         total = total * np.abs(cotangent).sum(axis=1, keepdims=True)
         if leaf == "gates":
             states = absolute_states(case.gates, case.inputs, case.initial)
@@ -167,7 +172,7 @@ def lag_bound(
         logs = log_sum(gates)[:, -1:] + _log_extent(inputs)
         logarithmic = bound + size * log_error(format_, np.full((1, 1, 1), steps.max() + 1.0), logs)
         largest = size.max(axis=1, keepdims=True, initial=0.0)
-        normwise = bound + 64.0 * format_.unit * (steps + 1.0) * largest
+        normwise = bound + LARGEST_TERM_FACTOR * format_.unit * (steps + 1.0) * largest
     logarithmic = np.nan_to_num(logarithmic, nan=np.inf, posinf=np.inf)
     peak_of_all = largest_products(gates).max(axis=1, keepdims=True, initial=0.0)
     return ScanBound(
@@ -202,7 +207,7 @@ def absolute_adjoint(
 ) -> tuple[FloatArray, FloatArray, FloatArray, BoolArray]:
     """Return the adjoint of a scan over absolute values: to gates, inputs, initial state, and range.
 
-    It is the sum of the absolute terms of each gradient; the last array says, per (batch, channel),
+    It is the sum of the absolute terms of each gradient; the last array holds, per (batch, channel),
     whether no intermediate comes near overflow.
     """
     a, start = np.abs(case.gates), None if case.initial is None else np.abs(case.initial)

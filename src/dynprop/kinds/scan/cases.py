@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from dynprop.arrays import FloatArray, NumericArray, round_to
+from dynprop.arrays import FloatArray, round_to
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.formats import FORMATS
+from dynprop.laws.cases import ArrayCase, Axes, fewer, one_bit, three_bits
 from dynprop.laws.draw import Source, length
 from dynprop.laws.gates import GATE_CLASSES, gate_classes
 
@@ -22,10 +23,11 @@ __all__ = ["ScanCase", "long_case", "scan_case", "sized_case"]
 
 Shape = tuple[int, int, int]
 Rng = np.random.Generator
+SIMPLER = (np.ones_like, np.sign, one_bit, three_bits)
 
 
 @dataclass(frozen=True, eq=False)
-class ScanCase:
+class ScanCase(ArrayCase):
     """One input of a scan; every number is exactly representable in the dtype.
 
     Attributes:
@@ -37,12 +39,17 @@ class ScanCase:
         seed: seeds whatever else a law needs, such as cotangents.
     """
 
-    gates: FloatArray
-    inputs: FloatArray
-    initial: FloatArray | None
+    gates: Annotated[FloatArray, Axes(("batch", "time", "channel"), shape="shape")]
+    inputs: Annotated[FloatArray, Axes(("batch", "time", "channel"))]
+    initial: Annotated[FloatArray | None, Axes(("batch", "channel"))]
     dtype: str
     stratum: str = ""
     seed: int = 0
+
+    @property
+    def arguments(self) -> tuple[FloatArray, FloatArray, FloatArray | None]:
+        """The arguments of a scan, in order."""
+        return self.gates, self.inputs, self.initial
 
     @property
     def steps(self) -> int:
@@ -62,9 +69,8 @@ class ScanCase:
 
     def part(self, start: int, stop: int) -> ScanCase:
         """Return the steps from start to stop; the initial state stays only where start is 0."""
-        initial = self.initial if start == 0 else None
-        cut = slice(start, stop)
-        return replace(self, gates=self.gates[:, cut], inputs=self.inputs[:, cut], initial=initial)
+        cut = self.take("time", slice(start, stop))
+        return cut if start == 0 else replace(cut, initial=None)
 
     def cotangent(self, shape: tuple[int, ...]) -> FloatArray:
         """Return reproducible weights, exact in the dtype, for a scalar loss."""
@@ -73,73 +79,20 @@ class ScanCase:
     def smaller(self) -> Iterator[ScanCase]:
         """Yield simpler cases: fewer rows, channels and steps, then rounder numbers."""
         batch, steps, channels = self.gates.shape
-        for axis, size in ((0, batch), (2, channels)):
+        for axis, size in (("batch", batch), ("channel", channels)):
             if size > 1:
                 for i in range(size):
-                    yield self.take(np.array([i]), axis)
+                    yield self.take(axis, np.array([i]))
                 if size > 2:
-                    yield self.take(np.arange(2), axis)
-        for kept in sorted({steps // 2, steps - steps // 4, steps - 8, steps - 1}):
-            if 0 < kept < steps:
-                yield self.part(0, kept)
-                yield replace(self.part(steps - kept, steps), initial=self.initial)
+                    yield self.take(axis, np.arange(2))
+        for kept in fewer(steps, steps // 2, steps - steps // 4, steps - 8, steps - 1):
+            yield self.take("time", slice(kept))
+            yield self.take("time", slice(steps - kept, steps))
         if self.initial is not None:
             yield replace(self, initial=None)
-            yield from self._rounder("initial")
-        yield from self._rounder("inputs")
-        yield from self._rounder("gates")
-
-    def take(self, index: NumericArray, axis: int) -> ScanCase:
-        """Return some of the rows (axis 0) or channels (axis 2)."""
-        initial = self.initial
-        if initial is not None:
-            initial = initial.take(index, axis=0 if axis == 0 else 1)
-        return replace(
-            self,
-            gates=self.gates.take(index, axis=axis),
-            inputs=self.inputs.take(index, axis=axis),
-            initial=initial,
-        )
-
-    def _rounder(self, name: str) -> Iterator[ScanCase]:
-        values: FloatArray = getattr(self, name)
-        for simple in (np.ones_like(values), np.sign(values), *_rounded(values)):
-            if not np.array_equal(simple, values) and np.isfinite(simple).all():
-                changed: dict[str, Any] = {name: simple}
-                yield replace(self, **changed)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the case as plain JSON values; Python floats survive JSON exactly."""
-        return {
-            "gates": self.gates.tolist(),
-            "inputs": self.inputs.tolist(),
-            "initial": None if self.initial is None else self.initial.tolist(),
-            "shape": list(self.gates.shape),
-            "dtype": self.dtype,
-            "stratum": self.stratum,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> ScanCase:
-        """Build the case that ``to_json`` described."""
-        shape = tuple(data["shape"])
-        initial = data["initial"]
-        return cls(
-            np.array(data["gates"], dtype=np.float64).reshape(shape),
-            np.array(data["inputs"], dtype=np.float64).reshape(shape),
-            None if initial is None else np.array(initial, dtype=np.float64).reshape(shape[0], shape[2]),
-            data["dtype"],
-            data["stratum"],
-            data["seed"],
-        )
-
-
-def _rounded(values: FloatArray) -> Iterator[FloatArray]:
-    """Yield the values with one significant bit, then three; zeros and signs survive."""
-    for bits in (1, 3):
-        mantissa, exponent = np.frexp(values)
-        yield np.ldexp(np.round(mantissa * 2**bits) / 2**bits, exponent)
+            yield from self.simpler("initial", *SIMPLER)
+        yield from self.simpler("inputs", *SIMPLER)
+        yield from self.simpler("gates", *SIMPLER)
 
 
 def _gates(rng: Rng, shape: Shape, name: str, domain: Domain, dtype: str) -> FloatArray:
@@ -178,7 +131,7 @@ def scan_case(
     Args:
         source: where choices come from.
         domain: what the target promises.
-        subject: the target; where its library compiles every new shape, shapes are few.
+        subject: the target, None in strategies; where its library compiles every new shape, shapes are few.
         shortest: smallest number of steps.
         usual: most cases have at most this many steps.
     """

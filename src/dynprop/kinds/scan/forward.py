@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from dynprop.arrays import round_to
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.formats import FORMATS
-from dynprop.contracts.subject import ScanSubject
 from dynprop.kinds.scan.bounds import forward_bound
 from dynprop.kinds.scan.cases import ScanCase, build_case, long_case, scan_case, sized_case
 from dynprop.kinds.scan.judging import AXES, judge, run
+from dynprop.kinds.scan.subject import ScanSubject
 from dynprop.laws.draw import Source
 from dynprop.laws.evidence import Evidence, compare
 from dynprop.laws.exact import scan_states
@@ -38,7 +37,7 @@ for t, h in enumerate(expected):
     print(t, states[:, t], h)"""
 
 
-def every_class(domain: Domain, _subject: Any) -> Iterator[ScanCase]:
+def every_class(domain: Domain, _subject: ScanSubject) -> Iterator[ScanCase]:
     """Yield one case of every class of gates in every dtype, and the long case."""
     for dtype in domain.dtypes:
         for i, name in enumerate(gate_classes(domain)):
@@ -63,7 +62,7 @@ def forward(subject: ScanSubject, case: ScanCase) -> Evidence:
     return Evidence((judge(subject, case, run(subject, case)),))
 
 
-def every_length(domain: Domain, subject: Any) -> Iterator[ScanCase]:
+def every_length(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
     """Yield lengths 0, 1, odd, powers of two and their neighbours, with and without a state."""
     for steps in FEW_LENGTHS if subject.compiles else LENGTHS:
         if steps <= domain.max_length:
@@ -85,7 +84,7 @@ def lengths(subject: ScanSubject, case: ScanCase) -> Evidence:
     return Evidence((judge(subject, case, run(subject, case)),))
 
 
-def _whole_numbers(source: Source, domain: Domain, subject: Any) -> ScanCase:
+def _whole_numbers(source: Source, domain: Domain, subject: ScanSubject) -> ScanCase:
     case = scan_case(source, domain.limited(32), subject, shortest=2)
     rng = np.random.default_rng(case.seed)
     gates = rng.choice([0.0, 1.0, -1.0, 1.0], case.gates.shape)
@@ -121,7 +120,7 @@ def exact_on_integers(subject: ScanSubject, case: ScanCase) -> Evidence:
     value = run(subject, case)
     exact = scan_states(case.gates, case.inputs, case.initial)
     bound = forward_bound(case, subject.domain)
-    # Whole numbers below 1/u are exact in the format; beyond that this law says nothing.
+    # Whole numbers below 1/u are exact in the format; larger ones are not decided.
     held = bound.scale * FORMATS[case.dtype].unit < 1.0
     held &= np.array_equal(case.inputs, round_to(case.inputs, case.dtype))
     zero = np.zeros_like(bound.bound)

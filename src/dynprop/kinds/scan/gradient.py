@@ -2,24 +2,23 @@ r"""The gradient of a scan, per lag and relatively, then entry by entry, then th
 
 :math:`\partial h_T/\partial x_{T-k}` is one product of k gates, so that a sound evaluation keeps a
 relative error of :math:`\gamma_{2\max(k,1)}` however small the product is (Bengio, Simard and Frasconi
-1994; Pascanu, Mikolov and Bengio 2013, section 2.1). No fixed tolerance can ask for that.
+1994; Pascanu, Mikolov and Bengio 2013, section 2.1). No fixed tolerance checks that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from dynprop.arrays import BoolArray, FloatArray
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.formats import FORMATS
-from dynprop.contracts.subject import Native, ScanSubject
+from dynprop.contracts.subject import Native, Program
 from dynprop.kinds.scan.bounds import (
-    NORMWISE,
+    LARGEST_TERM,
     ScanBound,
     absolute_adjoint,
     cancelling_log_bound,
@@ -29,6 +28,7 @@ from dynprop.kinds.scan.bounds import (
 )
 from dynprop.kinds.scan.cases import ScanCase, build_case, long_case, scan_case
 from dynprop.kinds.scan.judging import AXES
+from dynprop.kinds.scan.subject import ScanSubject
 from dynprop.laws.evidence import Comparison, Evidence, LagProfile, compare
 from dynprop.laws.exact import Exact, gate_products, scan_adjoint
 from dynprop.laws.gates import gate_classes
@@ -39,7 +39,7 @@ LEAVES = ("gates", "inputs", "initial")
 deep = partial(scan_case, shortest=2, usual=48)
 
 
-def lag_cases(domain: Domain, _subject: Any) -> Iterator[ScanCase]:
+def lag_cases(domain: Domain, _subject: ScanSubject) -> Iterator[ScanCase]:
     """Yield the long case of 2,048 lags and one medium case per class of gates, in every dtype."""
     for dtype in domain.dtypes:
         yield long_case(dtype, domain)
@@ -115,7 +115,7 @@ def gradient_by_lag(subject: ScanSubject, case: ScanCase) -> Evidence:
     else:
         impulse = np.zeros_like(case.inputs)
         impulse[:, :1] = 1.0
-        found = subject.states(gates, impulse, None, case.dtype)
+        found = subject.values((gates, impulse, None), case.dtype)
         # The response at step k is the product of gates 2..k+1: lags count from the other end.
         gates = np.concatenate([gates[:, :1], gates[:, :0:-1]], axis=1)
     exact = gate_products(gates)
@@ -143,35 +143,35 @@ def _worst_lag(comparison: Comparison) -> int:
     return comparison.worst[1] if comparison.value.size else 0
 
 
-def _last_state(f: Any, a: Mapping[str, Native]) -> Native:
+def _last_state(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
     return f(a["gates"], a["inputs"], a.get("initial"))[:, -1].sum()
 
 
-def _all_states(f: Any, a: Mapping[str, Native]) -> Native:
+def _all_states(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
     return (f(a["gates"], a["inputs"], a.get("initial")) * a["cotangent"]).sum()
 
 
-def _shared_gates(f: Any, a: Mapping[str, Native]) -> Native:
+def _shared_gates(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
     return _all_states(f, a) + (a["gates"] * a["gates"] * a["cotangent"]).sum()
 
 
-def _chained(f: Any, a: Mapping[str, Native]) -> Native:
+def _chained(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
     inner = f(a["gates"], a["inputs"], a.get("initial"))
     return (f(a["gates"], inner, a.get("initial")) * a["cotangent"]).sum()
 
 
-def _resumed(f: Any, a: Mapping[str, Native]) -> Native:
+def _resumed(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
     p = a["gates"].shape[1] // 2
     head = f(a["gates"][:, :p], a["inputs"][:, :p], a.get("initial"))
     tail = f(a["gates"][:, p:], a["inputs"][:, p:], head[:, -1])
     return (head * a["cotangent"][:, :p]).sum() + (tail * a["cotangent"][:, p:]).sum()
 
 
-def _residual(f: Any, a: Mapping[str, Native]) -> Native:
+def _residual(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
     return ((f(a["gates"], a["inputs"], a.get("initial")) + a["inputs"]) * a["cotangent"]).sum()
 
 
-def _permuted(f: Any, a: Mapping[str, Native]) -> Native:
+def _permuted(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
     # The weights are stored channel first, and so is the gradient that arrives at the states.
     return (f(a["gates"], a["inputs"], a.get("initial")).swapaxes(1, 2) * a["swapped"]).sum()
 
@@ -188,7 +188,7 @@ def _gradients(
     subject: ScanSubject,
     case: ScanCase,
     cotangent: FloatArray,
-    program: Any,
+    program: Program,
     wrt: tuple[str, ...],
 ) -> list[Comparison]:
     """Compare the gradients to some of the leaves with exact ones."""
@@ -234,7 +234,7 @@ def _gradients(
             value, bound, scale, wide, rough = (v.sum(axis=1) for v in (value, bound, scale, wide, rough))
             exactly = Exact(exactly.high.sum(axis=1), exactly.low.sum(axis=1))
             bound = bound + 2.0 * steps * 2.0**-53 * scale
-        known = {"a log-space evaluation": bound + wide, NORMWISE: bound + rough}
+        known = {"a log-space evaluation": bound + wide, LARGEST_TERM: bound + rough}
         comparisons.append(
             compare(
                 f"gradient to {leaf}",
@@ -282,7 +282,7 @@ def gradient(subject: ScanSubject, case: ScanCase) -> Evidence:
     return Evidence(tuple(_gradients(subject, case, cotangent, _all_states, wrt)))
 
 
-WIRINGS: dict[str, tuple[Any, tuple[str, ...]]] = {
+WIRINGS: dict[str, tuple[Program, tuple[str, ...]]] = {
     "only the gates want a gradient": (_all_states, ("gates",)),
     "only the inputs want a gradient": (_all_states, ("inputs",)),
     "only the initial state wants a gradient": (_all_states, ("initial",)),

@@ -1,15 +1,30 @@
-"""What a scan must leave alone, whatever it computes: shapes, dtypes, arguments, later calls."""
+"""Laws of array functions for a scan: shapes, layouts, unchanged arguments, repeated calls, threads."""
 
 from __future__ import annotations
 
-from dynprop.contracts.subject import ScanSubject
+from dynprop.arrays import FloatArray
 from dynprop.kinds.scan.bounds import forward_bound
 from dynprop.kinds.scan.cases import ScanCase
 from dynprop.kinds.scan.forward import at_least_two
-from dynprop.kinds.scan.judging import agree, run
-from dynprop.laws.evidence import Evidence, worst
-from dynprop.laws.hygiene import as_expected, laid_out
+from dynprop.kinds.scan.judging import agree
+from dynprop.kinds.scan.subject import ScanSubject
+from dynprop.laws.array_laws import (
+    Agree,
+    arguments_unchanged,
+    calls_agree,
+    declared_shape,
+    layouts_agree,
+    threaded,
+    threads_agree,
+)
+from dynprop.laws.evidence import Evidence
+from dynprop.laws.hygiene import laid_out
 from dynprop.laws.law import law
+
+
+def _agree(subject: ScanSubject, case: ScanCase) -> Agree[FloatArray]:
+    bound = forward_bound(case, subject.domain)
+    return lambda result, label, value, other: agree(label, value, other, case, bound)
 
 
 @law(
@@ -24,9 +39,7 @@ from dynprop.laws.law import law
 )
 def shape_and_dtype(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Ask for the shape, dtype and device of the inputs."""
-    _, shape, dtype, device = subject.returned(case.gates, case.inputs, case.initial, case.dtype)
-    wanted = (case.inputs.shape, case.dtype, subject.expected_device())
-    return as_expected("states have", (shape, dtype, device), wanted)
+    return declared_shape(subject, case)
 
 
 @law(
@@ -46,13 +59,7 @@ print(f(gates, inputs, initial) - f(transposed(gates), transposed(inputs), initi
 )
 def memory_layout(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Compare contiguous arguments with every other layout."""
-    plain, bound = run(subject, case), forward_bound(case, subject.domain)
-    pairs = [
-        ({"layout": name}, agree(f"states for {name} arguments", value, plain, case, bound))
-        for name, value in subject.layouts(case.gates, case.inputs, case.initial, case.dtype)
-    ]
-    comparisons, detail = worst(pairs)
-    return Evidence(comparisons, detail=detail)
+    return layouts_agree(subject, case, _agree(subject, case))
 
 
 @law(
@@ -66,8 +73,7 @@ def memory_layout(subject: ScanSubject, case: ScanCase) -> Evidence:
 )
 def inputs_unchanged(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Look at the arguments before and after a call."""
-    changed = subject.changed_arguments(case.gates, case.inputs, case.initial, case.dtype)
-    return Evidence(failure=changed, detail={"checked": True})
+    return arguments_unchanged(subject, case)
 
 
 @law(
@@ -80,24 +86,9 @@ def inputs_unchanged(subject: ScanSubject, case: ScanCase) -> Evidence:
     "print(f(gates, inputs, initial) - first)",
 )
 def repeatable(subject: ScanSubject, case: ScanCase) -> Evidence:
-    """Call, call with something else, call again; then read the first result."""
-    first, *_ = subject.returned(case.gates, case.inputs, case.initial, case.dtype)
-    early = first()
-    other = case.inputs[:, ::-1] * 2.0
-    subject.states(case.gates, other, case.initial, case.dtype)
-    late = first()
-    again = run(subject, case)
-    bound = forward_bound(case, subject.domain)
-    return Evidence(
-        (
-            agree("states of the third call beside the first", again, early, case, bound),
-            agree("states of the first call, read after another call", late, early, case, bound),
-        )
-    )
-
-
-def _threaded(subject: ScanSubject) -> str | None:
-    return None if subject.thread_counts else "the library has no thread count to set"
+    """Call, call with other inputs, read the first result again, call a third time."""
+    other = (case.gates, case.inputs[:, ::-1] * 2.0, case.initial)
+    return calls_agree(subject, case, other, _agree(subject, case))
 
 
 @law(
@@ -106,19 +97,11 @@ def _threaded(subject: ScanSubject) -> str | None:
     statement="several thread counts agree",
     source="numpy/numpy#25100 (threads change results)",
     draw=at_least_two,
-    applies=_threaded,
+    applies=threaded,
     script="import torch\ntorch.set_num_threads(1)\none = f(gates, inputs, initial)\n"
     "torch.set_num_threads(2)\nprint(f(gates, inputs, initial) - one)",
     share=0.3,
 )
 def threads(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Compare thread counts with the first of them."""
-    arguments = (case.gates, case.inputs, case.initial, case.dtype)
-    first, *others = (subject.with_threads(n, *arguments) for n in subject.thread_counts)
-    bound = forward_bound(case, subject.domain)
-    pairs = [
-        ({"threads": count}, agree(f"states with {count} threads", value, first, case, bound))
-        for count, value in zip(subject.thread_counts[1:], others, strict=True)
-    ]
-    comparisons, detail = worst(pairs)
-    return Evidence(comparisons, detail=detail)
+    return threads_agree(subject, case, _agree(subject, case))

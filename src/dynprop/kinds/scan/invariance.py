@@ -1,4 +1,4 @@
-"""What must not change the states: where a sequence is cut, padded or reset, and who else is there.
+"""Invariances of the states: cuts, padding, resets, other rows and channels, the future, sums.
 
 These laws compare the subject with itself, so that a failure names one defect.
 """
@@ -8,25 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.contracts.domain import Domain
-from dynprop.contracts.subject import ScanSubject
 from dynprop.kinds.scan.bounds import absolute_states, forward_bound
 from dynprop.kinds.scan.cases import ScanCase, scan_case, sized_case
 from dynprop.kinds.scan.forward import at_least_two
-from dynprop.kinds.scan.judging import agree, cut_bound, run
+from dynprop.kinds.scan.judging import AXES, agree, cut_bound, run
+from dynprop.kinds.scan.subject import ScanSubject
 from dynprop.laws.draw import Source, split_points
-from dynprop.laws.evidence import Evidence, compare, worst
+from dynprop.laws.evidence import Alternatives, Evidence, compare, worst
 from dynprop.laws.law import law
 
 crowded = partial(scan_case, shortest=2, usual=8)
 
 
-def cut_cases(domain: Domain, subject: Any) -> Iterator[ScanCase]:
+def cut_cases(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
     """Yield longer cases, whose chunks and blocks have edges inside."""
     for dtype in domain.dtypes:
         for steps in (33,) if subject.compiles else (33, 130, 257):
@@ -63,12 +62,12 @@ def split_resume(subject: ScanSubject, case: ScanCase) -> Evidence:
 
 
 def _in_domain(subject: ScanSubject, state: FloatArray) -> bool:
-    """Whether a state may be given: finite, and above zero where the domain says so."""
+    """Whether a state may be given: finite, and above zero where the domain has positive inputs only."""
     positive = subject.domain.inputs != "positive" or bool((state > 0.0).all())
     return positive and bool(np.isfinite(state).all())
 
 
-def _without_state(subject: ScanSubject, part: ScanCase) -> Any:
+def _without_state(subject: ScanSubject, part: ScanCase) -> Alternatives:
     return lambda: {"initial state ignored": run(subject, replace(part, initial=None))}
 
 
@@ -152,14 +151,14 @@ def padding(subject: ScanSubject, case: ScanCase) -> Evidence:
     return Evidence(tuple(pairs), detail={"padding": count})
 
 
-def _alone(subject: ScanSubject, case: ScanCase, axis: int, name: str) -> Evidence:
+def _alone(subject: ScanSubject, case: ScanCase, axis: str, name: str) -> Evidence:
     whole, bound = run(subject, case), forward_bound(case, subject.domain)
-    pairs = []
-    for i in range(case.gates.shape[axis]):
-        single = case.take(np.array([i]), axis)
+    pairs, place = [], AXES.index(axis)
+    for i in range(case.gates.shape[place]):
+        single = case.take(axis, np.array([i]))
         value = run(subject, single)
-        together = whole.take([i], axis=axis)
-        cut = replace(bound, **{k: v.take([i], axis=axis) for k, v in bound.__dict__.items()})
+        together = whole.take([i], axis=place)
+        cut = replace(bound, **{k: v.take([i], axis=place) for k, v in bound.__dict__.items()})
         pairs.append(
             ({name: i}, agree(f"{name} in its batch beside itself alone", together, value, single, cut))
         )
@@ -178,7 +177,7 @@ def _alone(subject: ScanSubject, case: ScanCase, axis: int, name: str) -> Eviden
 )
 def batch_independence(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Compare each row in the batch with the row alone."""
-    return _alone(subject, case, 0, "row")
+    return _alone(subject, case, "batch", "row")
 
 
 @law(
@@ -192,7 +191,7 @@ def batch_independence(subject: ScanSubject, case: ScanCase) -> Evidence:
 )
 def channel_independence(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Compare each channel among others with the channel alone."""
-    return _alone(subject, case, 2, "channel")
+    return _alone(subject, case, "channel", "channel")
 
 
 @law(
@@ -215,7 +214,7 @@ def causality(subject: ScanSubject, case: ScanCase) -> Evidence:
     return Evidence((found,), detail={"split": p})
 
 
-def _summable(source: Source, domain: Domain, subject: Any) -> ScanCase:
+def _summable(source: Source, domain: Domain, subject: ScanSubject) -> ScanCase:
     case = scan_case(source, domain, subject, shortest=2)
     rng = np.random.default_rng(case.seed)
     return replace(case, inputs=_small_numbers(rng, case.inputs.shape, domain))

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from dynprop.arrays import FloatArray
-from dynprop.contracts.subject import ScanSubject
 from dynprop.kinds.scan.bounds import ScanBound, forward_bound
 from dynprop.kinds.scan.cases import ScanCase
+from dynprop.kinds.scan.subject import ScanSubject
 from dynprop.laws.evidence import Alternatives, Comparison, compare, within
 from dynprop.laws.exact import scan_states
 
@@ -20,7 +20,7 @@ AXES = ("batch", "time", "channel")
 
 def run(subject: ScanSubject, case: ScanCase) -> FloatArray:
     """Return the subject's states on a case."""
-    return subject.states(case.gates, case.inputs, case.initial, case.dtype)
+    return subject.values(case.arguments, case.dtype)
 
 
 def judge(subject: ScanSubject, case: ScanCase, value: FloatArray, label: str = "states") -> Comparison:

@@ -1,4 +1,4 @@
-"""What a report shows of a scan: its promise, and a case as code."""
+"""The parts of a report for a scan: its domain, and a case as code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["promise", "setup"]
 
 
 def promise(domain: Mapping[str, Any], options: Mapping[str, Any]) -> str:
-    """Return the line that says what a target promises."""
+    """Return the line of a report that describes the domain of a target."""
     return described(domain, (f"gates {domain['gates']}", f"inputs {domain['inputs']}"))
 
 

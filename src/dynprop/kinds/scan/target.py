@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from dynprop.arrays import FloatArray, describe
+from dynprop.arrays import FloatArray
 from dynprop.contracts.domain import Domain
-from dynprop.contracts.subject import Native
 from dynprop.kinds.scan.cases import ScanCase
-from dynprop.subjects.adapter import ArrayFunctionAdapter
-from dynprop.subjects.calls import TargetMismatchError
+from dynprop.subjects.array_function import ArrayFunction, Result, Signature, real_numbers
 
 __all__ = ["Scan"]
 
-ARGUMENTS = ("gates", "inputs", "initial")
+SIGNATURE = Signature(
+    "f(gates, inputs, initial) -> states",
+    ("gates", "inputs", "initial"),
+    (Result("states", lambda gates, inputs, initial: inputs.shape, "the shape of the inputs", real_numbers),),
+    lambda domain: (np.full((2, 5, 3), 0.5), np.ones((2, 5, 3)), np.ones((2, 3))),
+)
 
 
 @dataclass(frozen=True)
-class Scan(ArrayFunctionAdapter):
+class Scan(ArrayFunction[FloatArray]):
     """A scan f(gates, inputs, initial) -> states, to be judged by the laws of kind ``scan``.
 
     Args:
@@ -35,6 +38,18 @@ class Scan(ArrayFunctionAdapter):
 
     Raises:
         ArgumentError: the target is not callable, or an option is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from dynprop.check import Scan, check
+        >>> def loop(gates, inputs, initial):
+        ...     states = np.empty_like(inputs)
+        ...     state = np.zeros_like(inputs[:, :1].sum(axis=1)) if initial is None else initial
+        ...     for t in range(inputs.shape[1]):
+        ...         states[:, t] = state = gates[:, t] * state + inputs[:, t]
+        ...     return states
+        >>> check(Scan(loop, framework="numpy"), examples=3, laws=["scan/forward"]).verdict
+        'pass'
     """
 
     target: Callable[..., Any]
@@ -56,78 +71,12 @@ class Scan(ArrayFunctionAdapter):
             )
         )
 
-    def preflight(self) -> None:
-        """Call the target once on an ordinary case.
-
-        Raises:
-            TargetError: it cannot be called as its kind demands, in one line.
-        """
-        dtype = self.domain.dtypes[0]
-        natives = self._natives(np.full((2, 5, 3), 0.5), np.ones((2, 5, 3)), np.ones((2, 3)), dtype)
-        arguments = dict(zip(ARGUMENTS, natives, strict=True))
-        demand = "kind scan takes f(gates, inputs, initial) -> states"
-        self._demand(demand, arguments, dtype, "one array of states")
-
-    def states(
-        self, gates: FloatArray, inputs: FloatArray, initial: FloatArray | None, dtype: str
-    ) -> FloatArray:
-        """Call the target on fresh arrays and return the states."""
-        natives = self._natives(gates, inputs, initial, dtype)
-        return self._checked(self._run(natives, dtype), natives)
-
-    def returned(
-        self, gates: FloatArray, inputs: FloatArray, initial: FloatArray | None, dtype: str
-    ) -> tuple[Callable[[], FloatArray], tuple[int, ...], str, str]:
-        """Call the target; return a later reader of its result, and its shape, dtype and device."""
-        return self._returned(self._natives(gates, inputs, initial, dtype), dtype)
-
-    def layouts(
-        self, gates: FloatArray, inputs: FloatArray, initial: FloatArray | None, dtype: str
-    ) -> Iterator[tuple[str, FloatArray]]:
-        """Yield the states for arguments of every memory layout, by name."""
-        natives = self._natives(gates, inputs, initial, dtype)
-        variants = [dict(self.library.layouts(v)) if v is not None else {} for v in natives]
-        for layout in variants[0]:
-            chosen = [v.get(layout, n) for v, n in zip(variants, natives, strict=True)]
-            yield layout, self._checked(self._run(chosen, dtype), natives)
-
-    def changed_arguments(
-        self, gates: FloatArray, inputs: FloatArray, initial: FloatArray | None, dtype: str
-    ) -> str | None:
-        """Call the target and say which argument it modified, values or metadata, or None."""
-        natives = self._natives(gates, inputs, initial, dtype)
-        watched = [(n, v) for n, v in zip(ARGUMENTS, natives, strict=True) if v is not None]
-        change = self._change(watched, lambda: self._run(natives, dtype))
-        return change.told("were") if change else None
-
-    def with_threads(
-        self, count: int, gates: FloatArray, inputs: FloatArray, initial: FloatArray | None, dtype: str
-    ) -> FloatArray:
-        """Return the states computed with this number of threads."""
-        with self.library.threads(count):
-            return self.states(gates, inputs, initial, dtype)
+    @property
+    def signature(self) -> Signature[FloatArray]:
+        """The call f(gates, inputs, initial) -> states."""
+        return SIGNATURE
 
     @staticmethod
     def case_from_json(data: dict[str, Any]) -> ScanCase:
         """Build a case of this kind from its JSON form."""
         return ScanCase.from_json(data)
-
-    def _natives(
-        self, gates: FloatArray, inputs: FloatArray, initial: FloatArray | None, dtype: str
-    ) -> list[Native]:
-        make = self.library.array
-        start = None if initial is None else make(initial, dtype)
-        return [make(gates, dtype), make(inputs, dtype), start]
-
-    def _require(self, result: Native, arguments: Sequence[Any]) -> None:
-        expected = tuple(arguments[1].shape)
-        if tuple(getattr(result, "shape", ())) != expected:
-            raise TargetMismatchError(
-                f"returned {describe(result)}, expected the shape of the inputs, {expected}"
-            )
-
-    def _checked(self, result: Native, arguments: Sequence[Any]) -> FloatArray:
-        values = super()._checked(result, arguments)
-        if np.iscomplexobj(values):
-            raise TargetMismatchError("returned complex states for real inputs")
-        return np.asarray(values, dtype=np.float64)

@@ -15,13 +15,13 @@ KIND = Kind(
     adapter="dynprop.kinds.task.target:TaskAdapter",
     laws=(
         "dynprop.kinds.task.sequences",
-        "dynprop.kinds.task.contract",
+        "dynprop.kinds.task.losses",
         "dynprop.kinds.task.frequencies",
         "dynprop.kinds.task.independence",
         "dynprop.kinds.task.success",
     ),
     faults=("dynprop.kinds.task.faults.tasks", "dynprop.kinds.task.faults.chance"),
-    controls=("dynprop.kinds.task.faults.tasks",),
+    controls=("dynprop.kinds.task.controls",),
     options=(FRAMEWORK, DEVICE, MAX_LENGTH),
     setup="dynprop.kinds.task.show:setup",
 )

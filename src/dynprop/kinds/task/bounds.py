@@ -1,7 +1,7 @@
-r"""What chance explains: every statement about random sequences, with its rate of false alarms.
+r"""Bounds of random errors: statements about random sequences, with their probability of a false alarm.
 
-Each case of each law may accuse a right task with probability 1e-12, so that one is accused once in some 1e9
-checks; where a case makes many statements, each gets its share of that (Boole). The theorems:
+A case of a law fails a correct task with probability 1e-12 at most, so that one check in 1e9 has a false
+alarm; a case with several statements gives each its share of that probability (Boole). The theorems:
 
 * **Counts of known probability**: the binomial law itself, by its extreme quantiles.
 * **Sums against the target**: Hoeffding (1963, theorem 2). If the x_i are independent of one another and of
@@ -29,23 +29,33 @@ from dynprop.arrays import FloatArray, NumericArray
 from dynprop.laws.evidence import Comparison, Evidence, compare
 from dynprop.laws.statistics import dkw_distance, empirical_distance
 
-__all__ = ["MISS", "SINGLE", "bernstein", "binomial", "distances", "interval", "judged", "sums", "whole"]
+__all__ = [
+    "FALSE_ALARM",
+    "SINGLE_PRECISION",
+    "all_hold",
+    "bernstein",
+    "binomial",
+    "cdf_distances",
+    "evidence_from",
+    "interval",
+    "weighted_sums",
+]
 
-MISS = 1e-12
-# Numbers may have been drawn in single precision. Rounding then moves one by less than this share of the
-# width of its law, and no value comes up with a larger probability: the coarsest are those of 1 + U[-0.2,
+FALSE_ALARM = 1e-12
+# Tasks may draw numbers in single precision. Rounding then moves one by less than this share of the width of
+# its distribution, and no value has a larger probability: the coarsest numbers are those of 1 + U[-0.2,
 # 0.2], which are 2^-23 apart, 2^-21.7 of their width.
-SINGLE = 2.0**-20
+SINGLE_PRECISION = 2.0**-20
 
 
-def whole(name: str, detail: Mapping[str, Any]) -> Evidence:
-    """Return evidence that everything asked for holds."""
+def all_hold(name: str, detail: Mapping[str, Any]) -> Evidence:
+    """Return evidence of a case in which every statement holds."""
     one = np.ones(1)
     return Evidence((compare(name, one, one, 0.0 * one, dtype="float64", axes=("case",)),), detail=detail)
 
 
-def judged(comparisons: Iterable[Comparison], detail: Mapping[str, Any]) -> Evidence:
-    """Return evidence that fails as a whole: a wrong frequency is no matter of digits."""
+def evidence_from(comparisons: Iterable[Comparison], detail: Mapping[str, Any]) -> Evidence:
+    """Return evidence with a failure if a bound is exceeded: a wrong frequency is wrong, never inaccurate."""
     found = tuple(comparisons)
     worst = max(found, key=lambda c: c.ratio)
     if worst.ratio <= 1.0:
@@ -61,7 +71,7 @@ def _compared(
     label: str, value: FloatArray, reference: FloatArray, bound: FloatArray, axes: tuple[str, ...]
 ) -> Comparison:
     found = compare(label, value, reference, bound, dtype="float64", axes=axes)
-    # A bound above the expected count decides nothing about digits, but a count above it is too many.
+    # A bound may exceed the expected count and still decide: a count beyond the bound is too large.
     return replace(found, decided=np.isfinite(bound))
 
 
@@ -72,39 +82,44 @@ def binomial(
     chances: FloatArray | float,
     *,
     axes: tuple[str, ...],
-    miss: float = MISS,
+    false_alarm: float = FALSE_ALARM,
 ) -> Comparison:
-    """Compare counts with the binomial law, each between its extreme quantiles.
+    """Compare counts with extreme quantiles of the binomial distribution.
 
     Args:
         label: what is counted.
-        counts: how often, any shape.
-        trials: out of how many, broadcast.
-        chances: of each, broadcast; where it is 0 or 1, no other count is right.
+        counts: numbers of successes, any shape.
+        trials: numbers of trials, broadcast.
+        chances: probabilities of success, broadcast; 0 and 1 allow a single count.
         axes: names of the axes.
-        miss: probability with which any of them fails a right task.
+        false_alarm: probability that any of them fails a correct task.
     """
     from scipy.stats import binom
 
     n, p = np.broadcast_to(trials, counts.shape), np.broadcast_to(chances, counts.shape)
-    # Many counts share a few laws, whose quantiles are dear; one complex number holds n and p.
+    # Many counts share a few distributions, whose quantiles are expensive; a complex number holds n and p.
     laws, which = np.unique(np.ravel(n + 1j * p), return_inverse=True)
-    tail = miss / (2.0 * max(1, counts.size))
+    tail = false_alarm / (2.0 * max(1, counts.size))
     random = (laws.real > 0.0) & (laws.imag > 0.0) & (laws.imag < 1.0)
     low, high = laws.real * laws.imag, laws.real * laws.imag
     low[random] = binom.ppf(tail, laws.real[random], laws.imag[random])
-    # By the failures: scipy's upper quantile is that of 1 - tail, which is 1 where the tail is below 1e-16.
+    # From the number of failures: scipy takes an upper quantile at 1 - tail, which rounds to 1 below 1e-16.
     high[random] = laws.real[random] - binom.ppf(tail, laws.real[random], 1.0 - laws.imag[random])
     which = which.reshape(counts.shape)
     mean = n * p
-    # Where even 0 is likely enough, a count below its mean says nothing.
+    # Where 0 is within the quantiles, a count below the mean decides nothing.
     below = np.where(low[which] > 0.0, mean - low[which], np.inf)
     bound = np.where(counts < mean, below, high[which] - mean)
     return _compared(label, counts, mean, bound, axes)
 
 
-def sums(
-    label: str, found: FloatArray, squares: FloatArray, *, axes: tuple[str, ...], miss: float = MISS
+def weighted_sums(
+    label: str,
+    found: FloatArray,
+    squares: FloatArray,
+    *,
+    axes: tuple[str, ...],
+    false_alarm: float = FALSE_ALARM,
 ) -> Comparison:
     """Compare weighted sums of mean 0 with Hoeffding's bound.
 
@@ -113,42 +128,46 @@ def sums(
         found: Σ a_i (x_i - c), any shape.
         squares: s² Σ a_i² of each.
         axes: names of the axes.
-        miss: probability with which any of them fails a right task.
+        false_alarm: probability that any of them fails a correct task.
     """
-    bound = np.sqrt(2.0 * math.log(2.0 * max(1, found.size) / miss) * squares)
+    bound = np.sqrt(2.0 * math.log(2.0 * max(1, found.size) / false_alarm) * squares)
     return _compared(label, found, np.zeros_like(found), bound, axes)
 
 
-def distances(label: str, groups: Iterable[FloatArray], *, axis: str, miss: float = MISS) -> Comparison:
-    """Compare numbers, brought to [0, 1] by their distribution function, with the uniform law, by groups.
+def cdf_distances(
+    label: str, groups: Iterable[FloatArray], *, axis: str, false_alarm: float = FALSE_ALARM
+) -> Comparison:
+    """Compare groups of numbers with their distribution function (Dvoretzky, Kiefer and Wolfowitz).
 
     Args:
         label: what they are.
-        groups: numbers of each group; an empty one says nothing.
+        groups: the distribution function at the numbers of each group; an empty group decides nothing.
         axis: name of the groups.
-        miss: probability with which any of them fails a right task.
+        false_alarm: probability that any of them fails a correct task.
     """
     listed = list(groups)
     found, bound = np.zeros(len(listed)), np.full(len(listed), np.inf)
     for i, levels in enumerate(listed):
         if levels.size:
-            # What is no number has no place in any law.
+            # NaN and infinity belong to no distribution.
             found[i] = empirical_distance(levels, lambda x: x) if np.isfinite(levels).all() else np.inf
-            bound[i] = dkw_distance(levels.size, miss / len(listed)) + SINGLE
+            bound[i] = dkw_distance(levels.size, false_alarm / len(listed)) + SINGLE_PRECISION
     return _compared(label, found, np.zeros_like(found), bound, (axis,))
 
 
-def bernstein(label: str, values: FloatArray, mean: float, most: float, *, miss: float = MISS) -> Comparison:
-    """Compare the mean of numbers from 0 to ``most`` with what it should be."""
+def bernstein(
+    label: str, values: FloatArray, mean: float, most: float, *, false_alarm: float = FALSE_ALARM
+) -> Comparison:
+    """Compare the mean of numbers in [0, most] with its expectation (Maurer and Pontil)."""
     size = values.size
-    log = math.log(4.0 / miss)
-    reach = math.sqrt(2.0 * float(values.var(ddof=1)) * log / size) + 7.0 * log * most / (3.0 * (size - 1))
+    log = math.log(4.0 / false_alarm)
+    bound = math.sqrt(2.0 * float(values.var(ddof=1)) * log / size) + 7.0 * log * most / (3.0 * (size - 1))
     one = np.ones(1)
-    return _compared(label, float(values.mean()) * one, mean * one, reach * one, ("case",))
+    return _compared(label, float(values.mean()) * one, mean * one, bound * one, ("case",))
 
 
 def interval(label: str, value: float, wanted: float, low: float, high: float) -> Comparison:
-    """Compare a number with what it should be, times factors low < 1 < high at most."""
+    """Compare a number with an expected one, times factors from low < 1 to high > 1."""
     one = np.ones(1)
     bound = (1.0 - low if value < wanted else high - 1.0) * wanted
     return _compared(label, value * one, wanted * one, bound * one, ("case",))

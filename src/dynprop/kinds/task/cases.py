@@ -13,23 +13,22 @@ from dynprop.laws.draw import Source
 
 __all__ = ["LONG", "TaskCase", "task_case", "usual_case"]
 
-# Drawn lengths above this show little that shorter ones do not, and cost time. What only a long sequence
-# shows, a position that does not fit into eight bits, is shown by one fixed case.
+# Longer drawn cases cost time and find little more; one long fixed case finds positions beyond eight bits.
 LONGEST, LONG = 60, 300
-# Sequences that are drawn at once, and the most that are drawn where frequencies are judged.
+# Sequences in one call, and the largest number of sequences where frequencies are judged.
 CHUNK, MOST = 4096, 32768
 
 
 @dataclass(frozen=True)
 class TaskCase:
-    """One batch that a task is asked for.
+    """One batch of a task.
 
     Attributes:
-        length: as the variant quotes it.
-        count: how many sequences.
-        seed: of the numpy Generator.
+        length: the length in the terms of the variant.
+        count: number of sequences.
+        seed: seed of the numpy Generator.
         dtype: always float64.
-        judging: whether they are drawn as success is judged, where that is another way than for training.
+        judging: whether the task's generator for judging success draws them, where it has one.
     """
 
     length: int
@@ -50,12 +49,12 @@ class TaskCase:
                 yield replace(self, count=count)
 
     def refusable(self) -> bool:
-        """A length that is too short may be refused; cases are made smaller only."""
+        """A length that is too short may be refused."""
         return True
 
     @property
     def refusal_types(self) -> tuple[type[BaseException], ...]:
-        """By which exceptions."""
+        """The exceptions of a refusal."""
         return (ValueError,)
 
     def describe(self) -> str:
@@ -68,7 +67,7 @@ class TaskCase:
         return subject.sample(self.length, self.count, self.seed + offset, judging=self.judging)
 
     def chunks(self, subject: TaskSubject) -> Iterator[Sequences]:
-        """Yield as many sequences, a few thousand at a time, each time from another seed."""
+        """Yield the sequences a few thousand at a time, each part from another seed."""
         for offset, start in enumerate(range(0, self.count, CHUNK)):
             yield replace(self, count=min(CHUNK, self.count - start)).drawn(subject, offset)
 
@@ -83,7 +82,7 @@ class TaskCase:
 
 
 def _counted(subject: TaskSubject, length: int, count: int, numbers: int) -> int:
-    """Return the count, or so many more that the inputs are that many numbers; data have no say in it."""
+    """Return the number of sequences whose inputs hold that many numbers, ``count`` at least."""
     variant = VARIANTS.get(subject.variant)
     features = 1 if variant is None else variant.features
     return max(count, min(MOST, numbers // (length * features)))
@@ -101,17 +100,17 @@ def task_case(
     """Draw a case: mostly short lengths from the least possible one on.
 
     Args:
-        source: where choices come from.
+        source: draws the choices.
         domain: its max_length bounds lengths.
-        subject: the task; it says which lengths exist.
-        count: sequences per case, at least.
-        numbers: draw more sequences, up to this many numbers of inputs.
-        shortest: the least length that the law can use.
+        subject: the task, with its shortest and longest length.
+        count: smallest number of sequences.
+        numbers: number of input values to draw, which may need more sequences.
+        shortest: the smallest length that the law can use.
     """
     low = max(shortest, subject.shortest)
     high = min(max(low, LONGEST), domain.max_length, subject.longest)
     length = max(low, min(high, low + source.choice((0, 1, 2, 3, 7, 10, 20, 33, 50))))
-    judging = source.choice((False, True)) if subject.examined else False
+    judging = source.choice((False, True)) if subject.draws_for_judging else False
     seed = source.integer(0, 2**31 - 1)
     return TaskCase(length, _counted(subject, length, count, numbers), seed, judging=judging)
 
@@ -125,19 +124,19 @@ def usual_case(
     shortest: int = 0,
     long: bool = False,
 ) -> Iterator[TaskCase]:
-    """Yield the cases that are always judged: twenty steps beyond the shortest length, where they exist.
+    """Yield the fixed cases: twenty steps beyond the shortest length, where they exist.
 
     Args:
         domain: its max_length bounds lengths.
-        subject: the task; it says which lengths exist.
-        count: sequences per case, at least.
-        numbers: draw more sequences, up to this many numbers of inputs.
-        shortest: the least length that the law can use.
-        long: also a length of 300.
+        subject: the task, with its shortest and longest length.
+        count: smallest number of sequences.
+        numbers: number of input values to draw, which may need more sequences.
+        shortest: the smallest length that the law can use.
+        long: add a case of length 300.
     """
     low, high = max(shortest, subject.shortest), min(domain.max_length, subject.longest)
     lengths = [min(low + 20, high), *([LONG] if long and high >= LONG else ())]
     for length in lengths:
-        for judging in (False, True) if subject.examined else (False,):
+        for judging in (False, True) if subject.draws_for_judging else (False,):
             if length >= low:
                 yield TaskCase(length, _counted(subject, length, count, numbers), 0, judging=judging)

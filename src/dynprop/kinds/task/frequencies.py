@@ -1,4 +1,4 @@
-"""How often marks, sets of marks, classes, lengths and symbols come up, by exact binomial laws."""
+"""Laws of frequencies: marks, sets of marks, classes, lengths and symbols, by binomial quantiles."""
 
 from __future__ import annotations
 
@@ -8,62 +8,63 @@ from functools import partial
 import numpy as np
 
 from dynprop.arrays import FloatArray, IntArray
-from dynprop.kinds.task.bounds import MISS, binomial, judged
+from dynprop.kinds.task.bounds import FALSE_ALARM, binomial, evidence_from
 from dynprop.kinds.task.cases import TaskCase, task_case, usual_case
-from dynprop.kinds.task.places import per_step
+from dynprop.kinds.task.mark_positions import probability_per_step
 from dynprop.kinds.task.sequences import CLAIM, published
 from dynprop.kinds.task.subject import Sequences, TaskSubject
 from dynprop.kinds.task.variants import VARIANTS, Variant
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.law import law
 
-__all__ = ["marks_of"]
+__all__ = ["marked_positions"]
 
-# Numbers of inputs that are drawn for one case: 32,000 sequences of two numbers a step, 12,000 of eight.
+# Number of input values in one case: 32,000 sequences of two numbers a step, 12,000 of eight.
 NUMBERS = 2**22
 
 
-def _marked(subject: TaskSubject) -> str | None:
+def _has_marks(subject: TaskSubject) -> str | None:
     if published(subject) is None and not VARIANTS[subject.variant].marks:
         return f"{subject.variant} has no marks"
     return published(subject)
 
 
-def _classed(subject: TaskSubject) -> str | None:
+def _has_classes(subject: TaskSubject) -> str | None:
     if published(subject) is None and VARIANTS[subject.variant].classes == 0:
         return f"{subject.variant} has no classes of equal probability"
     return published(subject)
 
 
-def _lasting(subject: TaskSubject) -> str | None:
+def _has_lengths(subject: TaskSubject) -> str | None:
     if published(subject) is None:
         least, most = VARIANTS[subject.variant].steps(100)
         return f"all sequences of {subject.variant} are as long" if least == most else None
     return published(subject)
 
 
-def _symbolic(subject: TaskSubject) -> str | None:
+def _has_symbols(subject: TaskSubject) -> str | None:
     if published(subject) is None and not _symbols(VARIANTS[subject.variant]):
         return f"{subject.variant} has no symbols of equal probability"
     return published(subject)
 
 
 def _symbols(variant: Variant) -> list[int]:
-    return [i for i, filler in enumerate(variant.fillers) if isinstance(filler.law, int)]
+    return [i for i, item in enumerate(variant.random_inputs) if isinstance(item.distribution, int)]
 
 
-def marks_of(
+def marked_positions(
     found: Sequences, variant: Variant, length: int
 ) -> tuple[IntArray, IntArray, list[tuple[int, ...]]]:
-    """Return where marks are seen: (time, count) of 0 and 1, the cell of every sequence, and all cells.
+    """Find the marked positions of every sequence.
 
-    A cell is a set of positions, with the class if the marks say one, numbered as the last of the three lists
-    them; -1 for positions that cannot be.
+    Returns:
+        The marks, (time, count) of 0 and 1; the index of each sequence's cell, -1 for impossible positions;
+        and all cells. A cell is a set of positions, followed by the class where marks encode one.
     """
     inside = np.arange(len(found.inputs))[:, None] <= found.ends
     features = (found.inputs[:, :, list(variant.marks)] == 1.0) & inside[:, :, None]
     seen = features.any(axis=-1)
-    cells = list(variant.places(length))
+    cells = list(variant.positions(length))
     most, base = max(len(cell) for cell in cells), len(found.inputs) + 1
     sequence, step = np.nonzero(seen.T)
     number = seen.sum(axis=0)
@@ -91,18 +92,18 @@ def marks_of(
     source="Hochreiter and Schmidhuber 1997, sections 5.4 to 5.6 and table 10; locuslab/TCN#30",
     draw=partial(task_case, count=2048, numbers=NUMBERS),
     fixed=partial(usual_case, count=2048, numbers=NUMBERS, long=True),
-    applies=_marked,
+    applies=_has_marks,
     script="print((batch.inputs[:, :, {features}] == 1).any(axis=-1).sum(axis=1))",
     share=0.04,
 )
 def mark_frequencies(subject: TaskSubject, case: TaskCase) -> Evidence:
     """Count the marks at each position, and the sequences of each set of positions."""
     variant, detail = VARIANTS[subject.variant], {"features": list(VARIANTS[subject.variant].marks)}
-    places = variant.places(case.length)
+    positions = variant.positions(case.length)
     total, together = np.zeros(variant.steps(case.length)[1]), Counter[int]()
     cells: list[tuple[int, ...]] = []
     for found in case.chunks(subject):
-        seen, which, cells = marks_of(found, variant, case.length)
+        seen, which, cells = marked_positions(found, variant, case.length)
         if len(seen) > len(total):
             return Evidence(failure=f"{len(seen)} steps, not {len(total)}", detail=detail)
         total[: len(seen)] += seen.sum(axis=1)
@@ -110,16 +111,18 @@ def mark_frequencies(subject: TaskSubject, case: TaskCase) -> Evidence:
         if together[-1]:
             at = np.flatnonzero(seen[:, (which < 0).argmax()]).tolist()
             return Evidence(failure=f"a sequence has marks at {at}, which cannot be", detail=detail)
-    chances = np.array([float(p) for p in per_step(places, len(total))])
-    single = binomial("marks per position", total, case.count, chances, axes=("time",), miss=MISS / 2)
+    chances = np.array([float(p) for p in probability_per_step(positions, len(total))])
+    single = binomial(
+        "marks per position", total, case.count, chances, axes=("time",), false_alarm=FALSE_ALARM / 2
+    )
     counts = np.array([together[i] for i in range(len(cells))], dtype=np.float64)
-    each = len(cells) // len(places)
-    joint = np.repeat([float(p) / each for p in places.values()], each)
+    each = len(cells) // len(positions)
+    joint = np.repeat([float(p) / each for p in positions.values()], each)
     label = "sequences with marks at positions (and of a class) number"
     if each == 1:
         label = "sequences with marks at positions number"
-    paired = binomial(label, counts, case.count, joint, axes=("cell",), miss=MISS / 2)
-    found_wrong = judged((single, paired), detail)
+    paired = binomial(label, counts, case.count, joint, axes=("cell",), false_alarm=FALSE_ALARM / 2)
+    found_wrong = evidence_from((single, paired), detail)
     if found_wrong.failure and paired.ratio > single.ratio:
         i = paired.worst[0]
         failure = f"{label} {cells[i]}: {counts[i]:.0f} of {case.count}, expected {case.count * joint[i]:.4g}"
@@ -134,7 +137,7 @@ def mark_frequencies(subject: TaskSubject, case: TaskCase) -> Evidence:
     source="google-research/long-range-arena#20: a task whose answer cannot occur",
     draw=partial(task_case, count=2048, numbers=NUMBERS),
     fixed=partial(usual_case, count=2048, numbers=NUMBERS),
-    applies=_classed,
+    applies=_has_classes,
     script="print(np.unique(batch.targets, return_counts=True))",
     share=0.04,
 )
@@ -148,7 +151,9 @@ def classes_reachable(subject: TaskSubject, case: TaskCase) -> Evidence:
         return Evidence(failure=f"{len(found)} different targets, not {classes}", detail=detail)
     counts = np.zeros(classes)
     counts[: len(found)] = [found[value] for value in sorted(found)]
-    return judged([binomial("targets per class", counts, case.count, 1.0 / classes, axes=("class",))], detail)
+    return evidence_from(
+        [binomial("targets per class", counts, case.count, 1.0 / classes, axes=("class",))], detail
+    )
 
 
 @law(
@@ -158,7 +163,7 @@ def classes_reachable(subject: TaskSubject, case: TaskCase) -> Evidence:
     source="Hochreiter and Schmidhuber 1997, section 5: lengths T to T + T/10",
     draw=partial(task_case, count=2048, shortest=10),
     fixed=partial(usual_case, count=2048, shortest=10, long=True),
-    applies=_lasting,
+    applies=_has_lengths,
     script="print(np.unique(batch.ends, return_counts=True))",
     share=0.04,
 )
@@ -170,7 +175,7 @@ def ends_uniform(subject: TaskSubject, case: TaskCase) -> Evidence:
         return Evidence(failure=f"{steps.min()} to {steps.max()} steps, not {least} to {most}", detail=detail)
     counts = np.bincount(steps - least, minlength=most - least + 1).astype(np.float64)
     label = f"sequences of {least} steps or more"
-    return judged([binomial(label, counts, case.count, 1.0 / len(counts), axes=("more",))], detail)
+    return evidence_from([binomial(label, counts, case.count, 1.0 / len(counts), axes=("more",))], detail)
 
 
 @law(
@@ -180,28 +185,33 @@ def ends_uniform(subject: TaskSubject, case: TaskCase) -> Evidence:
     source="the paper of the variant: distractors, the symbols of copy memory, the signs of parity",
     draw=partial(task_case, count=2048, numbers=NUMBERS),
     fixed=partial(usual_case, count=2048, numbers=NUMBERS),
-    applies=_symbolic,
+    applies=_has_symbols,
     script="print(batch.inputs.sum(axis=1))",
     share=0.04,
 )
 def symbol_frequencies(subject: TaskSubject, case: TaskCase) -> Evidence:
     """Count the symbols at each step, and at all steps."""
     variant, detail = VARIANTS[subject.variant], {"length": case.length}
-    fillers = [variant.fillers[i] for i in _symbols(variant)]
+    random_inputs = [variant.random_inputs[i] for i in _symbols(variant)]
     most = variant.steps(case.length)[1]
-    counted: list[FloatArray] = [np.zeros((most, filler.kinds)) for filler in fillers]
+    counted: list[FloatArray] = [np.zeros((most, item.categories)) for item in random_inputs]
     for found in case.chunks(subject):
-        for filler, counts in zip(fillers, counted, strict=True):
-            parts = filler.parts(found)[:most]
-            for k in range(filler.kinds):
+        for item, counts in zip(random_inputs, counted, strict=True):
+            parts = item.category(found)[:most]
+            for k in range(item.categories):
                 counts[: len(parts), k] += (parts == k).sum(axis=1)
     comparisons = []
-    for filler, counts in zip(fillers, counted, strict=True):
-        # The last row counts all steps together.
+    for item, counts in zip(random_inputs, counted, strict=True):
+        # The last row counts all steps.
         rows = np.concatenate([counts, counts.sum(axis=0, keepdims=True)])
         trials = rows.sum(axis=1, keepdims=True)
-        miss, label = MISS / len(fillers), f"{filler.name} of each kind (time {most}: all steps)"
-        comparisons.append(
-            binomial(label, rows, trials, 1.0 / filler.kinds, axes=("time", "kind"), miss=miss)
+        false_alarm, label = (
+            FALSE_ALARM / len(random_inputs),
+            f"{item.name} of each kind (time {most}: all steps)",
         )
-    return judged(comparisons, detail)
+        comparisons.append(
+            binomial(
+                label, rows, trials, 1.0 / item.categories, axes=("time", "kind"), false_alarm=false_alarm
+            )
+        )
+    return evidence_from(comparisons, detail)

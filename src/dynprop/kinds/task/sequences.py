@@ -1,4 +1,4 @@
-"""What single sequences must be: each thing in its place, and the target that their inputs say."""
+"""Laws of single sequences: their structure, and the target that follows from their inputs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from dynprop.kinds.task.bounds import whole
+from dynprop.kinds.task.bounds import all_hold
 from dynprop.kinds.task.cases import TaskCase, task_case, usual_case
-from dynprop.kinds.task.readings import Row
+from dynprop.kinds.task.decoders import Row
 from dynprop.kinds.task.subject import Sequences, TaskSubject
 from dynprop.kinds.task.variants import VARIANTS, Variant
 from dynprop.laws.evidence import Evidence, compare
@@ -21,14 +21,14 @@ CLAIM = "C7"
 
 
 def published(subject: TaskSubject) -> str | None:
-    """Say why laws about published variants do not apply, or None."""
+    """Return why laws about published variants do not apply, or None."""
     if subject.variant in VARIANTS:
         return None
     return f"{subject.variant!r} is no published variant that the laws know: {', '.join(VARIANTS)}"
 
 
 def rows_of(found: Sequences) -> Iterator[Row]:
-    """Yield each sequence up to its end, as plain numbers."""
+    """Yield each sequence up to its end, as lists of numbers."""
     for i, end in enumerate(found.ends):
         yield found.inputs[: int(end) + 1, i].tolist()
 
@@ -45,14 +45,14 @@ def rows_of(found: Sequences) -> Iterator[Row]:
     script="print(batch.inputs[:, 0], batch.ends[0])",
 )
 def sequences(subject: TaskSubject, case: TaskCase) -> Evidence:
-    """Read every sequence, and draw the batch twice."""
+    """Check the structure of every sequence, and draw the batch twice."""
     found, variant = case.drawn(subject), VARIANTS[subject.variant]
     wrong = _wrong_length(found, variant, case)
     if wrong is not None:
         return wrong
     for i, row in enumerate(rows_of(found)):
         detail = {"sequence": i}
-        problem = variant.frame(row, case.length)
+        problem = variant.check(row, case.length)
         if problem:
             return Evidence(failure=f"sequence {i}: {problem}", detail=detail)
         if found.inputs[len(row) :, i].any():
@@ -62,11 +62,11 @@ def sequences(subject: TaskSubject, case: TaskCase) -> Evidence:
         return Evidence(failure="the same seed gives other sequences")
     if np.array_equal(other.inputs, found.inputs) and found.inputs.size > 64:
         return Evidence(failure="another seed gives the same sequences")
-    return whole("sequences", {"length": case.length})
+    return all_hold("sequences", {"length": case.length})
 
 
 def _wrong_length(found: Sequences, variant: Variant, case: TaskCase) -> Evidence | None:
-    """Return evidence against sequences of impossible lengths, which are not read further."""
+    """Return evidence against sequences of impossible length, which are not decoded further."""
     least, most = variant.steps(case.length)
     wrong = np.flatnonzero((found.ends + 1 < least) | (found.ends + 1 > most))
     if not len(wrong):
@@ -87,18 +87,24 @@ def _wrong_length(found: Sequences, variant: Variant, case: TaskCase) -> Evidenc
     script="print(batch.inputs[:, 0], batch.targets[..., 0])",
 )
 def target_from_inputs(subject: TaskSubject, case: TaskCase) -> Evidence:
-    """Read every sequence and compare."""
+    """Decode every sequence and compare."""
     found, variant = case.drawn(subject), VARIANTS[subject.variant]
     wrong = _wrong_length(found, variant, case)
     if wrong is not None:
         return wrong
-    told = np.array([variant.target(row, case.length) for row in rows_of(found)], dtype=np.float64)
+    expected = np.array([variant.target(row, case.length) for row in rows_of(found)], dtype=np.float64)
     given = np.asarray(found.targets, dtype=np.float64)
-    given = given.T if told.ndim == 2 else given.reshape(len(told), -1)[:, 0]
+    given = given.T if expected.ndim == 2 else given.reshape(len(expected), -1)[:, 0]
     # One sum of two numbers of at most 1, a division and a sum: three roundings of numbers up to 2.
-    bound = np.full(told.shape, 0.0 if variant.classes else 6.0 * 2.0**-53)
-    scale = np.where(told == 0.0, 0.0, np.abs(told))
+    bound = np.full(expected.shape, 0.0 if variant.classes else 6.0 * 2.0**-53)
+    scale = np.where(expected == 0.0, 0.0, np.abs(expected))
     decided = compare(
-        "targets", given, told, bound, dtype="float64", axes=("sequence", "step")[: told.ndim], scale=scale
+        "targets",
+        given,
+        expected,
+        bound,
+        dtype="float64",
+        axes=("sequence", "step")[: expected.ndim],
+        scale=scale,
     )
     return Evidence((decided,))

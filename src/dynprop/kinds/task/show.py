@@ -1,4 +1,4 @@
-"""What a report shows of a task: a case as code."""
+"""Reports of tasks: a case as code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the laws ask of a task under test."""
+"""The task under test as laws see it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["Sequences", "TaskSubject"]
 
 @dataclass(frozen=True)
 class Sequences:
-    """A batch as the laws see it.
+    """A batch of sequences with targets.
 
     Attributes:
         inputs: (time, count, feature).
         targets: (count, output), (count,) or (time, count).
         ends: index of the last step of each sequence.
-        batch: what the task itself returned, to be handed to its own solver.
+        batch: the user's own object that the task returned, for its solver.
     """
 
     inputs: FloatArray
@@ -29,7 +29,7 @@ class Sequences:
 
 
 class TaskSubject(Protocol):
-    """A task: it draws sequences with targets, and says what they are worth."""
+    """A task: a generator of sequences with targets, their loss, chance level, criterion and oracle."""
 
     @property
     def domain(self) -> Domain:
@@ -38,7 +38,7 @@ class TaskSubject(Protocol):
 
     @property
     def variant(self) -> str:
-        """The name of the variant that it claims to be."""
+        """The name of its variant."""
         ...
 
     @property
@@ -48,44 +48,44 @@ class TaskSubject(Protocol):
 
     @property
     def shortest(self) -> int:
-        """The least length at which it exists."""
+        """The smallest possible length."""
         ...
 
     @property
     def longest(self) -> int:
-        """The largest length at which it exists."""
+        """The largest possible length."""
         ...
 
     @property
-    def examined(self) -> bool:
-        """Whether it draws the sequences that success is judged on in a way of their own."""
+    def draws_for_judging(self) -> bool:
+        """Whether it has a generator of its own for the sequences that success is judged on."""
         ...
 
     @property
-    def judged(self) -> int | None:
-        """On how many fresh sequences success is judged; None if it does not say."""
+    def judged_count(self) -> int | None:
+        """The number of fresh sequences that success is judged on; None if it is not stated."""
         ...
 
     def sample(self, length: int, count: int, seed: int, *, judging: bool = False) -> Sequences:
         """Draw sequences from a fresh Generator with this seed, for training or for judging."""
         ...
 
-    def retargeted(self, sequences: Sequences, targets: NumericArray) -> Sequences | None:
-        """Return the sequences with other targets in what the solver is handed; None if none can be set."""
+    def with_targets(self, sequences: Sequences, targets: NumericArray) -> Sequences | None:
+        """Return the sequences with other targets in their batch; None if they cannot be set."""
         ...
 
     def chance_loss(self, length: int) -> float:
-        """Return the loss that it states for the best prediction without any input."""
+        """Return the stated loss of the best prediction that ignores the inputs."""
         ...
 
     def mean_loss(self, predictions: NumericArray, targets: NumericArray) -> float:
-        """Return its loss of a batch."""
+        """Return the loss of a batch."""
         ...
 
     def succeeds(self, predictions: NumericArray, targets: NumericArray, length: int) -> bool:
-        """Say whether it counts predictions as a success."""
+        """Whether the criterion accepts predictions."""
         ...
 
     def solve(self, sequences: Sequences) -> FloatArray:
-        """Return the predictions of its oracle solver."""
+        """Return the predictions of the oracle."""
         ...

@@ -1,4 +1,4 @@
-r"""When a task calls a learner successful, and the oracle that proves it solvable."""
+"""Laws of the success criterion, and of the oracle that proves a task solvable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray, IntArray, NumericArray
 from dynprop.contracts.domain import Domain
-from dynprop.kinds.task.bounds import whole
+from dynprop.kinds.task.bounds import all_hold
 from dynprop.kinds.task.cases import TaskCase, task_case, usual_case
 from dynprop.kinds.task.sequences import CLAIM, published
 from dynprop.kinds.task.subject import TaskSubject
@@ -22,7 +22,7 @@ from dynprop.laws.law import law
 
 __all__: list[str] = []
 
-# How far from a limit answers are put, relatively: far above rounding, and closer than any other limit.
+# Relative distance of answers from a limit: far above rounding, and below the distance to any other limit.
 NEAR = 1e-6
 
 
@@ -46,7 +46,7 @@ def solvable(subject: TaskSubject, case: TaskCase) -> Evidence:
         return Evidence(failure="the oracle does not meet the success criterion", detail=detail)
     if subject.succeeds(_constant(subject.loss, solved, found.targets), found.targets, case.length):
         return Evidence(failure="a constant prediction meets the success criterion", detail=detail)
-    return whole("solved", detail)
+    return all_hold("solved", detail)
 
 
 def _constant(loss: str, like: FloatArray, targets: NumericArray) -> FloatArray:
@@ -74,7 +74,7 @@ def _constant(loss: str, like: FloatArray, targets: NumericArray) -> FloatArray:
     share=0.3,
 )
 def oracle_reads_inputs(subject: TaskSubject, case: TaskCase) -> Evidence:
-    """Hand the solver the same inputs with the targets of others, and with none."""
+    """Give the oracle the same inputs with the targets of other sequences, and with none."""
     found = case.drawn(subject)
     inputs, targets = found.inputs.copy(), found.targets.copy()
     axis = 1 if targets.ndim == 2 and targets.shape[1] == case.count != targets.shape[0] else 0
@@ -88,12 +88,12 @@ def oracle_reads_inputs(subject: TaskSubject, case: TaskCase) -> Evidence:
         (np.roll(targets, 1, axis), "the targets of other sequences"),
         (blank, "no targets"),
     ):
-        given = subject.retargeted(found, other)
+        given = subject.with_targets(found, other)
         if given is None:
             return Evidence(detail=detail)
         if not np.array_equal(subject.solve(given), solved, equal_nan=True):
             return Evidence(failure=f"the oracle answers otherwise when it is given {named}", detail=detail)
-    return whole("answers", detail)
+    return all_hold("answers", detail)
 
 
 def _as_judged(case: TaskCase, subject: TaskSubject) -> TaskCase:
@@ -101,7 +101,7 @@ def _as_judged(case: TaskCase, subject: TaskSubject) -> TaskCase:
 
 
 def _judged_case(source: Source, domain: Domain, subject: TaskSubject) -> TaskCase:
-    """Draw as many sequences as the criterion asks for."""
+    """Draw as many sequences as the criterion judges."""
     return _as_judged(task_case(source, domain, subject), subject)
 
 
@@ -124,42 +124,42 @@ def _usual_judged(domain: Domain, subject: TaskSubject) -> Iterator[TaskCase]:
     share=0.04,
 )
 def success_limit(subject: TaskSubject, case: TaskCase) -> Evidence:
-    """Spoil right answers, and ask."""
+    """Spoil correct answers within and beyond the limit, and compare the verdicts."""
     success, detail = VARIANTS[subject.variant].success, {"length": case.length}
     if case.count != success.count:
-        # A smaller counterexample would be judged by a share of another number.
+        # The criterion of another number of sequences allows another number of errors.
         raise ValueError(f"the criterion is about {success.count} sequences")
-    if subject.judged not in (None, success.count):
+    if subject.judged_count not in (None, success.count):
         return Evidence(
-            failure=f"{subject.judged} sequences are judged, expected {success.count}", detail=detail
+            failure=f"{subject.judged_count} sequences are judged, expected {success.count}", detail=detail
         )
     targets = case.drawn(subject).targets
     classes = VARIANTS[subject.variant].classes or 9
     if subject.loss == "cross-entropy" and not ((targets >= 0) & (targets < classes)).all():
         return Evidence(failure=f"targets are not classes from 0 to {classes - 1}", detail=detail)
-    answers = _Answers(subject, success, targets, case.length)
-    for said, spoiled, right in answers.all():
-        if subject.succeeds(said, targets, case.length) != right:
+    answers = _SpoiledAnswers(subject, success, targets, case.length)
+    for predictions, spoiled, right in answers.all():
+        if subject.succeeds(predictions, targets, case.length) != right:
             verdict = "no success" if right else "a success"
             return Evidence(failure=f"{spoiled}: this is {verdict}", detail=detail)
-    return whole("criterion", detail)
+    return all_hold("criterion", detail)
 
 
-class _Answers:
-    """Predictions that are right, spoiled in a known way.
+class _SpoiledAnswers:
+    """Correct predictions, spoiled in a known way.
 
-    Squared and logistic losses ask for numbers, cross-entropy for logits: the largest says the class.
+    Predictions are numbers for squared and logistic losses, and logits for cross-entropy.
     """
 
     def __init__(self, subject: TaskSubject, success: Success, targets: NumericArray, length: int) -> None:
         self.success, self.targets = success, targets
         self.numbers = subject.loss != "cross-entropy"
         self.chance = VARIANTS[subject.variant].chance(length)
-        # Copy memory has no even classes: eight symbols and the blank.
+        # Copy memory has no equally likely classes: eight symbols and the blank.
         self.classes = VARIANTS[subject.variant].classes or 9
 
     def all(self) -> Iterator[tuple[FloatArray, str, bool]]:
-        """Yield predictions, what is wrong with them, and whether they are a success all the same."""
+        """Yield predictions, a description of their errors, and whether they are a success."""
         count, limit, allowed = self.success.count, self.success.limit, self.success.allowed
         if self.success.wrong == "loss":
             chance = f"{limit:g} of the level of chance"
@@ -178,35 +178,35 @@ class _Answers:
         yield self.spoiled(right, allowed + 1, undefined), f"{allowed + 1} of {count} are no numbers", False
 
     def spoiled(self, right: FloatArray, count: int, wrong: FloatArray) -> FloatArray:
-        """Return answers of which so many are wrong, those of the lowest class first: argmax of NaN is 0."""
+        """Return answers with a number of wrong ones, the lowest classes first: argmax of NaN is 0."""
         at: IntArray = np.asarray(self.targets).reshape(len(right), -1)[:, 0].argsort(kind="stable")[:count]
         found = right.copy()
         found[at] = wrong[at]
         return found
 
     def near(self, beyond: float) -> FloatArray:
-        """Return answers that all lie so far beyond the limit, relatively; within it if that is negative."""
+        """Return answers at a relative distance beyond the limit; negative: within it."""
         wrong, error = self.success.wrong, self.success.limit * (1.0 + beyond)
         if wrong == "probability":
-            return self.said(1.0 - error)
+            return self.logits(1.0 - error)
         if wrong == "class":
-            return self.said(0.5 - beyond)
+            return self.logits(0.5 - beyond)
         if wrong == "side":
             return -beyond * self.right()
         signs = np.where(np.arange(len(self.targets)) % 2 == 0, 1.0, -1.0)
         return self.right() + error * signs[:, None]
 
     def losing(self, share: float) -> FloatArray:
-        """Return answers whose mean loss is this share of the level of chance."""
+        """Return answers whose mean loss is this share of the chance level."""
         loss = share * self.chance
-        return self.right() + math.sqrt(loss) if self.numbers else self.said(math.exp(-loss))
+        return self.right() + math.sqrt(loss) if self.numbers else self.logits(math.exp(-loss))
 
     def right(self) -> FloatArray:
         """Return the targets themselves."""
         return np.asarray(self.targets, dtype=np.float64)
 
-    def said(self, probability: float) -> FloatArray:
-        """Return logits that give the right class this probability, and one other class the rest."""
+    def logits(self, probability: float) -> FloatArray:
+        """Return logits with this probability of the correct class, and the rest of another class."""
         classes = np.asarray(self.targets, dtype=np.int64)
         found = np.full((*classes.shape, self.classes), -1000.0)
         np.put_along_axis(found, classes[..., None], math.log(probability), axis=-1)

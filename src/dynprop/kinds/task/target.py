@@ -1,4 +1,4 @@
-"""A task under test: an object that draws sequences with targets, such as those of `dynprop.training`."""
+"""A task under test: an object like the tasks of `dynprop.training`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from dynprop.errors import TargetError
 from dynprop.kinds.task.cases import TaskCase
 from dynprop.kinds.task.subject import Sequences
 from dynprop.kinds.task.variants import VARIANTS
-from dynprop.subjects.adapter import declared
+from dynprop.subjects.adapter import Adapter
 from dynprop.subjects.calls import TargetMismatchError, attributed
-from dynprop.subjects.frameworks import Framework, framework_named
+from dynprop.subjects.frameworks import framework_named
 
 __all__ = ["TaskAdapter"]
 
@@ -24,19 +24,19 @@ NEEDED = ("name", "loss", "shortest", "sample", "chance_loss", "mean_loss", "suc
 
 
 @dataclass(frozen=True)
-class TaskAdapter:
+class TaskAdapter(Adapter):
     """A task, to be judged by the laws of kind ``task``.
 
     Args:
-        target: an object with the attributes of `dynprop.training.Task` that the laws use: name (variant),
-            loss, shortest, sample(length, count, rng), chance_loss(length),
-            mean_loss(predictions, targets), succeeds(predictions, targets, length), solve(batch). Used where
-            they are there: examine(length, count, rng), which draws what success is judged on, and
-            criterion.count, on how many sequences.
+        target: an object with these attributes of `dynprop.training.Task`: name (its variant), loss,
+            shortest, sample(length, count, rng), chance_loss(length), mean_loss(predictions, targets),
+            succeeds(predictions, targets, length), solve(batch). Optional: examine(length, count, rng), which
+            draws the sequences that success is judged on, criterion.count, their number, and only, its one
+            possible length.
         framework: always "numpy".
         device: always "cpu".
         max_length: the longest sequence.
-        name: how reports call it.
+        name: the name in reports.
     """
 
     target: Any
@@ -47,42 +47,13 @@ class TaskAdapter:
     kind: str = field(default="task", init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_library", framework_named(self.framework, self.device))
-        object.__setattr__(self, "_domain", Domain(dtypes=("float64",), max_length=self.max_length))
-        if not self.name:
-            object.__setattr__(self, "name", getattr(self.target, "name", describe(self.target)))
-
-    @classmethod
-    def of(cls, target: Any, *, seed: int = 0, **options: Any) -> TaskAdapter:
-        """Return the subject that laws judge: a task, or a TaskAdapter whose fields the options replace."""
-        subject: TaskAdapter = declared(cls, target, options)
-        return subject
-
-    @property
-    def library(self) -> Framework:
-        """The library of its arrays, numpy."""
-        found: Framework = self.__dict__["_library"]
-        return found
-
-    @property
-    def domain(self) -> Domain:
-        """What the target promises."""
-        found: Domain = self.__dict__["_domain"]
-        return found
-
-    @property
-    def differentiable(self) -> bool:
-        """Never: a task is data."""
-        return False
-
-    @property
-    def compiles(self) -> bool:
-        """Never: every shape may be drawn."""
-        return False
+        library = framework_named(self.framework, self.device)
+        promised = Domain(dtypes=("float64",), max_length=self.max_length)
+        self._settle(library, promised, getattr(self.target, "name", describe(self.target)))
 
     @property
     def variant(self) -> str:
-        """The variant that the task claims to be."""
+        """The name of its variant."""
         return str(self.target.name)
 
     @property
@@ -92,39 +63,35 @@ class TaskAdapter:
 
     @property
     def shortest(self) -> int:
-        """The least length at which it exists."""
+        """The smallest possible length."""
         return int(self.target.shortest)
 
     @property
     def longest(self) -> int:
-        """The largest length at which it exists."""
+        """The largest possible length."""
         only = getattr(self.target, "only", None)
         return self.max_length if only is None else int(only)
 
     @property
-    def examined(self) -> bool:
-        """Whether the sequences that success is judged on are drawn in a way of their own."""
+    def draws_for_judging(self) -> bool:
+        """Whether it has a generator of its own for the sequences that success is judged on."""
         return getattr(self.target, "examine", None) is not None
 
     @property
-    def judged(self) -> int | None:
-        """On how many fresh sequences success is judged; None if the task does not say."""
+    def judged_count(self) -> int | None:
+        """The number of fresh sequences that success is judged on; None if it is not stated."""
         count = getattr(getattr(self.target, "criterion", None), "count", None)
         return None if count is None else int(count)
 
     def preflight(self) -> None:
-        """Ask for everything that the laws use.
+        """Check that the target has every attribute that laws use.
 
         Raises:
-            TargetError: something is missing.
+            TargetError: an attribute is missing.
         """
         missing = [name for name in NEEDED if not hasattr(self.target, name)]
         if missing:
             raise TargetError(f"kind task takes an object with {', '.join(NEEDED)}; no {', '.join(missing)}")
-
-    def seed(self, seed: int) -> None:
-        """Seed the library's global random numbers before a case."""
-        self.library.seed(seed)
 
     @staticmethod
     def case_from_json(data: dict[str, Any]) -> TaskCase:
@@ -133,7 +100,7 @@ class TaskAdapter:
 
     def sample(self, length: int, count: int, seed: int, *, judging: bool = False) -> Sequences:
         """Draw sequences from a fresh Generator with this seed, for training or for judging."""
-        draw = self.target.examine if judging and self.examined else self.target.sample
+        draw = self.target.examine if judging and self.draws_for_judging else self.target.sample
         with attributed():
             batch = draw(length, count, np.random.default_rng(seed))
         inputs = np.asarray(batch.inputs, dtype=np.float64)
@@ -148,7 +115,7 @@ class TaskAdapter:
         return Sequences(inputs, self._targets(batch, inputs), ends, batch)
 
     def _targets(self, batch: Any, inputs: FloatArray) -> NumericArray:
-        """Return numbers of each sequence, or classes: one of each sequence or one of each step."""
+        """Return the targets of a batch after a check of their shape."""
         targets, (steps, count) = np.asarray(batch.targets), inputs.shape[:2]
         if self.loss == "cross-entropy":
             right, wanted = targets.shape in ((count,), (steps, count)), f"({count},) or ({steps}, {count})"
@@ -158,11 +125,8 @@ class TaskAdapter:
             raise TargetMismatchError(f"targets of shape {targets.shape}, expected {wanted}")
         return targets
 
-    def retargeted(self, sequences: Sequences, targets: NumericArray) -> Sequences | None:
-        """Return the sequences with other targets in the batch that the solver is handed.
-
-        None if the batch is of a kind in which they cannot be set.
-        """
+    def with_targets(self, sequences: Sequences, targets: NumericArray) -> Sequences | None:
+        """Return the sequences with other targets in their batch; None if they cannot be set."""
         batch = sequences.batch
         try:
             if is_dataclass(batch) and not isinstance(batch, type):
@@ -182,16 +146,16 @@ class TaskAdapter:
             return float(self.target.chance_loss(length))
 
     def mean_loss(self, predictions: NumericArray, targets: NumericArray) -> float:
-        """Return its loss of a batch."""
+        """Return the loss of a batch."""
         with attributed():
             return float(self.target.mean_loss(predictions.copy(), targets.copy()))
 
     def succeeds(self, predictions: NumericArray, targets: NumericArray, length: int) -> bool:
-        """Say whether it counts predictions as a success."""
+        """Whether the criterion accepts predictions."""
         with attributed():
             return bool(self.target.succeeds(predictions.copy(), targets.copy(), length))
 
     def solve(self, sequences: Sequences) -> FloatArray:
-        """Return the predictions of its oracle."""
+        """Return the predictions of the oracle."""
         with attributed():
             return np.asarray(self.target.solve(sequences.batch), dtype=np.float64)

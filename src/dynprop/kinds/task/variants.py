@@ -1,7 +1,7 @@
-"""The published variants: what their sequences, their numbers and their criteria must be.
+"""The published variants: structure, targets, distributions and success criteria of their sequences.
 
-Written from the papers and from their released code alone, and sharing nothing with any generator. Criteria
-that a paper does not state in numbers are those that this project states (docs/reference.md, "Tasks").
+Written from the papers and their released code, sharing no code with any generator. Where a paper states no
+numbers for a criterion, the numbers are this project's (docs/reference.md, "Tasks").
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from dynprop.kinds.task import places as lie
-from dynprop.kinds.task import readings as read
-from dynprop.kinds.task.fillers import Filler, bits, distractors, jitter, noise, recalled, values
-from dynprop.kinds.task.places import Places
+from dynprop.kinds.task import decoders, mark_positions
+from dynprop.kinds.task.mark_positions import Positions
+from dynprop.kinds.task.random_inputs import RandomInput, bits, distractors, jitter, noise, recalled, values
 
 __all__ = ["VARIANTS", "Numbers", "Success", "Variant"]
 
 
 @dataclass(frozen=True)
 class Success:
-    """When a learner has succeeded.
+    """A success criterion.
 
     Attributes:
-        count: how many fresh sequences are judged.
-        wrong: what makes an answer wrong: the wrong "side", the wrong "class", an output that errs "beyond"
-            the limit, a "probability" that errs by it; or the mean "loss" is compared with that share of the
-            level of chance.
-        limit: see there.
-        allowed: how many answers may be wrong.
+        count: number of fresh sequences that are judged.
+        wrong: what makes an answer wrong: the wrong "side", the wrong "class", an output with an error
+            "beyond" the limit, a "probability" with an error beyond it. "loss" compares the mean loss
+            with the chance level times the limit instead.
+        limit: the limit of "beyond", "probability" and "loss".
+        allowed: number of answers that may be wrong.
     """
 
     count: int
@@ -41,11 +40,10 @@ class Success:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Targets that are numbers.
+    """The distribution of real-valued targets.
 
     Attributes:
-        low: the least.
-        high: the largest.
+        low, high: the smallest and largest target.
         mean: length -> their exact mean.
     """
 
@@ -54,7 +52,7 @@ class Numbers:
     mean: Callable[[int], float]
 
 
-def _no_marks(length: int) -> Places:
+def _no_marks(length: int) -> Positions:
     return {}
 
 
@@ -68,32 +66,32 @@ def _a_tenth_longer(length: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Variant:
-    """What every sequence of a named variant satisfies.
+    """A named variant of a task.
 
     Attributes:
         features: numbers per step.
-        frame: (row up to its end, length) -> what is out of place, or None.
-        target: (row, length) -> the number, side, class or list of classes that is asked for.
-        chance: length -> the chance loss.
-        success: when a learner has succeeded.
-        fillers: random inputs.
-        classes: how many classes there are, equally likely; 0 for numbers.
-        numbers: what the targets are if they are numbers.
-        marks: features of which one is 1 where a mark can be seen; more than one say the class, bit by bit.
-        places: length -> probability of every set of positions at which marks can be seen.
-        steps: length -> least and largest number of steps, and all between are equally likely.
+        check: (row up to its end, length) -> an error in its structure, or None.
+        target: (row, length) -> the target: number, side, class or list of classes.
+        chance: length -> the loss at chance level.
+        success: the success criterion.
+        random_inputs: the inputs that are random.
+        classes: number of classes, equally likely; 0 for real-valued targets.
+        numbers: the distribution of real-valued targets.
+        marks: features that mark a step with a 1; two features encode the class, one bit a mark.
+        positions: length -> the probability of each set of marked positions.
+        steps: length -> smallest and largest number of steps, equally likely with all between.
     """
 
     features: int
-    frame: read.Frame
-    target: read.Target
+    check: decoders.Check
+    target: decoders.Target
     chance: Callable[[int], float]
     success: Success
-    fillers: tuple[Filler, ...]
+    random_inputs: tuple[RandomInput, ...]
     classes: int = 0
     numbers: Numbers | None = None
     marks: tuple[int, ...] = ()
-    places: Callable[[int], Places] = _no_marks
+    positions: Callable[[int], Positions] = _no_marks
     steps: Callable[[int], tuple[int, int]] = _as_long
 
 
@@ -104,8 +102,8 @@ def _even(length: int) -> float:
 def _unit(deviation: float) -> Variant:
     return Variant(
         7,
-        read.unit_frame,
-        read.unit_target,
+        decoders.unit_check,
+        decoders.unit_target,
         lambda length: 0.64,
         Success(200, "side", allowed=2),
         noise(deviation, 3),
@@ -114,46 +112,48 @@ def _unit(deviation: float) -> Variant:
 
 
 def _sum_chance(length: int) -> float:
-    # The variance of (X1 + X2)/4: Var X = 1/3, and one of them is 0 with the probability of a hidden mark.
-    return float((2 - lie.hidden(length)) / 3 / 16)
+    # The variance of (X1 + X2)/4: Var X = 1/3, and one of them is 0 where its mark is hidden.
+    return float((2 - mark_positions.hidden_probability(length)) / 3 / 16)
 
 
 def _product_mean(length: int) -> Fraction:
-    return (1 - lie.hidden(length)) / 4 + lie.hidden(length) / 2
+    hidden = mark_positions.hidden_probability(length)
+    return (1 - hidden) / 4 + hidden / 2
 
 
 def _product_chance(length: int) -> float:
-    square = (1 - lie.hidden(length)) / 9 + lie.hidden(length) / 3
+    hidden = mark_positions.hidden_probability(length)
+    square = (1 - hidden) / 9 + hidden / 3
     return float(square - _product_mean(length) ** 2)
 
 
 def _adding(halves: bool) -> Variant:
     return Variant(
         2,
-        read.mark_frame(halves),
-        read.mark_sum(scaled=False),
+        decoders.mark_check(halves),
+        decoders.mark_sum(scaled=False),
         lambda length: 1.0 / 6.0,
         Success(400, "loss", limit=0.1),
         values(0.0),
         numbers=Numbers(0.0, 2.0, lambda length: 1.0),
         marks=(1,),
-        places=lie.halves if halves else lie.anywhere,
+        positions=mark_positions.one_in_each_half if halves else mark_positions.two_anywhere,
     )
 
 
 def _order(
-    count: int, symbols: tuple[int, int], ranges: lie.Ranges, success: Success, edges: bool
+    count: int, symbols: tuple[int, int], ranges: mark_positions.Ranges, success: Success, edges: bool
 ) -> Variant:
     return Variant(
         8 if edges else 6,
-        read.order_frame(ranges, symbols, edges),
-        read.order_target(symbols),
+        decoders.order_check(ranges, symbols, edges),
+        decoders.order_target(symbols),
         lambda length: math.log(2**count),
         success,
         distractors(2, 6),
         classes=2**count,
         marks=symbols,
-        places=lie.in_ranges(ranges),
+        positions=mark_positions.one_in_each_range(ranges),
         steps=_a_tenth_longer if edges else _as_long,
     )
 
@@ -161,7 +161,7 @@ def _order(
 VARIANTS: dict[str, Variant] = {
     "latch": Variant(
         1,
-        read.latch_frame,
+        decoders.latch_check,
         lambda row, length: row[0][0],
         _even,
         Success(400, "side", allowed=20),
@@ -172,7 +172,7 @@ VARIANTS: dict[str, Variant] = {
     "latch-unit-quiet": _unit(0.2),
     "two-sequence": Variant(
         1,
-        read.two_sequence_frame,
+        decoders.two_sequence_check,
         lambda row, length: 1.0 if row[0][0] > 0 else 0.0,
         lambda length: 0.25,
         Success(256, "beyond", limit=0.2),
@@ -182,8 +182,8 @@ VARIANTS: dict[str, Variant] = {
     ),
     "parity": Variant(
         1,
-        read.parity_frame,
-        read.parity_target,
+        decoders.parity_check,
+        decoders.parity_target,
         _even,
         Success(256, "side"),
         (jitter(0.2), bits()),
@@ -191,42 +191,42 @@ VARIANTS: dict[str, Variant] = {
     ),
     "adding-hochreiter": Variant(
         2,
-        read.pair_frame(-1.0),
-        read.mark_sum(scaled=True),
+        decoders.pair_check(-1.0),
+        decoders.mark_sum(scaled=True),
         _sum_chance,
         Success(2000, "beyond", limit=0.04),
         values(-1.0),
         numbers=Numbers(0.0, 1.0, lambda length: 0.5),
         marks=(1,),
-        places=lie.pairs,
+        positions=mark_positions.hochreiter_pairs,
         steps=_a_tenth_longer,
     ),
     "adding-urnn": _adding(halves=True),
     "adding-tcn": _adding(halves=False),
     "multiplication": Variant(
         2,
-        read.pair_frame(0.0),
-        read.mark_product,
+        decoders.pair_check(0.0),
+        decoders.mark_product,
         _product_chance,
         # "less than 13" of 2,000.
         Success(2000, "beyond", limit=0.04, allowed=12),
         values(0.0),
         numbers=Numbers(0.0, 1.0, lambda length: float(_product_mean(length))),
         marks=(1,),
-        places=lie.pairs,
+        positions=mark_positions.hochreiter_pairs,
         steps=_a_tenth_longer,
     ),
     "temporal-order-6a": _order(
         2,
         (6, 7),
-        lie.of_hundred((10, 20), (50, 60)),
+        mark_positions.scaled_from_hundred((10, 20), (50, 60)),
         Success(2000, "probability", limit=0.3),
         edges=True,
     ),
     "temporal-order-6b": _order(
         3,
         (6, 7),
-        lie.of_hundred((10, 20), (33, 43), (66, 76)),
+        mark_positions.scaled_from_hundred((10, 20), (33, 43), (66, 76)),
         Success(2000, "probability", limit=0.3),
         edges=True,
     ),
@@ -239,8 +239,8 @@ VARIANTS: dict[str, Variant] = {
     ),
     "copy": Variant(
         10,
-        read.copy_frame,
-        read.copy_target,
+        decoders.copy_check,
+        decoders.copy_target,
         lambda length: 10.0 * math.log(8.0) / (length + 20),
         Success(100, "loss", limit=0.05),
         recalled(10, 8),

@@ -1,1 +1,1 @@
-"""Numbers beyond the range of floats, and ball arithmetic."""
+"""Scaled float64 arithmetic, products to higher precision, and ball arithmetic."""

@@ -1,12 +1,12 @@
 r"""Ball arithmetic: exact conversion of floats to python-flint and rigorous conversion back.
 
-A ball :math:`m \pm r` holds a real number for certain. Every float is a dyadic rational, so the way
-in is exact; the way back gives float64 numbers with an integer exponent of their own, so that
-nothing overflows or is flushed, and a bound that counts the rounding.
+A ball :math:`m \pm r` contains a real number for certain. Every float is a dyadic rational, so the
+conversion to balls is exact. The conversion back gives float64 numbers with a common integer exponent, so
+that nothing overflows or underflows, and a bound that includes the rounding.
 
 Traps. python-flint's precision is global to the process, not to a thread: everything here runs under
-one lock. A comparison of balls says "certainly": for ``x = arb(1, 0.1)`` both ``x < 1`` and
-``x >= 1`` are False. Never negate one: `certainly_le` and its kin are False where nothing is certain,
+one lock. A comparison of balls means "certainly": for ``x = arb(1, 0.1)`` both ``x < 1`` and
+``x >= 1`` are False. Never negate one: `certainly_le` and the like are False where nothing is certain,
 so that callers refuse rather than guess.
 """
 
@@ -79,32 +79,32 @@ def entries(matrix: BallMatrix) -> list[Any]:
 
 
 def certainly_le(left: arb, right: arb | float) -> bool:
-    """Say that left <= right for every point of the balls; False where it is not certain."""
+    """Whether left <= right for every point of the balls; False where it is not certain."""
     return bool(left <= right)
 
 
 def certainly_lt(left: arb, right: arb | float) -> bool:
-    """Say that left < right for every point of the balls; False where it is not certain."""
+    """Whether left < right for every point of the balls; False where it is not certain."""
     return bool(left < right)
 
 
 def certainly_ge(left: arb, right: arb | float) -> bool:
-    """Say that left >= right for every point of the balls; False where it is not certain."""
+    """Whether left >= right for every point of the balls; False where it is not certain."""
     return bool(left >= right)
 
 
 def abs_upper(x: Ball) -> arb:
-    """Return an exact number not below the absolute value of any point of a real or complex ball."""
+    """Return an exact upper bound of the absolute value of every point of a real or complex ball."""
     return x.abs_upper()
 
 
 def float_above(x: arb) -> float:
-    """Return a float64 number not below any point of a ball; infinity where none is."""
+    """Return a float64 upper bound of a ball; infinity where there is none."""
     return _directed(x, 1)
 
 
 def float_below(x: arb) -> float:
-    """Return a float64 number not above any point of a ball; minus infinity where none is."""
+    """Return a float64 lower bound of a ball; minus infinity where there is none."""
     return _directed(x, -1)
 
 
@@ -119,7 +119,7 @@ def _directed(x: arb, sign: int) -> float:
 
 
 def log_ball(x: arb) -> arb:
-    """Return the natural logarithm of a ball that is certainly positive.
+    """Return the natural logarithm of a certainly positive ball.
 
     Raises:
         PrecisionError: the ball is not certainly positive at this precision.
@@ -137,7 +137,7 @@ class Enclosure:
         value: float64 or complex128, max|value| in [0.5, 1) unless all are zero.
         exponent: power of two, of any size.
         relative_bound: max|error| / max|value|; 0.0 where nothing was rounded; infinite where the balls
-            say nothing about the size.
+            leave the size unknown.
     """
 
     value: Matrix
@@ -146,9 +146,9 @@ class Enclosure:
 
 
 def enclose(matrix: BallMatrix) -> Enclosure:
-    """Round a ball matrix to float64 with a common exponent and bound everything that is lost.
+    """Round a ball matrix to float64 with a common exponent and bound the total error.
 
-    Runs at the caller's precision, so call it inside `working_precision`.
+    It uses the current precision: call it inside `working_precision`.
     """
     from flint import acb, acb_mat, arb
 
@@ -163,7 +163,7 @@ def enclose(matrix: BallMatrix) -> Enclosure:
     if exponent is None:
         exact = all(x.is_exact() for x in balls)
         return Enclosure(zero, 0, 0.0 if exact else math.inf)
-    # A modulus can exceed the larger part by sqrt(2), and rounding can reach 1: then once more.
+    # A modulus can exceed the larger part by a factor sqrt(2), and rounding can reach 1: then shift again.
     for shift in (exponent, exponent + 1):
         scaled = matrix * arb((1, -shift))
         flat = [convert(x) for x in entries(scaled)]
@@ -177,11 +177,11 @@ def enclose(matrix: BallMatrix) -> Enclosure:
 
 
 def _top_exponent(balls: list[Any], floats: Matrix) -> int | None:
-    """Return e with the largest part of a midpoint in [2**(e-1), 2**e], None where all are zero."""
+    """Return e with the largest midpoint, real or imaginary, in [2**(e-1), 2**e]; None if all are zero."""
     largest = max(float(np.abs(floats.real).max(initial=0.0)), float(np.abs(floats.imag).max(initial=0.0)))
     if 2.0**-1000 < largest < math.inf:
         return math.frexp(largest)[1]
-    # Beyond the range of floats Arb knows.
+    # Beyond the range of floats, take the exponents from Arb.
     found = [_exponent(part) for x in balls for part in _parts(x) if part.mid() != 0]
     return max(found, default=None)
 

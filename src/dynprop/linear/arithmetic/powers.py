@@ -1,11 +1,12 @@
 """Powers λᵗ of many numbers to many exponents, in float64, to a few units in the last place.
 
-Repeated squaring doubles the relative error at every squaring: tu in the end. So the squares are kept as
+Repeated squaring doubles the relative error at every squaring, up to tu. So the squares are kept as
 unevaluated sums of two floats (Dekker 1971, Numer. Math. 18). With M the larger modulus, u = 2⁻⁵³ and second
-floats below uM, a product of two such real sums errs by at most 8u²M² and a sum of two products by 6u² of
-their sizes, so that a complex product errs by less than 20u²M² and a power k by less than 32ku²
-relatively. Only once for every four binary digits of t is a product rounded to a float, and multiplied: 4u
-each, a complex product being within √2·γ(2) < 3u (Higham 2002, lemma 3.5).
+floats below uM, the error of a product of two such real sums is at most 8u²M² and that of a sum of two
+products 6u² of their sizes. So the error of a complex product is below 20u²M² and that of a power k
+relatively below 32ku². A product is rounded to a float and multiplied only once for every four binary digits
+of t, which costs 4u each: a complex product has a relative error of at most √2·γ(2) < 3u (Higham 2002,
+lemma 3.5).
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from dynprop.arrays import FloatArray, IntArray
+from dynprop.linear.arithmetic.errorfree import two_product, two_sum
 from dynprop.linear.validation import Matrix
 
 __all__ = ["LARGEST_POWER", "power_roundings", "scaled_powers"]
 
-# Beyond it the squares lose their digits, and an exponent of λᵗ may leave int64.
+# Beyond this exponent the squares lose their digits, and an exponent of λᵗ may overflow int64.
 LARGEST_POWER = 2**52
 
 # A number as an unevaluated sum of two floats.
@@ -28,7 +30,7 @@ _Pair = tuple[FloatArray, FloatArray]
 
 
 def power_roundings(t: int) -> int:
-    """Return k such that a power t from `scaled_powers` errs by γ(k), relatively."""
+    """Return k such that a power t from `scaled_powers` has a relative error of at most γ(k)."""
     return 4 * -(-t.bit_length() // 4) + 2 + (t >> 47)
 
 
@@ -37,14 +39,14 @@ def scaled_powers(
 ) -> tuple[Matrix, IntArray]:
     """Return (values + tails) ** t for every t as (mantissa, exponent), both of shape (len(times), n).
 
-    The sum is taken without rounding; no tails are zero tails. Mantissas are between 2**-60 and 2**60 (0
-    for 0 to a positive power), times at most `LARGEST_POWER`. The relative error is at most
+    The sum is taken without rounding; None means zero tails. Mantissas are between 2**-60 and 2**60 (0
+    for 0 to a positive power); times are at most `LARGEST_POWER`. The relative error is at most
     γ(`power_roundings`).
     """
     tails = np.zeros(values.shape) if tails is None else tails
     is_complex = np.iscomplexobj(values) or np.iscomplexobj(tails)
-    kinds = ("real", "imag") if is_complex else ("real",)
-    base, base_exponent = _rescaled([_two_sum(getattr(values, kind), getattr(tails, kind)) for kind in kinds])
+    parts = ("real", "imag") if is_complex else ("real",)
+    base, base_exponent = _rescaled([two_sum(getattr(values, part), getattr(tails, part)) for part in parts])
     counts = np.array(times, dtype=np.int64)
     mantissa = np.ones((len(counts), len(values)), dtype=np.complex128 if is_complex else np.float64)
     exponent = np.zeros(mantissa.shape, dtype=np.int64)
@@ -67,31 +69,18 @@ def scaled_powers(
     return mantissa, exponent
 
 
-def _two_sum(a: FloatArray, b: FloatArray) -> _Pair:
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
-
-
-def _two_product(a: FloatArray, b: FloatArray) -> _Pair:
-    product = a * b
-    a_high, b_high = (134217729.0 * x - (134217729.0 * x - x) for x in (a, b))
-    a_low, b_low = a - a_high, b - b_high
-    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
-
-
 def _renormalised(high: FloatArray, low: FloatArray) -> _Pair:
     total = high + low
     return total, low - (total - high)
 
 
 def _product(a: _Pair, b: _Pair) -> _Pair:
-    high, low = _two_product(a[0], b[0])
+    high, low = two_product(a[0], b[0])
     return _renormalised(high, low + (a[0] * b[1] + a[1] * b[0]))
 
 
 def _sum(a: _Pair, b: _Pair, sign: float) -> _Pair:
-    high, low = _two_sum(a[0], sign * b[0])
+    high, low = two_sum(a[0], sign * b[0])
     return _renormalised(high, low + (a[1] + sign * b[1]))
 
 

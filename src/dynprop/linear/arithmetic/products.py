@@ -1,10 +1,10 @@
-"""Products of matrices to two and three times the working precision, by float64 products that do not round.
+"""Matrix products to two and three times the working precision, from exact float64 products.
 
-Each factor is cut into slices, every slice a multiple of one power of two per row of the left and per
-column of the right factor. With k terms and (53 - log₂ k)/2 digits to a slice, a sum of products of two
-slices is an integer below 2⁵³ times a power of two at every step, so the BLAS product of them is exact in
-any order. What is left over is small, and so is its rounding (Ozaki, Ogita, Oishi and Rump 2012, Numer.
-Algorithms 59, section 2).
+Each factor is cut into slices. The entries of a slice are multiples of one power of two per row of the left
+factor, per column of the right one. With k terms and (53 - log₂ k)/2 digits to a slice, every partial sum
+of products of two slices is an integer below 2⁵³ times a power of two, so the BLAS product of two slices is
+exact in any order of summation. The remainder is small, and so is its rounding error (Ozaki, Ogita, Oishi
+and Rump 2012, Numer. Algorithms 59, section 2).
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from typing import TypeAlias
 import numpy as np
 
 from dynprop.arrays import FloatArray
+from dynprop.linear.arithmetic.errorfree import compensated_sum, two_product
 from dynprop.linear.arithmetic.scaled import FLOOR, SLACK, frobenius, gamma
 from dynprop.linear.validation import Matrix
 
-__all__ = ["Product", "less_scaled", "product", "subtracted"]
+__all__ = ["Product", "diagonal_residual", "less_scaled", "product", "subtracted"]
 
 
 # One real array, or real and imaginary parts.
@@ -29,7 +30,7 @@ _Parts: TypeAlias = Sequence[FloatArray]
 
 @dataclass(frozen=True)
 class Product:
-    """A product: ``exact + rest``, within ``error`` in the Frobenius norm; ``exact`` is not rounded."""
+    """A product ``exact + rest`` with an error of at most ``error`` in the Frobenius norm."""
 
     exact: Matrix
     rest: Matrix
@@ -37,9 +38,9 @@ class Product:
 
 
 def subtracted(a: Product, b: Product) -> tuple[Matrix, float]:
-    """Return a - b and a bound of its error in the Frobenius norm: small where the two nearly cancel.
+    """Return a - b and a bound of its error in the Frobenius norm, small where a and b nearly cancel.
 
-    It is computed in the arrays of a: where matrices are large, fresh memory costs more than sums.
+    The arrays of a are overwritten: for large matrices, allocating memory costs more than the sums.
     """
     sizes = frobenius(a.rest) + frobenius(b.rest)
     difference, rest = a.exact, a.rest
@@ -58,24 +59,24 @@ def product(left: Matrix, right: Matrix, slices: int = 3) -> Product:
         exact, rest = (x[:rows] + 1j * x[rows:] for x in (found.exact, found.rest))
         return Product(exact, rest, found.error)
     if np.iscomplexobj(right):
-        # Real and imaginary parts of a column, side by side: no copy in and none out.
+        # View the real and imaginary parts of a column as two columns: no copies.
         found = _real_product(left, np.ascontiguousarray(right).view(np.float64), slices)
         return Product(found.exact.view(np.complex128), found.rest.view(np.complex128), found.error)
     return _real_product(left, right, slices)
 
 
 def less_scaled(a: Product, columns: Matrix, factors: Matrix) -> tuple[Matrix, float]:
-    """Return a - b, b the columns of a matrix times one number each, and a bound as `subtracted` does.
+    """Return a - columns * factors (one factor per column) and a bound of its error, as `subtracted`.
 
-    It is computed in the arrays of a, piece by piece.
+    The arrays of a are overwritten, a few rows at a time.
     """
     if np.iscomplexobj(columns):
         parts, numbers = [columns.real, columns.imag], [factors.real[np.newaxis], factors.imag[np.newaxis]]
     else:
         parts, numbers = [columns], [factors[np.newaxis]]
     largest = np.maximum.reduce([np.abs(x).max(axis=0, keepdims=True, initial=0.0) for x in parts])
-    reach = np.maximum.reduce([np.abs(x) for x in numbers])
-    factor_high, factor_low = zip(*(_split(x, reach, 25) for x in numbers), strict=True)
+    sizes = np.maximum.reduce([np.abs(x) for x in numbers])
+    factor_high, factor_low = zip(*(_split(x, sizes, 25) for x in numbers), strict=True)
     bound, error, squares = a.error, 0.0, 0.0
     for chunk in _chunks(len(columns)):
         high, low = zip(*(_split(x[chunk], largest, 25) for x in parts), strict=True)
@@ -88,8 +89,62 @@ def less_scaled(a: Product, columns: Matrix, factors: Matrix) -> tuple[Matrix, f
     return a.exact, SLACK * (bound + math.sqrt(squares))
 
 
+def diagonal_residual(A: Matrix, S: Matrix, values: Matrix) -> tuple[Matrix, float]:
+    """Return A S - S diag(values) and a bound of its error in the Frobenius norm.
+
+    Unlike `less_scaled`, no intermediate sum is rounded to the working precision: the error is about
+    u² ‖A‖‖S‖ instead of u 2⁻²² ‖A‖‖S‖, at twice the cost.
+    """
+    if np.iscomplexobj(A):
+        rows = len(A)
+        blocks = np.block([[A.real, -A.imag], [A.imag, A.real]])
+        stacked, error = _exact_levels(blocks, np.vstack([S.real, S.imag]))
+        levels = [(x[:rows], x[rows:]) for x in stacked]
+    elif np.iscomplexobj(S):
+        viewed, error = _exact_levels(A, np.ascontiguousarray(S).view(np.float64))
+        levels = [(x[:, 0::2], x[:, 1::2]) for x in viewed]
+    else:
+        real, error = _exact_levels(A, S)
+        total, rounding = compensated_sum([*real, *_negative_product(S, values)])
+        return total, SLACK * (error + rounding) + S.size * FLOOR
+    parts = S.real, S.imag, values.real, values.imag
+    reals = [x for x, _ in levels]
+    reals += [*_negative_product(parts[0], parts[2]), *_negative_product(-parts[1], parts[3])]
+    imags = [y for _, y in levels]
+    imags += [*_negative_product(parts[0], parts[3]), *_negative_product(parts[1], parts[2])]
+    result = np.empty(S.shape, dtype=np.complex128)
+    result.real, first = compensated_sum(reals)
+    result.imag, second = compensated_sum(imags)
+    return result, SLACK * (error + math.hypot(first, second)) + 4.0 * S.size * FLOOR
+
+
+def _negative_product(columns: FloatArray, factors: FloatArray) -> tuple[FloatArray, FloatArray]:
+    return two_product(columns, -factors[np.newaxis])
+
+
+def _exact_levels(left: FloatArray, right: FloatArray) -> tuple[list[FloatArray], float]:
+    """Return matrices whose sum is left @ right, and a bound of the error in the Frobenius norm.
+
+    All but the last are exact; the last is smaller than the product by twice the digits of a slice.
+    """
+    terms = left.shape[1]
+    digits = (53 - max(terms - 1, 0).bit_length()) // 2
+    columns = np.abs(right).max(axis=0, keepdims=True, initial=0.0)
+    rows = np.abs(left).max(axis=1, keepdims=True, initial=0.0)
+    right_0, below = _split(right, columns, digits)
+    right_1, right_2 = _split(below, columns * 2.0**-digits, digits)
+    left_0, after = _split(left, rows, digits)
+    left_1, left_2 = _split(after, rows * 2.0**-digits, digits)
+    pairs = [(left_2, right_0), (after, right_1), (left, right_2)]
+    small = sum((x @ y for x, y in pairs[1:]), start=left_2 @ right_0)
+    error = gamma(2) * 3.0 * frobenius(small)
+    error += gamma(terms + 2) * sum(frobenius(x) * frobenius(y) for x, y in pairs)
+    levels = [left_0 @ right_0, left_0 @ right_1, left_1 @ right_0, small]
+    return levels, error * SLACK + (terms + 1) * FLOOR
+
+
 def _chunks(rows: int) -> list[slice]:
-    # Pieces of this many rows stay in cache, and their memory is used again: fresh pages cost more than sums.
+    # Pieces of this size stay in cache and reuse their memory: page faults cost more than sums.
     return [slice(start, start + 128) for start in range(0, rows, 128)]
 
 
@@ -99,7 +154,7 @@ def _real_product(left: FloatArray, right: FloatArray, slices: int) -> Product:
     columns = np.abs(right).max(axis=0, keepdims=True, initial=0.0)
     rights = list(_split(right, columns, digits))
     if slices == 3:
-        # What is left of the right factor is cut in its own memory.
+        # Cut the rest of the right factor in place.
         rights[1:] = _split(rights[1], columns * 2.0**-digits, digits, rights[1])
     norms = [frobenius(x) for x in rights]
     exact = np.empty((len(left), right.shape[1]))
@@ -108,7 +163,7 @@ def _real_product(left: FloatArray, right: FloatArray, slices: int) -> Product:
         rows = np.abs(left[chunk]).max(axis=1, keepdims=True, initial=0.0)
         first, after = _split(left[chunk], rows, digits)
         np.matmul(first, rights[0], out=exact[chunk])
-        # Slices beyond the last ones are rounded; all of the left factor meets the last of the right.
+        # The last slices are not cut further, so their products are rounded: pair them from the small end.
         lefts = [after, left[chunk]]
         if slices == 3:
             second, last = _split(after, rows * 2.0**-digits, digits)
@@ -143,11 +198,11 @@ def _norm(columns: _Parts, factors: _Parts) -> float:
 def _split(
     x: FloatArray, largest: FloatArray, digits: int, low: FloatArray | None = None
 ) -> tuple[FloatArray, FloatArray]:
-    """Cut off the leading digits of numbers of at most a given size; what is left is exact too.
+    """Split x into its leading digits, relative to ``largest`` ≥ |x|, and an exact remainder.
 
-    It is written to ``low``, which may be x.
+    The remainder is written to ``low``, which may be x.
     """
-    # Adding and subtracting 1.5·2⁵² units of the last digit wanted rounds to it.
+    # Adding and subtracting 1.5·2⁵² units of the last wanted digit rounds to that digit.
     exponent = np.clip(np.frexp(largest)[1], -900, 900)
     shift = np.ldexp(1.5, exponent - digits + 52)
     high = x + shift

@@ -1,12 +1,12 @@
-r"""Scaled float64 arithmetic: numbers of any exponent whose error is known.
+r"""Scaled float64 arithmetic: arrays with an integer exponent, and bounds of their errors.
 
-An array stands for ``mantissa * 2**exponent`` with an integer exponent of its own, so that powers neither
-overflow nor vanish. Two facts bound what is lost (u = 2⁻⁵³, Higham 2002, chapters 2 and 3):
+An array represents ``mantissa * 2**exponent`` with one integer exponent, so that powers neither overflow nor
+underflow. Two facts bound the error (u = 2⁻⁵³, Higham 2002, chapters 2 and 3):
 
-- a sum of k products, in any order, fused or not, errs by at most γ(k)·Σ|terms|, γ(k) = ku/(1-ku);
-  with complex terms each part is a real sum of 2k products, and both together err by at most γ(3k)·Σ|terms|;
-- what underflows is below 2⁻¹⁰⁷⁴ per product. Data are scaled to a largest entry near 1, so that `FLOOR`
-  covers n of them and all that follows within one product.
+- the error of a sum of k products, in any order, fused or not, is at most γ(k)·Σ|terms|, γ(k) = ku/(1-ku);
+  with complex terms each part is a real sum of 2k products, and the total error is at most γ(3k)·Σ|terms|;
+- underflow loses less than 2⁻¹⁰⁷⁴ per product. Data are scaled to a largest entry near 1, so that `FLOOR`
+  covers n of these losses and their propagation through one product.
 
 Bounds are sums of non-negative numbers in float64 themselves; `SLACK` covers their own rounding up to
 10⁸ terms.
@@ -44,7 +44,7 @@ def gamma(count: float) -> float:
 
 
 def roundings(terms: int, *arrays: Matrix) -> int:
-    """Return k such that a sum of so many products of entries of the arrays errs by γ(k)·Σ|terms|."""
+    """Return k such that the error of a sum of products of array entries is at most γ(k)·Σ|terms|."""
     return 3 * terms if any(np.iscomplexobj(a) for a in arrays) else terms
 
 
@@ -78,7 +78,7 @@ def normalised(x: Matrix) -> tuple[Matrix, int]:
 
 
 def normalised_rows(x: Matrix) -> tuple[Matrix, IntArray]:
-    """Return `normalised` of every row of a matrix, with an array of exponents."""
+    """Apply `normalised` to every row of a matrix; exponents are an array."""
     size = np.abs(x.real).max(axis=1, initial=0.0)
     if np.iscomplexobj(x):
         size = np.maximum(size, np.abs(x.imag).max(axis=1, initial=0.0))

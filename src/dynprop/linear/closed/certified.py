@@ -2,14 +2,14 @@ r"""Certified powers: :math:`W^t` and :math:`(W^t)^T h` in ball arithmetic, for 
 
 Floats are dyadic rationals, so the balls start with radius zero; every operation encloses (Johansson
 2017, IEEE Trans. Comput. 66, Arb), at any exponent. The precision is doubled until the radius is
-small enough relative to the largest entry. Not entry by entry: an entry that is exactly zero never
-gets a relative accuracy. A state that is exactly zero gets none either; it is recognised by exact
-arithmetic: :math:`A^t h = 0` for t ≥ n if and only if :math:`A^n h = 0` (Fitting's lemma).
+small enough relative to the largest entry, not to each entry: an entry that is exactly zero has no relative
+accuracy. Nor has a state that is exactly zero; exact arithmetic recognises it:
+:math:`A^t h = 0` for t ≥ n if and only if :math:`A^n h = 0` (Fitting's lemma).
 
-**What is certified is the stored matrix.** A float64 "orthogonal" matrix is not orthogonal, and its power
-shows it: the rotation stored as ``[[0.6, -0.8], [0.8, 0.6]]`` has determinant 1 + 4.4e-17, and at t = 10¹⁸
-its exact power stretches every vector by 4.4e9. The rotation by the rational numbers 3/5 and 4/5 keeps
-lengths for ever; that is a statement about another matrix.
+**The stored matrix is certified.** A float64 "orthogonal" matrix is not orthogonal, as its power
+shows: the rotation stored as ``[[0.6, -0.8], [0.8, 0.6]]`` has determinant 1 + 4.4e-17, and at t = 10¹⁸
+its exact power stretches every vector by 4.4e9. The rotation by the rational numbers 3/5 and 4/5 preserves
+lengths, but it is another matrix.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dynprop.arrays import describe
-from dynprop.errors import ArgumentError, PrecisionError
+from dynprop.errors import PrecisionError
 from dynprop.linear.arithmetic.balls import Enclosure, ball_matrix, enclose, rational_matrix
-from dynprop.linear.validation import Matrix, square_matrix, step_count
+from dynprop.linear.closed.precisions import Plan, plan_of_power, plan_of_states
+from dynprop.linear.validation import Matrix, bit_limit, positive, square_matrix, step_count
 from dynprop.precision import working_precision
+from dynprop.results import Result
 
 if TYPE_CHECKING:
     from dynprop.linear.arithmetic.balls import BallMatrix
 
-__all__ = ["MAX_BITS", "MAX_SECONDS", "CertifiedPower", "certified_power", "certified_states", "limits"]
+__all__ = ["MAX_BITS", "MAX_SECONDS", "CertifiedPower", "certified_power", "certified_states"]
 
 MAX_BITS = 2**14
 MAX_SECONDS = 60.0
@@ -40,9 +41,9 @@ MAX_SECONDS = 60.0
 _PRIMES = (4611686018427387847, 4611686018427387817)
 
 
-@dataclass(frozen=True)
-class CertifiedPower:
-    """An enclosure of Wᵗ, exact for the stored floats.
+@dataclass(frozen=True, eq=False, repr=False)
+class CertifiedPower(Result):
+    """An enclosure of Wᵗ for the stored matrix W; compared by contents and unhashable.
 
     Attributes:
         value: the power without its exponent, shape (n, n), max|value| in [0.5, 1) unless it is zero.
@@ -59,46 +60,49 @@ class CertifiedPower:
     enclosure: BallMatrix
 
 
-def limits(max_bits: Any, max_seconds: Any) -> tuple[int, float]:
-    """Validate the caps of certified arithmetic: bits, an integer from 64 on, and seconds, positive."""
-    if isinstance(max_bits, bool) or not isinstance(max_bits, int | np.integer) or max_bits < 64:
-        raise ArgumentError("max_bits", describe(max_bits), "an integer from 64 on")
-    number = isinstance(max_seconds, int | float | np.integer | np.floating)
-    if isinstance(max_seconds, bool) or not number or not max_seconds > 0:
-        raise ArgumentError("max_seconds", describe(max_seconds), "a positive number of seconds")
-    return int(max_bits), float(max_seconds)
-
-
 def certified_power(
     W: Any, t: Any, bits: int = 64, *, max_bits: int = MAX_BITS, max_seconds: float = MAX_SECONDS
 ) -> CertifiedPower:
-    """Enclose Wᵗ (not its transpose) for any t from 0 to 2⁶³ - 1; time grows with log t.
+    """Enclose Wᵗ (not its transpose) for any t from 0 to 2⁶³ - 1; the time grows with log t.
 
     Args:
-        W: shape (n, n), real or complex floats.
+        W: square matrix, shape (n, n), real or complex.
         t: the power, an integer of Python or numpy.
-        bits: accuracy asked of the enclosure, relative to its largest entry.
-        max_bits: largest working precision to try.
-        max_seconds: time to spend.
+        bits: wanted accuracy of the enclosure, relative to its largest entry.
+        max_bits: largest working precision.
+        max_seconds: time limit.
 
     Raises:
-        ArgumentError: an argument is not what it should be.
-        PrecisionError: the limits are reached before the accuracy.
+        ArgumentError: an argument has the wrong shape, type or value.
+        PrecisionError: a limit is reached before the accuracy.
+
+    Example:
+        >>> import numpy as np
+        >>> power = certified_power(np.array([[1.0, 1.0], [0.0, 1.0]]), 1000)
+        >>> power.value * 2.0**power.exponent
+        array([[   1., 1000.],
+               [   0.,    1.]])
+        >>> power.relative_bound
+        0.0
 
     Source: Johansson (2017), Arb, IEEE Transactions on Computers 66, section 2.
     """
     matrix, count = square_matrix(W), step_count(t, "t")
-    if isinstance(bits, bool) or not isinstance(bits, int | np.integer) or bits < 1:
-        raise ArgumentError("bits", describe(bits), "a positive integer")
-    budget = _Budget(*limits(max_bits, max_seconds), work=f"the power of a matrix of size {len(matrix)}")
-    precision = _first_precision(len(matrix), [count], int(bits))
+    accuracy = bit_limit(bits, "bits")
+    budget = _Budget(
+        bit_limit(max_bits, least=64),
+        positive(max_seconds, "max_seconds"),
+        work=f"the power of a matrix of size {len(matrix)}",
+    )
+    plan, planned = plan_of_power(matrix, count) if count else Plan(()), accuracy
     while True:
-        with working_precision(budget.precision(precision)):
-            power = _power(ball_matrix(matrix), count, budget)
-            if _accurate(power, int(bits)):
+        power = _power(matrix, count, budget.precisions(plan, planned), budget)
+        with working_precision(max(planned, 64)):
+            if _accurate(power, accuracy):
                 found, wide = enclose(power), _widened(power)
-                return CertifiedPower(found.value, found.exponent, found.relative_bound, int(bits), wide)
-        precision *= 2
+                return CertifiedPower(found.value, found.exponent, found.relative_bound, accuracy, wide)
+        # The precisions of twice the bits: where they are needed, both requests give the same enclosure.
+        planned *= 2
 
 
 def _widened(matrix: BallMatrix) -> BallMatrix:
@@ -124,38 +128,36 @@ class _Budget:
     def __post_init__(self) -> None:
         self.end = time.monotonic() + self.seconds
 
-    def precision(self, wanted: int) -> int:
-        """Return the precision to try next."""
-        if wanted >= 2 * self.bits:
+    def precisions(self, plan: Plan, accuracy: int) -> list[int]:
+        """Return the working precisions to try next, at most the limit."""
+        wanted = plan.precisions(accuracy)
+        if max(wanted, default=0) >= 2 * self.bits:
             raise PrecisionError(
-                f"{self.work} needs more than {self.bits} bits (max_bits): its digits cancel. Allow more, or "
-                "take the part of the state out that dwarfs the rest"
+                f"{self.work} needs more than {self.bits} bits (max_bits), because its digits cancel: raise "
+                "max_bits, or remove the component of the state that dominates the rest"
             )
-        return min(wanted, self.bits)
+        return [min(precision, self.bits) for precision in wanted]
 
     def check(self) -> None:
-        """Raise where the time is over."""
+        """Raise once the time limit has passed."""
         if time.monotonic() > self.end:
             raise PrecisionError(
-                f"{self.work} takes more than {self.seconds} seconds (max_seconds): allow more, or take a "
-                "smaller t or matrix"
+                f"{self.work} takes more than {self.seconds} seconds (max_seconds): raise max_seconds, or "
+                "take a smaller t or matrix"
             )
 
 
-def _first_precision(n: int, times: Sequence[int], bits: int) -> int:
-    # A squaring doubles the relative radius and, signs being forgotten, multiplies it by about √n.
-    per_squaring = 1.0 + 0.5 * math.log2(max(n, 1))
-    return max(64, bits + 16 + math.ceil(per_squaring * max(times, default=0).bit_length()))
-
-
-def _power(matrix: BallMatrix, t: int, budget: _Budget) -> BallMatrix:
+def _power(W: Matrix, t: int, precisions: Sequence[int], budget: _Budget) -> BallMatrix:
+    matrix, steps = ball_matrix(W), iter(precisions)
     if t == 0:
         return matrix**0
     power = matrix
     for digit in bin(t)[3:]:
-        power = power * power
+        with working_precision(next(steps)):
+            power = power * power
         if digit == "1":
-            power = power * matrix
+            with working_precision(next(steps)):
+                power = power * matrix
         budget.check()
     return power
 
@@ -176,47 +178,78 @@ def _accurate(matrix: BallMatrix, bits: int) -> bool:
 
 
 def certified_states(
-    A: Matrix, h: Matrix, times: Sequence[int], bits: int, max_bits: int, max_seconds: float
-) -> list[Enclosure]:
-    """Enclose Aᵗ h for every t, from one sequence of squarings; see `certified_power` for the limits."""
+    A: Matrix, columns: Matrix, times: Sequence[int], bits: int, max_bits: int, max_seconds: float
+) -> list[list[Enclosure]]:
+    """Enclose Aᵗ h for every t and every column h, from one sequence of squarings.
+
+    Args:
+        A: the matrix, shape (n, n).
+        columns: the states, shape (n, m).
+        times: positive integers.
+        bits: accuracy of each state, relative to its largest entry.
+        max_bits: largest working precision.
+        max_seconds: time limit.
+
+    Returns:
+        For every t a list of the m states.
+
+    Raises:
+        PrecisionError: a limit is reached before the accuracy.
+    """
     budget = _Budget(max_bits, max_seconds, work=f"the state of a recurrence of size {len(A)}")
-    found: dict[int, Enclosure] = {}
-    wanted, zeros_known = list(times), False
-    precision = _first_precision(len(A), wanted, bits)
-    while wanted:
-        with working_precision(budget.precision(precision)):
-            for t, column in zip(wanted, _states(A, h, wanted, budget), strict=True):
-                if _accurate(column, bits):
-                    found[t] = enclose(column)
-        wanted = [t for t in wanted if t not in found]
-        if wanted and not zeros_known:
+    found: dict[tuple[int, int], Enclosure] = {}
+    pairs = [(t, j) for t in times for j in range(columns.shape[1])]
+    left, zeros_known, planned = pairs, False, bits
+    plan = plan_of_states(A, columns, times)
+    while left:
+        asked, which = sorted({t for t, _ in left}), sorted({j for _, j in left})
+        states = _states(A, columns[:, which], asked, budget.precisions(plan, planned), budget)
+        with working_precision(max(planned, 64)):
+            for t, state in zip(asked, states, strict=True):
+                for place, j in enumerate(which):
+                    column = _column(state, place)
+                    if (t, j) not in found and _accurate(column, bits):
+                        found[t, j] = enclose(column)
+        left = [pair for pair in left if pair not in found]
+        if left and not zeros_known:
             zeros_known = True
-            zero = Enclosure(np.zeros((len(A), 1), dtype=np.result_type(A, h)), 0, 0.0)
-            gone = _steps_to_zero(A, h)
-            found.update({t: zero for t in wanted if gone is not None and t >= gone})
-            wanted = [t for t in wanted if t not in found]
-        precision *= 2
-    return [found[t] for t in times]
+            zero = Enclosure(np.zeros((len(A), 1), dtype=np.result_type(A, columns)), 0, 0.0)
+            gone = {j: _steps_to_zero(A, columns[:, j]) for j in {j for _, j in left}}
+            found.update({(t, j): zero for t, j in left if t >= gone[j]})
+            left = [pair for pair in left if pair not in found]
+        planned *= 2
+    return [[found[t, j] for j in range(columns.shape[1])] for t in times]
 
 
-def _states(A: Matrix, h: Matrix, times: Sequence[int], budget: _Budget) -> list[BallMatrix]:
-    """Return Aᵗ h for every t as columns, by the squarings of A that the digits of any t name."""
-    is_complex = np.iscomplexobj(A) or np.iscomplexobj(h)
+def _column(matrix: BallMatrix, j: int) -> BallMatrix:
+    rows = matrix.nrows()
+    # python-flint's matrices are built from lists of their own entries, which its annotations do not relate.
+    build: Any = type(matrix)
+    column: BallMatrix = build(rows, 1, [matrix[i, j] for i in range(rows)])
+    return column
+
+
+def _states(
+    A: Matrix, columns: Matrix, times: Sequence[int], precisions: Sequence[int], budget: _Budget
+) -> list[BallMatrix]:
+    """Return Aᵗ times the columns for every t, by the squarings A, A², A⁴, ... in the digits of t."""
+    is_complex = np.iscomplexobj(A) or np.iscomplexobj(columns)
     dtype = np.complex128 if is_complex else np.float64
     power = ball_matrix(A.astype(dtype))
-    columns = [ball_matrix(h.astype(dtype))] * len(times)
+    states = [ball_matrix(columns.astype(dtype))] * len(times)
     for bit in range(max(times).bit_length()):
-        if bit:
-            power = power * power
-        for i, t in enumerate(times):
-            if t >> bit & 1:
-                columns[i] = power * columns[i]
+        with working_precision(precisions[bit]):
+            if bit:
+                power = power * power
+            for i, t in enumerate(times):
+                if t >> bit & 1:
+                    states[i] = power * states[i]
         budget.check()
-    return columns
+    return states
 
 
-def _steps_to_zero(A: Matrix, h: Matrix) -> int | None:
-    """Return the least t with Aᵗ h exactly zero, or None: it is at most n, if there is one."""
+def _steps_to_zero(A: Matrix, h: Matrix) -> float:
+    """Return the least t with Aᵗ h exactly zero, at most n; infinity if there is none."""
     from flint import fmpz_mat, nmod_mat
 
     dtype = np.result_type(A, h)
@@ -226,10 +259,10 @@ def _steps_to_zero(A: Matrix, h: Matrix) -> int | None:
         for _ in range(len(A)):
             image = reduced * image
         if image != 0 * image:
-            return None
+            return math.inf
     zero = fmpz_mat(vector.nrows(), 1)
     for t in range(len(A) + 1):
         if vector == zero:
             return t
         vector = integers * vector
-    return None
+    return math.inf

@@ -8,17 +8,18 @@ Both are plain products, so no property of W is needed. Their bounds are compone
 - squaring: :math:`|\hat y - y| \le \gamma_{ct} |A|^t |h|`, whatever the order of the t products (Higham 2002,
   section 3.5). For A, h ≥ 0 the right side is γ times the answer: no cancellation, no second computation.
 
-Underflow: mantissas are kept near 1, and what is lost below is tracked as an absolute number. In
-squaring it is tracked for :math:`|A|^t |h|` alone, whose powers and exponents are at least those of the
-signed data, so that one recursion covers both.
+Underflow: mantissas are kept near 1, and the loss by underflow is tracked as an absolute error. In squaring
+it is tracked for :math:`|A|^t |h|` alone, whose powers and exponents are at least those of the signed data,
+so that one recursion covers both.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from dynprop.arrays import FloatArray
 from dynprop.errors import PrecisionError
 from dynprop.linear.arithmetic.scaled import FLOOR, SLACK, gamma, normalised, roundings, shifted
 from dynprop.linear.validation import Matrix
+
+if TYPE_CHECKING:
+    from dynprop.linear.closed.similarity import Decomposition
 
 __all__ = ["Approximation", "Problem", "loop", "squaring"]
 
@@ -37,10 +41,11 @@ class Problem:
     Attributes:
         matrix: A without a power of two, max|A| in [0.5, 1), shape (n, n), C order.
         start: h without a power of two, max|h| in [0.5, 1), shape (n,).
-        lost: bound of the absolute error that scaling made in an entry of either.
+        lost: bound of the absolute error of an entry of either due to scaling.
         times: the t, positive.
-        seconds: limit of the time to spend.
+        seconds: time limit.
         accept: relative bound beyond which a route may give up.
+        forms: decompositions of the matrix by route, shared by problems with the same matrix.
     """
 
     matrix: Matrix
@@ -49,6 +54,13 @@ class Problem:
     times: Sequence[int]
     seconds: float
     accept: float = math.inf
+    forms: dict[str, Decomposition] = field(default_factory=dict)
+
+    def form(self, route: str, compute: Callable[[Problem], Decomposition]) -> Decomposition:
+        """Return the decomposition for a route, computed once per matrix."""
+        if route not in self.forms:
+            self.forms[route] = compute(self)
+        return self.forms[route]
 
     def accepting(self, bound: float) -> Problem:
         """Return the same problem with a bound beyond which a route may give up."""
@@ -63,7 +75,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Approximation:
-    """States ``values[i] * 2**exponents[i]``; no entry errs by more than ``errors[i] * 2**exponents[i]``."""
+    """States ``values[i] * 2**exponents[i]``; the error of an entry is ≤ ``errors[i] * 2**exponents[i]``."""
 
     values: Matrix
     exponents: list[int]
@@ -71,12 +83,12 @@ class Approximation:
 
 
 def loop(problem: Problem) -> Approximation:
-    """Multiply step by step; raises PrecisionError where the time limit ends the loop."""
+    """Multiply step by step; raises PrecisionError at the time limit."""
     dtype, wanted = np.result_type(problem.matrix, problem.start), set(problem.times)
     A = problem.matrix.astype(dtype)
     size, n = np.abs(A), len(A)
     unit = gamma(roundings(n, A, problem.start) + 2)
-    # Of one product underflow takes 4n·2**-1075; between two scalings the state grows by n**8 at most.
+    # Underflow costs one product at most 4n·2**-1075; between two scalings the state grows by at most n**8.
     floor = n * 2.0**-1065 + problem.lost * float(max(n, 2)) ** 9
     y, exponent = problem.start.astype(dtype), 0
     error = np.full(n, problem.lost)
@@ -110,7 +122,7 @@ def _gathered(problem: Problem, found: dict[int, tuple[Matrix, int, float]]) -> 
 
 
 def squaring(problem: Problem) -> Approximation:
-    """Multiply by A, A², A⁴, ...; of every t the powers that its binary digits name."""
+    """Multiply by the powers A, A², A⁴, ... in the binary expansion of every t."""
     A, h, times = problem.matrix, problem.start, problem.times
     dtype, count = np.result_type(A, h), len(times)
     chains = [_Chain(A.astype(dtype), h.astype(dtype), count, problem.lost)]
@@ -137,7 +149,7 @@ def squaring(problem: Problem) -> Approximation:
 
 
 class _Chain:
-    """The powers A, A², A⁴, ... of one matrix, and the columns that they multiply, each with its exponent."""
+    """The powers A, A², A⁴, ... of one matrix, and the columns multiplied by them, each with its exponent."""
 
     def __init__(self, matrix: Matrix, start: Matrix, count: int, lost: float) -> None:
         self.power, self.exponent, self.floor = matrix, 0, lost
@@ -154,7 +166,7 @@ class _Chain:
         self.exponent = 2 * self.exponent + shift
 
     def multiply(self, which: list[int]) -> None:
-        """Multiply some of the columns by the current power."""
+        """Multiply the selected columns by the current power."""
         n, everything = len(self.power), len(which) == len(self.exponents)
         product = self.power @ (self.columns if everything else self.columns[:, which])
         row = float(np.linalg.norm(self.power, np.inf))

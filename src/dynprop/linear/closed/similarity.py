@@ -1,7 +1,7 @@
-r"""What a computed decomposition is one of: how near, measured entry by entry.
+r"""Backward error of a computed decomposition A ≈ S M S⁻¹, entry by entry.
 
 With columns S, a form M and the residual R = AS - SM, :math:`S^{-1} A S = M + E`, :math:`E = S^{-1} R`.
-R is computed to three times the working precision (`scaled_products`), so that XR, with X an approximate
+R is computed to three times the working precision (`arithmetic.products`), so that XR, with X an approximate
 inverse, is E up to :math:`F = I - XS`: :math:`E = (I - F)^{-1} X R`.
 """
 
@@ -15,25 +15,29 @@ import numpy as np
 
 from dynprop.arrays import BoolArray, FloatArray, IntArray
 from dynprop.errors import PrecisionError
-from dynprop.linear.arithmetic.products import Product, less_scaled, product, subtracted
+from dynprop.linear.arithmetic.products import Product, diagonal_residual, less_scaled, product, subtracted
 from dynprop.linear.arithmetic.scaled import FLOOR, SLACK, frobenius, gamma, normalised, roundings, shifted
 from dynprop.linear.closed.routes import Problem
 from dynprop.linear.validation import Matrix
 
-__all__ = ["Basis", "Similarity", "similarity"]
+__all__ = ["Basis", "Decomposition", "Similarity", "decomposition"]
+
+
+# From this many steps on the error of E, which counts t times, deserves a residual of higher precision.
+_LONG = 2**14
 
 
 @dataclass(frozen=True)
 class Basis:
-    """Columns with an approximate inverse, from which the eigenvectors follow.
+    """A basis of eigenvectors, real where possible, with an approximate inverse.
 
     The eigenvectors of a real matrix come in conjugate pairs v, v̄. Their real and imaginary parts span the
-    same space, and everything about them is real: (v, v̄) = (Re v, Im v) B, B = [[1, 1], [i, -i]]. As B is
-    unitary up to √2, going over to modal coordinates changes no condition number.
+    same space and are real: (v, v̄) = (Re v, Im v) B, B = [[1, 1], [i, -i]]. As B is unitary up to a factor
+    √2, the change to modal coordinates changes no condition number.
 
     Attributes:
         columns: shape (n, n).
-        inverse: about the inverse of the columns.
+        inverse: approximate inverse of the columns.
         pairs: index of the first column of each conjugate pair; empty where the columns are eigenvectors.
     """
 
@@ -43,12 +47,12 @@ class Basis:
 
     @property
     def kept(self) -> Any:
-        """Index of the modes without the second of each pair; everything where there are no pairs."""
+        """Index of the modes, of each pair the first only; a full slice where there are no pairs."""
         everything = np.arange(len(self.columns))
         return np.delete(everything, self.pairs + 1) if len(self.pairs) else slice(None)
 
     def modal(self, x: Matrix) -> Matrix:
-        """Return B⁻¹x: row v is half of row Re v minus i times row Im v, row v̄ the other way round."""
+        """Return B⁻¹x: row v is (row Re v - i row Im v) / 2, row v̄ the same with + i."""
         if len(self.pairs) == 0:
             return x
         result = x.astype(np.complex128)
@@ -57,7 +61,7 @@ class Basis:
         return result
 
     def modal_sizes(self, error: FloatArray) -> FloatArray:
-        """Return a bound of |B⁻¹x| from one of |x|, the rounding of `modal` included."""
+        """Return a bound of |B⁻¹x| from a bound of |x|, including the rounding of `modal`."""
         result = error.copy()
         both = 0.5 * SLACK * (error[self.pairs] + error[self.pairs + 1])
         result[self.pairs] = result[self.pairs + 1] = both
@@ -66,21 +70,21 @@ class Basis:
 
 @dataclass(frozen=True)
 class Similarity:
-    """S⁻¹AS = M + E and z = S⁻¹h; of each conjugate pair of columns only the first is held.
+    """S⁻¹AS = M + E and z = S⁻¹h; only the first column of each conjugate pair is stored.
 
     Attributes:
         S: the columns, shape (n, m).
-        gap: the columns of E, all n rows, up to a matrix of Frobenius norm ``blur``.
-        blur: bound of what the gap misses, over all n columns.
-        start: z, shape (n,), with ``error`` entry by entry.
-        error: bound of the error of z.
+        E: approximation of E, shape (n, m).
+        E_error: bound of the Frobenius norm of its error, over all n columns.
+        start: approximation of z, shape (n,).
+        error: bound of the error of z, entry by entry.
         pairs: the first mode of each conjugate pair.
         kept: index of the m modes among the n.
     """
 
     S: Matrix
-    gap: Matrix
-    blur: float
+    E: Matrix
+    E_error: float
     start: Matrix
     error: FloatArray
     pairs: IntArray
@@ -88,27 +92,27 @@ class Similarity:
 
     @property
     def paired(self) -> BoolArray:
-        """Which of the m columns stand for two."""
+        """Mask of the columns among the m that represent a conjugate pair."""
         return np.isin(np.arange(len(self.S))[self.kept], self.pairs)
 
     @property
     def crossed(self) -> Matrix:
-        """Rows of the m kept modes, columns of the conjugates: E of a real matrix is conjugate there."""
-        columns: Matrix = self.gap[:, self.paired][self._conjugate[self.kept]]
+        """The block of E with the rows of the m kept modes and the columns of the conjugate ones."""
+        columns: Matrix = self.E[:, self.paired][self._conjugate[self.kept]]
         return np.conj(columns)
 
     def unfolded(self, values: Matrix) -> tuple[Similarity, Matrix]:
-        """Return the same with every column, and the eigenvalues of all modes."""
+        """Return the similarity with all n columns stored, and the eigenvalues of all modes."""
         if not len(self.pairs):
             return self, values
         n, paired, other = len(self.S), self.paired, self._conjugate
-        S, gap = (np.empty((n, n), dtype=np.complex128) for _ in range(2))
+        S, E = (np.empty((n, n), dtype=np.complex128) for _ in range(2))
         everything = np.empty(n, dtype=np.complex128)
-        S[:, self.kept], gap[:, self.kept], everything[self.kept] = self.S, self.gap, values
+        S[:, self.kept], E[:, self.kept], everything[self.kept] = self.S, self.E, values
         S[:, self.pairs + 1], everything[self.pairs + 1] = self.S[:, paired].conj(), values[paired].conj()
-        gap[:, self.pairs + 1] = self.gap[other][:, paired].conj()
+        E[:, self.pairs + 1] = self.E[other][:, paired].conj()
         none = np.arange(0)
-        return Similarity(S, gap, self.blur, self.start, self.error, none, slice(None)), everything
+        return Similarity(S, E, self.E_error, self.start, self.error, none, slice(None)), everything
 
     @property
     def _conjugate(self) -> IntArray:
@@ -118,40 +122,75 @@ class Similarity:
         return other
 
 
-def similarity(problem: Problem, S: Matrix, M: Matrix, basis: Basis) -> Similarity:
-    """Measure a decomposition: kept columns S, diagonal (a vector) or triangular M, and their basis.
+@dataclass(frozen=True)
+class Decomposition:
+    """S⁻¹AS = M + E of one matrix, whatever the state.
+
+    Attributes:
+        S: the stored columns, shape (n, m).
+        M: the form, a vector of m eigenvalues or a triangular matrix.
+        basis: the columns that span the same space, with their approximate inverse X.
+        E: approximation of E, shape (n, m), within ``E_error``.
+        E_error: bound of the Frobenius norm of the error of E, over all n columns.
+        far: bound of ‖I - X S‖, below 1/2.
+    """
+
+    S: Matrix
+    M: Matrix
+    basis: Basis
+    E: Matrix
+    E_error: float
+    far: float
+
+    def of_state(self, problem: Problem) -> Similarity:
+        """Add the coordinates z = S⁻¹h of the state."""
+        h, n = problem.start, len(problem.start)
+        R, X = self.basis.columns, self.basis.inverse
+        terms, norm = _terms(self.basis), frobenius(X)
+        # One step of iterative refinement: z + X(h - Sz). Its error is that of the correction.
+        z = X @ h
+        left, missed = _remainder(R, z, h)
+        step = X @ left
+        error = terms * (np.abs(X) @ np.abs(left)) + norm * (missed + n * problem.lost) + gamma(2) * np.abs(z)
+        propagated = self.far * SLACK / (1.0 - self.far) * (frobenius(step) + frobenius(error))
+        error = (error + propagated) * SLACK + n * FLOOR
+        start, error = self.basis.modal(z + step), self.basis.modal_sizes(error)
+        return Similarity(self.S, self.E, self.E_error, start, error, self.basis.pairs, self.basis.kept)
+
+
+def decomposition(problem: Problem, S: Matrix, M: Matrix, basis: Basis) -> Decomposition:
+    """Bound the backward error of a decomposition: stored columns S, diagonal (a vector) or triangular M.
 
     Raises:
-        PrecisionError: the columns are not surely independent.
+        PrecisionError: the columns are not provably independent.
     """
-    A, h, n = problem.matrix, problem.start, len(problem.start)
+    A, n = problem.matrix, len(problem.matrix)
     R, X = basis.columns, basis.inverse
-    terms = gamma(roundings(n, R, X) + 1) * SLACK
-    norm = frobenius(X)
+    terms, norm = _terms(basis), frobenius(X)
     unit = X @ R
     unit.ravel()[:: n + 1] -= 1.0
     far = frobenius(unit) + terms * norm * frobenius(R) + n * FLOOR
     if not far < 0.5:
         raise PrecisionError("the eigenvectors are numerically dependent: W is defective or nearly so")
-    inverse = SLACK / (1.0 - far)
     if M.ndim == 1:
-        residual, slack = less_scaled(product(A, S), S, M)
+        if max(problem.times) >= _LONG:
+            residual, slack = diagonal_residual(A, S, M)
+        else:
+            residual, slack = less_scaled(product(A, S), S, M)
     else:
         residual, slack = subtracted(product(A, S), product(S, M))
-    gap = _real_times(X, residual)
+    E = _real_times(X, residual)
     missed = terms * frobenius(residual) + slack + n**2 * problem.lost
-    blur = inverse * ((far + gamma(2)) * frobenius(gap) + norm * missed)
+    E_error = SLACK / (1.0 - far) * ((far + gamma(2)) * frobenius(E) + norm * missed)
     if len(basis.pairs):
-        # Of columns that come twice one was looked at.
-        blur *= math.sqrt(2.0) * SLACK
-    # z is refined by X times what it leaves of h; what it then errs by is that of this correction.
-    z = X @ h
-    left, missed = _remainder(R, z, h)
-    step = X @ left
-    error = terms * (np.abs(X) @ np.abs(left)) + norm * (missed + n * problem.lost) + gamma(2) * np.abs(z)
-    error = (error + far * inverse * (frobenius(step) + frobenius(error))) * SLACK + n * FLOOR
-    start, error = basis.modal(z + step), basis.modal_sizes(error)
-    return Similarity(S, basis.modal(gap), blur, start, error, basis.pairs, basis.kept)
+        # The conjugate columns, which are not stored, count as much.
+        E_error *= math.sqrt(2.0) * SLACK
+    return Decomposition(S, M, basis, basis.modal(E), E_error, far)
+
+
+def _terms(basis: Basis) -> float:
+    """Return γ of the products of length n with the columns or their inverse."""
+    return gamma(roundings(len(basis.columns), basis.columns, basis.inverse) + 1) * SLACK
 
 
 def _real_times(left: Matrix, right: Matrix) -> Matrix:

@@ -1,10 +1,10 @@
-r"""The classical bounds on ‖Wᵗ‖, as logarithms, beside which `growth` stands.
+r"""Classical bounds on ‖Wᵗ‖, as logarithms.
 
 .. math:: \rho^t \le \|W^t\| \le \kappa(V)\,\rho^t, \qquad
     \|W^t\| \le \sum_{k<n} \binom{t}{k} \rho^{t-k} \nu^k, \qquad K \le \sup_t \|W^t\| \le e\,n\,K
 
-with Henrici's departure ν and the Kreiss constant K. The second needs independent eigenvectors, the
-third holds for any matrix (expand the Schur form, Λ + N with Nⁿ = 0), the last for the supremum.
+with Henrici's departure ν and the Kreiss constant K. The second bound needs independent eigenvectors; the
+third holds for any matrix (expand the Schur form, Λ + N with Nⁿ = 0); the last bounds the supremum.
 """
 
 from __future__ import annotations
@@ -24,19 +24,21 @@ from dynprop.linear.growth.stability import Interval, certified_radius
 from dynprop.linear.spectra.spectrum import spectrum
 from dynprop.linear.validation import Matrix
 from dynprop.precision import working_precision
+from dynprop.results import Result
 
 __all__ = ["GrowthBounds", "growth_bounds"]
 
-# Relative error of κ(V) that floats may have.
+# Accepted relative error of κ(V).
 _CLEAR = 1e-8
 
 
-@dataclass(frozen=True)
-class GrowthBounds:
+@dataclass(frozen=True, eq=False, repr=False)
+class GrowthBounds(Result):
     """Bounds on log ‖Wᵗ‖₂ for t = 0..horizon, each an array of shape (horizon + 1,).
 
-    The radius is an enclosure, so that ρᵗ is right for defective matrices as well. κ and ν are float64
-    numbers; a large κ comes from enclosed eigenvectors, unless eigenvalues are repeated.
+    The radius is an enclosure, so that ρᵗ is a bound for defective matrices too. κ and ν are float64
+    numbers; a large κ comes from enclosed eigenvectors, unless eigenvalues are repeated. They are
+    compared by contents and unhashable.
 
     Attributes:
         radius: an enclosure of ρ.
@@ -59,11 +61,11 @@ def growth_bounds(W: Matrix, horizon: int) -> GrowthBounds:
     """Compute the bounds for a valid matrix and horizon.
 
     Raises:
-        PrecisionError: ρ is not enclosed, or too close to one to say whether K is finite.
+        PrecisionError: ρ is not enclosed, or so close to one that K may be infinite.
     """
     radius, kreiss, condition = certified_radius(W), kreiss_constant(W), _condition(W)
     n, steps = len(W), np.arange(horizon + 1.0)
-    # So near the circle the constant that was found is only a lower bound.
+    # This near to the circle `kreiss_constant` is only a lower bound of K.
     known = kreiss if radius.upper < 1.0 - NEAREST or kreiss == 1.0 else math.inf
     return GrowthBounds(
         radius=radius,
@@ -78,7 +80,7 @@ def growth_bounds(W: Matrix, horizon: int) -> GrowthBounds:
 
 
 def _condition(W: Matrix) -> float:
-    """Return κ(V): from floats where κ² n u is small, else from enclosed eigenvectors if they are simple."""
+    """Return κ(V): in float64 where κ² n u is small, else from enclosed eigenvectors if all are simple."""
     from flint import acb_mat
 
     found = spectrum(W).condition
@@ -106,7 +108,7 @@ def _log(x: float) -> float:
 
 
 def _multiples(log: float, counts: FloatArray) -> FloatArray:
-    """Return counts · log with 0 · ∞ = 0, the logarithm of an empty product."""
+    """Return counts · log with 0 · ∞ = 0 (an empty product is 1)."""
     with np.errstate(invalid="ignore"):
         return np.where(counts == 0, 0.0, counts * log)
 

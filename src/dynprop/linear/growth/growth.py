@@ -1,21 +1,21 @@
-r"""How far a matrix can amplify before it decays: :math:`\|W^t\|_2` for t = 0, 1, ..., with its bounds.
+r"""Transient growth: :math:`\|W^t\|_2` for t = 0, 1, ..., with error bounds.
 
-The spectral radius ρ decides the limit, not the way there. For normal W the norm is :math:`\rho^t`;
+The spectral radius ρ decides the limit, not the transient. For normal W the norm is :math:`\rho^t`;
 in general only :math:`\rho^t \le \|W^t\| \le \kappa(V)\,\rho^t`, and a matrix with ρ < 1 can amplify by
 any factor before it decays. Section 10.8 of Goodfellow, Bengio and Courville (2016) calls such a map
-contractive: it is so only if :math:`\|W\| < 1`.
+contractive, which holds only if :math:`\|W\| < 1`.
 
 Method. Powers are scaled by powers of two. With B ≈ √T, the powers below B are a running product and
 block j needs only :math:`C_j`, a matrix of few rows with :math:`\|C_j X\| = \|W^{jB} X\|` up to a known
-error: a pivoted QR drops what :math:`W^{jB}` has forgotten. Norms are square roots of the largest
-eigenvalue of a Gram matrix, which loses nothing for the largest one.
+error: a pivoted QR drops the directions in which :math:`W^{jB}` is negligible. Norms are square roots of the
+largest eigenvalue of a Gram matrix, which has full relative accuracy.
 
 Bound (Higham 2002, section 3.5; any order of summation, fused or not). A product of computed factors
 errs by at most :math:`\gamma_n\|A\|_F\|B\|_F`. An error δᵢ made in :math:`W^i` reaches :math:`W^t` as
-:math:`\delta_i W^{t-i}`, so :math:`\|E_t\| \le \sum_i \|\delta_i\|\,\|W^{t-i}\|`, all of it known.
-Where that bound is too wide (a nilpotent matrix behind a similarity, say, whose float powers are
-noise), the powers are computed again in ball arithmetic. An infinite negative logarithm is only
-returned for a power that is exactly zero.
+:math:`\delta_i W^{t-i}`, so :math:`\|E_t\| \le \sum_i \|\delta_i\|\,\|W^{t-i}\|`, with all factors known.
+Where that bound is too wide (for example a nilpotent matrix after a similarity, whose float powers are
+noise), the powers are computed again in ball arithmetic. A logarithm is minus infinity only where the power
+is exactly zero.
 """
 
 from __future__ import annotations
@@ -24,13 +24,21 @@ import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.linear.growth.norms import norms_of_powers
-from dynprop.linear.validation import Matrix, require_memory, square_matrix, step_count
+from dynprop.linear.validation import (
+    Matrix,
+    bit_limit,
+    positive,
+    require_memory,
+    square_matrix,
+    step_count,
+)
+from dynprop.results import Result
 
 if TYPE_CHECKING:
     from dynprop.linear.growth.bounds import GrowthBounds
@@ -42,7 +50,7 @@ _ARRAYS = 8
 
 
 class GrowthVerdict(StrEnum):
-    """What the norms up to the horizon prove about the stored matrix."""
+    """Conclusions about the stored matrix that the norms up to the horizon prove."""
 
     CONTRACTIVE = "contractive: every step shrinks the 2-norm"
     TRANSIENT = "spectral radius below one, yet not contractive"
@@ -50,9 +58,11 @@ class GrowthVerdict(StrEnum):
     NOT_ESTABLISHED = "decay is not established within the horizon"
 
 
-@dataclass(frozen=True)
-class Growth:
+@dataclass(frozen=True, eq=False, repr=False)
+class Growth(Result):
     """The norms of the powers of one matrix, as `growth` returns them.
+
+    Growths are compared by contents and unhashable.
 
     Attributes:
         W: the matrix, shape (n, n), float64 or complex128.
@@ -64,6 +74,8 @@ class Growth:
     W: Matrix = field(repr=False)
     log_norms: FloatArray = field(repr=False)
     log_errors: FloatArray = field(repr=False)
+
+    _summary: ClassVar[tuple[str, ...]] = ("horizon", "peak", "peak_step", "decay_step", "verdict")
 
     @property
     def horizon(self) -> int:
@@ -90,21 +102,21 @@ class Growth:
 
     @property
     def decay_step(self) -> int | None:
-        """The first step t ≥ 1 with ‖Wᵗ‖ < 1 beyond the error, None if the horizon has none.
+        """The first step t ≥ 1 with ‖Wᵗ‖ < 1 beyond the error, None if there is none up to the horizon.
 
         From then on decay is guaranteed: ‖W^(kt+r)‖ ≤ ‖Wᵗ‖ᵏ‖Wʳ‖ for all k and r, so ρ < 1, the powers
-        tend to zero, and no later norm exceeds the peak of the steps before t. It may still exceed
-        one for a while: see `settled_step`.
+        tend to zero, and no later norm exceeds the peak of the steps before t. Later norms may still exceed
+        one: see `settled_step`.
         """
         below = np.flatnonzero(self._below_one[1:])
         return int(below[0]) + 1 if len(below) else None
 
     @property
     def settled_step(self) -> int | None:
-        """The first step from which every norm, beyond the horizon too, is guaranteed below one.
+        """The first step from which every norm, also beyond the horizon, is proved below one.
 
-        If the last m norms are below one and one of the first m steps, d, has ‖Wᵈ‖ < 1, then so have
-        all later ones: ‖Wˢ‖ ≤ ‖W^(s-d)‖‖Wᵈ‖. None if the horizon is too short to say so.
+        If the last m norms are below one and ‖Wᵈ‖ < 1 for a step d ≤ m, then all later norms are below one:
+        ‖Wˢ‖ ≤ ‖W^(s-d)‖‖Wᵈ‖. None if the horizon is too short for the proof.
         """
         first = self.decay_step
         if first is None:
@@ -115,7 +127,7 @@ class Growth:
 
     @cached_property
     def verdict(self) -> GrowthVerdict:
-        """What is proven: contractive, a transient before decay, or no decay within the horizon."""
+        """The proved conclusion: contractive, a transient before decay, or no decay within the horizon."""
         if self.horizon and self._below_one[1]:
             return GrowthVerdict.CONTRACTIVE
         if self.decay_step is None:
@@ -125,13 +137,13 @@ class Growth:
 
     @cached_property
     def bounds(self) -> GrowthBounds:
-        """The classical bounds ρᵗ, κρᵗ, Henrici's and Kreiss's, as logarithms; computed when asked for."""
+        """The classical bounds ρᵗ, κρᵗ, Henrici's and Kreiss's, as logarithms; computed on first access."""
         from dynprop.linear.growth.bounds import growth_bounds
 
         return growth_bounds(self.W, self.horizon)
 
     def __str__(self) -> str:
-        """Say in one line what happens and when."""
+        """Summarise verdict, peak and decay in one line."""
         parts = [str(self.verdict), f"peak {self.peak:.4g} at step {self.peak_step}"]
         if self.decay_step is not None:
             parts.append(f"decay guaranteed from step {self.decay_step}")
@@ -145,25 +157,33 @@ class Growth:
 def growth(W: Matrix, horizon: int, *, tolerance: float = 1e-6, max_bits: int = 4096) -> Growth:
     """Compute log ‖Wᵗ‖₂ for t = 0..horizon, without overflow or underflow, with a bound on the error.
 
-    It speaks of the stored floats: a float64 "orthogonal" matrix is not orthogonal, and its powers
+    The result refers to the stored numbers: a float64 "orthogonal" matrix is not orthogonal, and its powers
     grow or decay at rounding level.
 
     Args:
         W: square matrix, shape (n, n), real or complex floats.
         horizon: the last step, an integer ≥ 0.
-        tolerance: largest error of a logarithm that float64 arithmetic may leave; steps beyond it are
+        tolerance: largest accepted error of a logarithm from float64 arithmetic; steps beyond it are
             computed again in ball arithmetic.
-        max_bits: largest precision of that.
+        max_bits: largest precision of the ball arithmetic.
 
     Returns:
         A `Growth`: ``.log_norms``, ``.log_errors``, ``.peak``, ``.peak_step``, ``.decay_step``,
-        ``.settled_step``, ``.verdict`` and, computed when asked for, ``.bounds``. The norm of an empty
+        ``.settled_step``, ``.verdict`` and, computed on first access, ``.bounds``. The norm of an empty
         matrix is zero.
 
     Raises:
-        ArgumentError: W is not square, not floating or not finite; a horizon that is no integer ≥ 0,
-            or whose arrays do not fit in memory.
-        PrecisionError: max_bits do not suffice for the tolerance.
+        ArgumentError: W is not square, not floating or not finite; the horizon is no integer ≥ 0,
+            or its arrays do not fit in memory.
+        PrecisionError: max_bits is too small for the tolerance.
+
+    Example:
+        >>> import numpy as np
+        >>> found = growth(np.array([[0.5, 4.0], [0.0, 0.5]]), 20)
+        >>> found.peak_step, round(found.peak, 2)
+        (1, 4.06)
+        >>> print(found)
+        spectral radius below one, yet not contractive; peak 4.062 at step 1; decay guaranteed from step 6
 
     Source: Trefethen and Embree (2005), Spectra and Pseudospectra, chapter 14.
     """
@@ -171,5 +191,6 @@ def growth(W: Matrix, horizon: int, *, tolerance: float = 1e-6, max_bits: int = 
     steps = step_count(horizon, "horizon")
     require_memory("horizon", (_ARRAYS, steps + 1), 8)
     require_memory("W", (_ARRAYS, *matrix.shape), matrix.itemsize)
-    norms, errors = norms_of_powers(matrix, steps, tolerance, max_bits)
+    accepted, bits = positive(tolerance, "tolerance"), bit_limit(max_bits)
+    norms, errors = norms_of_powers(matrix, steps, accepted, bits)
     return Growth(matrix.copy(), norms, errors)

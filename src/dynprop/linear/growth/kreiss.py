@@ -1,18 +1,17 @@
-r"""The Kreiss constant: how high the powers of a matrix must rise, read off its resolvent.
+r"""The Kreiss constant: a lower bound on the supremum of ‖Wᵗ‖, from the resolvent.
 
 .. math:: K(W) = \sup_{|z| > 1} (|z| - 1)\,\|(zI - W)^{-1}\|, \qquad K \le \sup_t \|W^t\| \le e\,n\,K
 
-(Kreiss 1962; the factor e n is Spijker's, 1991.) It is at least 1, the limit at infinity; infinite if
-ρ > 1, or if ρ = 1 with a defective eigenvalue on the circle; and at most sup ‖Wᵗ‖, so 1 for a matrix
-of norm at most 1.
+(Kreiss 1962; the factor e n is Spijker's, 1991.) It is at least 1, the limit at infinity. It is infinite if
+ρ > 1, or if ρ = 1 with a defective eigenvalue on the circle. It is at most sup ‖Wᵗ‖, so 1 for a matrix of
+norm at most 1.
 
 Method. On a grid of radii, spaced evenly in log(|z| - 1), and of angles, even and at the arguments of the
-outermost eigenvalues, the resolvent norm comes from a few power iterations on the inverse. The best local
+outermost eigenvalues, a few power iterations on the inverse give the resolvent norm. The best local
 maxima are refined with the gradient: if u, v are the singular vectors of the smallest singular value
-σ of zI - W, then dσ = Re(u^H dz v). Where zI - W is singular to working precision, both steps are
-done in ball arithmetic. The value at the best point is then enclosed in
-ball arithmetic, as (|z| - 1) ‖(zI - W)⁻¹u‖, so that the result never exceeds K; it falls short of K
-only if the grid misses the highest peak.
+σ of zI - W, then dσ = Re(u^H dz v). Where zI - W is singular to working precision, both steps use ball
+arithmetic. The value at the best point is then enclosed in ball arithmetic, as (|z| - 1) ‖(zI - W)⁻¹u‖, so
+that the result never exceeds K; it is below K only if the grid misses the highest peak.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from dynprop.linear.growth.stability import is_stable
 from dynprop.linear.spectra.eigenvalues import MAX_BITS, Stability, squared_norm
 from dynprop.linear.spectra.spectrum import ComplexArray
 from dynprop.linear.spectra.structure import MAX_WORK, powers_stay_bounded
-from dynprop.linear.validation import Matrix, square_matrix
+from dynprop.linear.validation import Matrix, bit_limit, positive, square_matrix
 from dynprop.precision import working_precision
 
 if TYPE_CHECKING:
@@ -45,15 +44,15 @@ _ANGLES = 48
 _OUTERMOST = 24
 _REFINED = 8
 _POWER_STEPS = 6
-# Smallest |z| - 1 of the search, and the relative accuracy that a peak is searched with.
+# Smallest |z| - 1 of the search, and the relative accuracy of a refined peak.
 NEAREST = 1e-6
 _ACCURACY = 1e-6
-# Resolvent norms beyond it leave the range of floats when they are used.
+# Resolvent norms beyond it overflow when they are used.
 _LARGEST = 1e290
 # σ of zI - W below this share of its norm is rounding.
 _FLOOR = 1e-15
 _BITS = 192
-# n³·points·bits that a search in ball arithmetic may spend, some twenty seconds.
+# Limit on n³·points·bits of a search in ball arithmetic, some twenty seconds.
 _MAX_PRODUCTS = 5e10
 # Numbers in one stack of inverses.
 _STACK = 1 << 21
@@ -67,24 +66,30 @@ def kreiss_constant(W: Matrix, *, max_work: float = MAX_WORK, max_bits: int = MA
 
     Args:
         W: square matrix, shape (n, n), real or complex floats.
-        max_work: limit of the exact decision whether ρ exceeds one; see `is_stable`.
-        max_bits: the same, on the working precision.
+        max_work: work limit of the exact decision whether ρ exceeds one; see `is_stable`.
+        max_bits: limit on the working precision of that decision.
 
     Returns:
         The supremum over |z| ≥ 1 + 1e-6, at least 1: a lower bound on K that is K itself unless an
         eigenvalue lies within some 1e-6 of the unit circle. It is certain as a lower bound and 1e-6
         accurate unless the grid misses the highest peak; none was missed over the families of the
-        tests (n to 5), against a grid of 160 by 360. Infinity where K is infinite or beyond 1e290. An empty
-        matrix has 1.0.
+        tests (n ≤ 5), against a grid of 160 by 360. Infinity where K is infinite or beyond 1e290. The value
+        of an empty matrix is 1.0.
 
     Raises:
         ArgumentError: W is not square, not floating or not finite.
-        PrecisionError: ρ is too close to one to say within the limits whether K is finite, or the
-            resolvent of a large matrix is beyond floats.
+        PrecisionError: ρ is so close to one that the limits do not suffice to decide whether K is finite, or
+            the resolvent of a large matrix is singular to working precision.
+
+    Example:
+        >>> import numpy as np
+        >>> round(kreiss_constant(np.array([[0.5, 4.0], [0.0, 0.5]])), 3)
+        2.125
 
     Source: Trefethen and Embree (2005), Spectra and Pseudospectra, sections 14 and 18; Kreiss (1962).
     """
     matrix = square_matrix(W)
+    max_work, max_bits = positive(max_work, "max_work"), bit_limit(max_bits)
     if np.abs(matrix).max(initial=0.0) <= 0.5 / max(len(matrix), 1):
         # ‖W‖ ≤ n max|W| < 1: no power exceeds one.
         return 1.0
@@ -92,8 +97,8 @@ def kreiss_constant(W: Matrix, *, max_work: float = MAX_WORK, max_bits: int = MA
         bounded = powers_stay_bounded(matrix, max_work)
         if bounded is None:
             raise PrecisionError(
-                "the spectral radius is too close to one to say whether the Kreiss constant is finite: raise"
-                " max_work or max_bits"
+                "the spectral radius is too close to one to decide whether the Kreiss constant is finite:"
+                " raise max_work or max_bits"
             )
         if not bounded:
             return math.inf
@@ -125,7 +130,7 @@ def _supremum(W: ComplexArray, both_halves: bool) -> float:
     angles = np.unique(np.round(angles, 9))
     points = ((1.0 + distances)[:, None] * np.exp(1j * angles)).astype(np.complex128)
     norms, resolvent = _grid(W, points.ravel()), _in_floats
-    # Where zI - W is singular to working precision, floats see noise, and nothing of a peak in it.
+    # Where zI - W is singular to working precision, its float64 inverse is noise.
     if not norms.max() <= _ACCURACY / (8.0 * n * UNIT * (1.0 + distances[-1] + size)):
         _require_affordable(n, norms.size)
         norms, resolvent = np.array([_in_balls(W, z).norm for z in points.ravel()]), _in_balls
@@ -145,7 +150,7 @@ def _require_affordable(n: int, points: int) -> None:
 
 
 def _grid(W: ComplexArray, z: ComplexArray) -> FloatArray:
-    """Return lower estimates of ‖(zI - W)⁻¹‖, infinite if floats cannot tell."""
+    """Return lower estimates of ‖(zI - W)⁻¹‖, infinite if float64 is not precise enough."""
     n = len(W)
     found = np.empty(len(z))
     rows = max(1, _STACK // (n * n))
@@ -156,7 +161,7 @@ def _grid(W: ComplexArray, z: ComplexArray) -> FloatArray:
             inverse = np.linalg.inv(part[:, None, None] * np.eye(n) - W)
         except np.linalg.LinAlgError:
             return np.full(len(z), math.inf)
-        # Beyond it the squares of the iteration overflow.
+        # Beyond 1e75 the squares of the iteration overflow.
         if not np.abs(inverse).max() < 1e75:
             return np.full(len(z), math.inf)
         adjoint = inverse.conj().swapaxes(1, 2)
@@ -194,7 +199,7 @@ def _shifted(W: ComplexArray, z: complex) -> acb_mat:
 
 
 def _peaks(grid: FloatArray) -> list[tuple[int, int]]:
-    """Return the highest local maxima, angles taken as cyclic, best first."""
+    """Return the highest local maxima, best first; angles are cyclic."""
     padded = np.pad(grid, ((1, 1), (0, 0)), constant_values=-np.inf)
     around = [padded[1 + i : 1 + i + len(grid)] for i in (-1, 0, 1)]
     top = np.max([np.roll(rows, k, axis=1) for rows in around for k in (-1, 0, 1)], axis=0)
@@ -205,7 +210,7 @@ def _peaks(grid: FloatArray) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class _Point:
-    """A place outside the unit circle, (|z| - 1) ‖(zI - W)⁻¹‖ there, and the vector u that attains it."""
+    """A point z outside the unit circle, (|z| - 1) ‖(zI - W)⁻¹‖, and the vector u that attains it."""
 
     value: float
     z: complex
@@ -215,14 +220,14 @@ class _Point:
 def _refined(
     W: ComplexArray, distance: float, angle: float, resolvent: Callable[[ComplexArray, complex], _Resolvent]
 ) -> _Point:
-    """Climb from one point of the grid."""
+    """Maximise from one point of the grid."""
     from scipy.optimize import minimize
 
     best = _Point(0.0, 2.0 + 0.0j, np.ones(len(W), dtype=np.complex128))
 
     def descent(point: FloatArray) -> tuple[float, FloatArray]:
         nonlocal best
-        # A step of the line search may go anywhere; what lies far out is close to 1 and not sought.
+        # The line search may step anywhere; far out the value is close to 1 and of no interest.
         log_distance = float(np.clip(point[0], math.log(NEAREST), 40.0))
         d, turn = math.exp(log_distance), complex(math.cos(point[1]), math.sin(point[1]))
         z = (1.0 + d) * turn
@@ -239,7 +244,7 @@ def _refined(
 
 
 def _certified(W: ComplexArray, point: _Point) -> float:
-    """Return a float that (|z| - 1) ‖(zI - W)⁻¹u‖ / ‖u‖ does not fall below, for certain."""
+    """Return a proved lower bound of (|z| - 1) ‖(zI - W)⁻¹u‖ / ‖u‖."""
     from flint import acb
 
     with working_precision(_BITS):

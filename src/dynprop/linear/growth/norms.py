@@ -24,13 +24,13 @@ __all__ = ["norms_of_powers", "spectral_norm"]
 _LN2 = math.log(2.0)
 # Bytes for the powers of the first block.
 _BLOCK_BYTES = 1 << 26
-# Rows of the triangular factor below this share of the largest are forgotten; their size is counted.
-_FORGET = 2.0**-58
-# LAPACK promises a backward error of p(n)·u with p "a modestly growing function of n" (Users' Guide,
-# section 4.1); 8n is above what is seen: the worst largest singular value of 2,000 matrices, n in 1..64,
-# was off by 2.0nu.
+# Rows of the triangular factor below this share of the largest are dropped; the bound includes their size.
+_NEGLIGIBLE = 2.0**-58
+# The backward error of LAPACK is p(n)·u with p "a modestly growing function of n" (Users' Guide,
+# section 4.1). 8n exceeds the observed errors: at worst 2.0nu, for the largest singular value of 2,000
+# matrices, n in 1..64.
 _LAPACK = 8.0
-# Multiplications of balls that the exact route may spend, at some 50 ns each.
+# Limit on the multiplications of balls of the exact route, some 50 ns each.
 _MAX_PRODUCTS = 4e9
 
 
@@ -57,7 +57,7 @@ def spectral_norm(X: Matrix) -> float:
 
 def _unit(W: Matrix) -> float:
     """Return γ of the products of length n, rounded up."""
-    # The two more cover underflow, which is below 2**-1000 of the largest entry of a scaled matrix.
+    # The + 2 covers underflow, which is below 2**-1000 of the largest entry of a scaled matrix.
     return SLACK * gamma(roundings(len(W) + 2, W))
 
 
@@ -84,8 +84,8 @@ def _frobenius(stack: Matrix) -> FloatArray:
 class _Powers:
     """The float64 route: powers below B, then one compressed factor per block of B steps.
 
-    With ``bits`` the powers below B and those of W**B come from ball arithmetic, rounded once: what is
-    left is the error of one product.
+    With ``bits`` the powers below B and those of W**B come from ball arithmetic, rounded once, so that only
+    the error of one product remains.
     """
 
     def __init__(self, W: Matrix, horizon: int, bits: int | None = None) -> None:
@@ -150,9 +150,9 @@ class _Powers:
         self.log_errors[:end] = np.logaddexp(errors[:end], own_errors[:end])
 
     def _later_blocks(self) -> None:
-        """Take every block from its compressed factor C_j: the norms of C_j W**r for r below B."""
+        """Compute every block from its compressed factor C_j: the norms of C_j W**r for r below B."""
         made = np.full(self.blocks + 1, -math.inf)
-        reach = np.zeros(self.blocks + 1)
+        upper_first = np.zeros(self.blocks + 1)
         factor, exponent = self.powers[0], 0
         for j in range(1, self.blocks + 1):
             if self.rounded is not None:
@@ -175,8 +175,8 @@ class _Powers:
             exponent += shift
             if not factor.any() and self.rounded is None:
                 return
-            inherited = _log_sum(made[1 : j + 1] + reach[j - 1 :: -1][:j])
-            reach[j] = self._block(j, factor, exponent, inherited)
+            inherited = _log_sum(made[1 : j + 1] + upper_first[j - 1 :: -1][:j])
+            upper_first[j] = self._block(j, factor, exponent, inherited)
 
     def _block(self, j: int, factor: Matrix, exponent: int, inherited: float) -> float:
         """Fill in the norms of block j and return an upper bound for its first one."""
@@ -203,8 +203,8 @@ class _Powers:
         gram = stack @ stack.conj().swapaxes(-1, -2)
         diagonal = np.einsum("tii->ti", gram).real
         # Largest diagonal entry and largest row sum enclose the largest eigenvalue. Where they agree to
-        # 4 n t u, as for powers of orthogonal matrices, there is nothing to solve: the power itself is
-        # not known better.
+        # 4 n t u, as for powers of orthogonal matrices, no eigenvalue is computed: the power itself is not
+        # known more accurately.
         low, high = diagonal.max(axis=1), np.abs(gram).sum(axis=2).max(axis=1)
         top, half = (low + high) / 2.0, (high - low) / 2.0
         own = np.full(len(stack), _LAPACK * stack.shape[1] * UNIT)
@@ -226,7 +226,7 @@ def _compressed(X: Matrix) -> tuple[Matrix, float]:
     factor, order = qr(X, mode="r", pivoting=True, check_finite=False)
     factor = factor[: len(X)]
     sizes = np.sqrt(np.cumsum((np.abs(factor) ** 2).sum(axis=1)[::-1])[::-1])
-    keep = max(1, int(np.count_nonzero(sizes > _FORGET * sizes[0])))
+    keep = max(1, int(np.count_nonzero(sizes > _NEGLIGIBLE * sizes[0])))
     lost = float(sizes[keep]) if keep < len(sizes) else 0.0
     compressed = np.empty_like(factor[:keep])
     compressed[:, order] = factor[:keep]
@@ -256,7 +256,7 @@ def _recompute(
 
 
 def _good(norms: FloatArray, errors: FloatArray, tolerance: float) -> BoolArray:
-    # A float of this size cannot hold its logarithm to the tolerance: that rounding is no reason.
+    # The rounding of a large logarithm to float64 may exceed the tolerance: more bits would not help.
     sizes = np.where(np.isneginf(norms), 0.0, np.abs(norms))
     return np.asarray(errors <= tolerance + 16 * UNIT * sizes)
 
@@ -266,8 +266,8 @@ def _require_affordable(products: float, n: int, bits: int, max_bits: int, step:
     if bits > max_bits or products * (n**3 + 30.0 * n**2) * (bits / 128) ** 1.6 > _MAX_PRODUCTS:
         raise PrecisionError(
             f"log ‖W**t‖ up to step {step} is lost to cancellation in float64 and needs more than"
-            f" {min(bits, max_bits)} bits or too many products: raise max_bits or tolerance, or ask for"
-            " a shorter horizon"
+            f" {min(bits, max_bits)} bits or too many products: raise max_bits or tolerance, or reduce"
+            " the horizon"
         )
 
 
@@ -288,8 +288,8 @@ class _Rounded:
 
 def _rounded_powers(W: Matrix, block: int, blocks: int, bits: int) -> _Rounded:
     with working_precision(bits):
-        low = _half_by_half(ball_matrix(W), block)
-        high = _half_by_half(low[block], blocks)
+        low = _powers_by_halving(ball_matrix(W), block)
+        high = _powers_by_halving(low[block], blocks)
         return _Rounded([enclose(x) for x in low], [enclose(x) for x in high])
 
 
@@ -300,8 +300,8 @@ def _ball_norms(
     n, left = len(W), []
     block = math.isqrt(int(pending[-1])) + 1
     with working_precision(bits):
-        low = _half_by_half(ball_matrix(W), block)
-        high = _half_by_half(low[block], int(pending[-1]) // block)
+        low = _powers_by_halving(ball_matrix(W), block)
+        high = _powers_by_halving(low[block], int(pending[-1]) // block)
         for t in pending.tolist():
             j, r = divmod(t, block)
             power = low[r] if not j else high[j] * low[r] if r else high[j]
@@ -315,11 +315,11 @@ def _ball_norms(
     return np.array(left, dtype=np.int64)
 
 
-def _half_by_half(step: BallMatrix, last: int) -> list[BallMatrix]:
-    """Return the powers 1..last of a ball matrix, at their own index; index 0 holds the matrix too.
+def _powers_by_halving(step: BallMatrix, last: int) -> list[BallMatrix]:
+    """Return the powers 1..last of a ball matrix, each at its index; index 0 repeats the matrix.
 
-    Balls widen by a factor with every product, so every power comes from two of half its size: a
-    running product would lose bits in proportion to t, these lose them in proportion to log t.
+    Every product widens the balls by a factor, so each power is the product of two of half its size: this
+    loses bits in proportion to log t, a running product in proportion to t.
     """
     powers = [step, step]
     for t in range(2, last + 1):

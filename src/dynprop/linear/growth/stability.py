@@ -1,6 +1,6 @@
-r"""Certified answers about growth: enclosures of ‖Wᵗ‖ and ρ, and whether powers tend to zero.
+r"""Certified growth and stability: enclosures of ‖Wᵗ‖ and ρ, and the decision whether powers tend to zero.
 
-None of these needs an isolated eigenvalue. The norm of an enclosed power P: with any nearly
+No isolated eigenvalue is needed. The norm of an enclosed power P: with any nearly
 orthonormal Q, such as the floating-point singular vectors, and :math:`A = (PQ)^H PQ`, :math:`B = Q^H Q`,
 
 .. math:: A_{11}/B_{11} \le \|P\|^2 \le \max_i \sum_j |A_{ij}| \,/\, (1 - \max_i \sum_j |(B - I)_{ij}|).
@@ -44,7 +44,7 @@ from dynprop.linear.spectra.eigenvalues import (
     stability_by_roots,
 )
 from dynprop.linear.spectra.structure import MAX_WORK, nilpotency_index
-from dynprop.linear.validation import Matrix, square_matrix, step_count
+from dynprop.linear.validation import Matrix, bit_limit, positive, square_matrix, step_count
 from dynprop.precision import working_precision
 
 if TYPE_CHECKING:
@@ -54,20 +54,20 @@ if TYPE_CHECKING:
 
 __all__ = ["CertifiedGrowth", "Interval", "certified_growth", "certified_radius", "is_stable"]
 
-# Bits that floating-point singular vectors are good for.
+# Accuracy in bits of float64 singular vectors.
 _FLOAT_BITS = 44
-# n³·products·bits that an enclosure may spend before it is refused, some ten seconds.
+# Limit on n³·products·bits of an enclosure, some ten seconds.
 MAX_PRODUCTS = 5e10
 
 
 class Interval(NamedTuple):
-    """A number for certain between two floats; an end may be infinite, or zero for a tiny number."""
+    """A proved enclosure of a number by two floats; an end may be infinite, or zero for a tiny number."""
 
     lower: float
     upper: float
 
     def __contains__(self, value: object) -> bool:
-        """Say whether a float lies between the ends, both included."""
+        """Whether a float lies between the ends, both included."""
         return isinstance(value, int | float) and self.lower <= value <= self.upper
 
 
@@ -91,8 +91,8 @@ def certified_growth(
 ) -> CertifiedGrowth:
     """Enclose ‖Wᵗ‖₂ and ρ, for any t and any square matrix, defective ones included.
 
-    It speaks of the stored floats: the powers of a float64 "orthogonal" matrix grow or decay, which at
-    t = 10¹⁸ is plain to see.
+    The result refers to the stored numbers: the powers of a float64 "orthogonal" matrix grow or decay
+    visibly at t = 10¹⁸.
 
     Args:
         W: square matrix, shape (n, n), real or complex floats.
@@ -102,16 +102,25 @@ def certified_growth(
         max_work: limit on n³·products·bits.
 
     Returns:
-        A `CertifiedGrowth`. The enclosures are rigorous, and contain those of twice the bits.
+        A `CertifiedGrowth`. The enclosures are rigorous and contain those of twice the bits.
 
     Raises:
         ArgumentError: W is not square, not floating or not finite; t or bits out of range.
         PrecisionError: the limits do not suffice for this precision.
 
+    Example:
+        >>> import numpy as np
+        >>> found = certified_growth(np.array([[0.5, 1.0], [0.0, 0.5]]), 10)
+        >>> 0.02 in found.norm
+        False
+        >>> round(found.norm.lower, 6), round(found.radius.upper, 6)
+        (0.01958, 0.5)
+
     Source: Horn and Johnson (2013), Matrix Analysis, section 5.6 (Gelfand); Henrici (1962); Trefethen
     and Embree (2005), section 14.
     """
     matrix, steps, wanted = square_matrix(W), step_count(t, "t"), precision(bits)
+    max_work, max_bits = positive(max_work, "max_work"), bit_limit(max_bits)
     index = nilpotency_index(matrix)
     if index is not None and steps >= index:
         return CertifiedGrowth(Interval(-math.inf, -math.inf), Interval(0.0, 0.0), Interval(0.0, 0.0))
@@ -121,11 +130,11 @@ def certified_growth(
 
 
 def is_stable(W: Matrix, *, max_work: float = MAX_WORK, max_bits: int = MAX_BITS) -> Stability:
-    """Decide whether the spectral radius of the stored floats is below one; never a guess.
+    """Decide rigorously whether the spectral radius of the stored numbers is below one.
 
     "yes" means ρ < 1, so that all powers tend to zero; "no" means ρ ≥ 1, also where ρ = 1 exactly
-    and the powers stay bounded (the identity, a permutation). It speaks of the stored floats: the
-    float64 entries of a rotation have ρ slightly below, at or above one, and the answer says which.
+    and the powers stay bounded (the identity, a permutation). The result refers to the stored numbers: a
+    rotation in float64 has ρ slightly below, at or above one.
 
     Args:
         W: square matrix, shape (n, n), real or complex floats.
@@ -139,8 +148,14 @@ def is_stable(W: Matrix, *, max_work: float = MAX_WORK, max_bits: int = MAX_BITS
 
     Raises:
         ArgumentError: W is not square, not floating or not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> print(is_stable(np.array([[0.5, 100.0], [0.0, 0.5]])), is_stable(np.eye(2)))
+        yes no
     """
     matrix = square_matrix(W)
+    max_work, max_bits = positive(max_work, "max_work"), bit_limit(max_bits)
     if nilpotency_index(matrix) is not None:
         return Stability.YES
     with working_precision(256):
@@ -169,19 +184,19 @@ def _norm_of_power(W: Matrix, t: int, bits: int, max_bits: int, max_work: float)
         working *= 2
     raise PrecisionError(
         f"‖W**t‖ is not enclosed to {bits} bits with max_bits={max_bits} and max_work={max_work:.1e}:"
-        " raise them or ask for fewer bits"
+        " raise them or take fewer bits"
     )
 
 
 def _margin(bits: int) -> arb:
-    """Return four widths of an enclosure of twice the bits: widened by it, this one contains that one."""
+    """Return four widths of an enclosure with twice the bits; widening by it makes enclosures nested."""
     from flint import arb
 
     return arb((1, 3 - 2 * bits))
 
 
 def _by_singular_vectors(power: BallMatrix) -> tuple[arb, arb] | None:
-    """Return bounds on the square of the 2-norm of every matrix in a ball matrix, None if too wide."""
+    """Return bounds on the squared 2-norm of every matrix in a ball matrix, None if too wide."""
     from flint import acb_mat, arb
 
     n = power.nrows()
@@ -202,7 +217,7 @@ def _by_singular_vectors(power: BallMatrix) -> tuple[arb, arb] | None:
 
 
 def _by_traces(power: BallMatrix, bits: int) -> tuple[arb, arb] | None:
-    """Return the same bounds for any number of bits: λ^m ≤ tr (PᴴP)^m ≤ n λ^m, with m beyond 2**bits."""
+    """Return bounds on λ = ‖P‖² to any number of bits: λ^m ≤ tr (PᴴP)^m ≤ n λ^m, with m > 2**bits."""
     from flint import arb
 
     gram, doublings = _gram(power), bits + power.nrows().bit_length()
@@ -230,15 +245,22 @@ def _real(x: arb | acb) -> arb:
 def certified_radius(
     W: Matrix, bits: int = 40, *, max_bits: int = MAX_BITS, max_work: float = MAX_PRODUCTS
 ) -> Interval:
-    """Enclose the spectral radius of the stored floats to a relative precision of this many bits.
+    """Enclose the spectral radius of the stored numbers to a relative precision of this many bits.
 
     Arguments are those of `certified_growth`; no eigenvalue needs to be isolated.
 
     Raises:
         ArgumentError: W is not square, not floating or not finite; bits out of range.
         PrecisionError: the limits do not suffice.
+
+    Example:
+        >>> import numpy as np
+        >>> radius = certified_radius(np.array([[0.0, 1.0], [1.0, 1.0]]))
+        >>> round(radius.lower, 9), round(radius.upper, 9)
+        (1.618033989, 1.618033989)
     """
     W, bits = square_matrix(W), precision(bits)
+    max_work, max_bits = positive(max_work, "max_work"), bit_limit(max_bits)
     if nilpotency_index(W) is not None:
         return Interval(0.0, 0.0)
     working = bits + 128
@@ -251,12 +273,12 @@ def certified_radius(
         working *= 2
     raise PrecisionError(
         f"the spectral radius is not enclosed to {bits} bits with max_bits={max_bits} and"
-        f" max_work={max_work:.1e}: raise them or ask for fewer bits"
+        f" max_work={max_work:.1e}: raise them or take fewer bits"
     )
 
 
 def _radius_brackets(W: Matrix, bits: int, max_products: float) -> Iterator[tuple[arb, arb]]:
-    """Yield ever tighter bounds on log ρ, of a matrix that is not nilpotent, at the current precision."""
+    """Yield successively tighter bounds on log ρ, at the current precision; the matrix is not nilpotent."""
     from flint import arb
 
     n = len(W)

@@ -1,15 +1,15 @@
-r"""Components of a state in the eigenspaces of Wᵀ, enclosed, with exact verdicts of "zero".
+r"""Enclosed components of a state in the eigenspaces of Wᵀ; zero components are recognised exactly.
 
 With :math:`s(x) = \prod_\mu (x - \mu)` over the distinct eigenvalues, which annihilates a diagonalisable
 W, and :math:`q_\lambda(x) = s(x)/(x - \lambda)`,
 
 .. math:: P_\lambda h = q_\lambda(W^T)\, h / s'(\lambda) = \sum_j q_{\lambda j} (W^T)^j h / s'(\lambda):
 
-one product of the matrix of coefficients with the Krylov vectors. In floats this basis would lose
-everything; in ball arithmetic it costs some bits.
+one product of the matrix of coefficients with the Krylov vectors. This basis is so ill-conditioned that
+float64 would lose all digits; in ball arithmetic it costs some bits.
 
-The number of components that are not zero is the rank of the Krylov vectors, an exact integer. Once as
-many components are certainly not zero, the others are zero exactly.
+The number of nonzero components is the rank of the Krylov vectors, an exact integer. Once that many
+components are certainly nonzero, the others are exactly zero.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["Components", "components"]
 
 @dataclass(frozen=True)
 class Components:
-    """The components at one working precision; use them inside the loop that yields them.
+    """The components at one working precision; valid inside the loop that yields them.
 
     Attributes:
         bits: the working precision, in force while the loop runs.
@@ -51,17 +51,17 @@ class Components:
 
 
 def components(W: Matrix, h: Matrix, bits: int, max_work: float, max_bits: int) -> Iterator[Components]:
-    """Yield the components of a state, with twice the bits each time, until the caller is satisfied.
+    """Yield the components of a state, with twice the bits each time, until the caller stops.
 
     Raises:
         PrecisionError: W is defective, or max_work or max_bits do not suffice.
     """
     if is_defective(W, max_work):
         raise PrecisionError(
-            "W is defective: it has too few eigenvectors for modes; growth and closed_form need none"
+            "W is defective: it has too few eigenvectors for modes; use growth or closed_form instead"
         )
     rank = None
-    # Cancellation among Krylov vectors costs bits in proportion to n: start where most cases end.
+    # Cancellation among Krylov vectors costs bits in proportion to n: this start suffices in most cases.
     working = bits + 8 * len(W)
     while working <= max_bits:
         values = certified_eigenvalues(W, working, max_work=max_work, max_bits=max_bits)
@@ -75,8 +75,8 @@ def components(W: Matrix, h: Matrix, bits: int, max_work: float, max_bits: int) 
                     yield _with_zeros(found, zero)
         working *= 2
     raise PrecisionError(
-        f"the modes of W are not separated at max_bits={max_bits}: its eigenvectors are too nearly"
-        " dependent; raise max_bits"
+        f"the modes of W are not separated at max_bits={max_bits}: its eigenvectors are nearly dependent;"
+        " raise max_bits"
     )
 
 
@@ -104,7 +104,7 @@ def _enclosed(values: tuple[CertifiedEigenvalue, ...], W: Matrix, h: Matrix) -> 
     product = acb_mat(d, d, quotients) * acb_mat(d, n, krylov)
     vectors = [[product[i, j] for j in range(n)] for i in range(d)]
     sizes = [squared_norm(row) for row in vectors]
-    # The square root of a ball that reaches below zero is not a number; such a size is undecided.
+    # The square root of a ball that contains negative numbers is NaN; such a size is undecided.
     return Components(ctx.prec, values, vectors, [s.sqrt() if s > 0 else arb(0) for s in sizes])
 
 

@@ -1,13 +1,13 @@
-r"""Certified eigenvalues: enclosures with exact multiplicities, and the exact question ρ < 1.
+r"""Certified eigenvalues: enclosures with exact multiplicities, and the exact decision of ρ < 1.
 
 The characteristic polynomial of :math:`2^s W` has integer coefficients, so its roots can be isolated and
-their multiplicities counted exactly; no eigenvector is involved, and defective matrices are as good as
-others. Numerical eigenvalues are not: for a hidden Jordan form of size 16 with the one eigenvalue 3
-they are off by 2e-2.
+their multiplicities counted exactly; no eigenvector is involved, and defective matrices are no harder than
+others. The float64 eigenvalues of a defective matrix are inaccurate: for a Jordan block of size 16 with
+eigenvalue 3, hidden by a similarity, the error is 2e-2.
 
 For complex W the polynomial of the real form is :math:`F = P \bar P`. A root λ of F of multiplicity
 m has multiplicity a in P and m - a in :math:`\bar P`. A derivative :math:`P^{(k)}` that is certainly not
-zero at λ proves a ≤ k; where the proven numbers at λ and :math:`\bar\lambda` add up to m, they are exact.
+zero at λ proves a ≤ k; where the bounds at λ and :math:`\bar\lambda` add up to m, they are exact.
 
 On the unit circle: the roots of the reversed polynomial are :math:`1/\lambda`. If both polynomials have
 a common root then some λ and 1/λ are eigenvalues, so ρ ≥ 1. If not, no eigenvalue lies on the circle,
@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dynprop.arrays import describe
 from dynprop.errors import ArgumentError, PrecisionError
 from dynprop.linear.arithmetic.balls import ball_matrix, certainly_lt, float_above
@@ -32,8 +34,9 @@ from dynprop.linear.spectra.structure import (
     reverse,
     root_balls,
 )
-from dynprop.linear.validation import Matrix, square_matrix
+from dynprop.linear.validation import Matrix, bit_limit, positive, square_matrix
 from dynprop.precision import working_precision
+from dynprop.results import Result
 
 if TYPE_CHECKING:
     from flint import acb, acb_poly, arb, fmpz_poly
@@ -53,36 +56,40 @@ MAX_BITS = 1 << 14
 
 
 class Stability(StrEnum):
-    """The answer of `is_stable`: yes, no or undecided; it has no truth value, so that none is assumed."""
+    """The result of `is_stable`: yes, no or undecided. Its truth value raises TypeError."""
 
     YES = "yes"
     NO = "no"
     UNDECIDED = "undecided"
 
     def __bool__(self) -> bool:
-        """Refuse: an undecided answer is neither."""
+        """Raise TypeError: "undecided" is neither true nor false."""
         raise TypeError('stability is "yes", "no" or "undecided": compare with one of them')
 
 
-@dataclass(frozen=True)
-class CertifiedEigenvalue:
-    """One eigenvalue of the stored floats, without doubt.
+@dataclass(frozen=True, eq=False, repr=False)
+class CertifiedEigenvalue(Result):
+    """One eigenvalue of the stored matrix, enclosed; compared by contents, the ball included.
 
     Attributes:
         value: a float64 complex number near it.
         error: the eigenvalue lies within this distance of the value.
         multiplicity: its exact algebraic multiplicity.
-        ball: python-flint's enclosure, of as many bits as were asked for.
+        ball: python-flint's enclosure, to the requested bits.
     """
 
     value: complex
     error: float
     multiplicity: int
-    ball: acb = field(repr=False, compare=False)
+    ball: acb = field(repr=False)
+
+    def __hash__(self) -> int:  # type: ignore[override]  # hashable, since it contains no array
+        """Hash the numbers."""
+        return hash((self.value, self.error, self.multiplicity))
 
 
 def squared_norm(balls: Iterable[arb | acb]) -> arb:
-    """Return the sum of the squared moduli; unlike ``abs(x) ** 2`` also where a ball holds zero."""
+    """Return the sum of the squared moduli; unlike ``abs(x) ** 2`` valid for balls that contain zero."""
     from flint import acb, arb
 
     total = arb(0)
@@ -97,22 +104,22 @@ def precision(bits: int, name: str = "bits") -> int:
     Raises:
         ArgumentError: not an integer from 2 to 2**20.
     """
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 1 << 20:
+    if isinstance(bits, bool) or not isinstance(bits, int | np.integer) or not 2 <= bits <= 1 << 20:
         raise ArgumentError(name, describe(bits), "an integer number of bits from 2 to 1048576")
-    return bits
+    return int(bits)
 
 
 def certified_eigenvalues(
     W: Matrix, bits: int = 64, *, max_work: float = MAX_WORK, max_bits: int = MAX_BITS
 ) -> tuple[CertifiedEigenvalue, ...]:
-    """Enclose the distinct eigenvalues of the stored floats, with exact multiplicities.
+    """Enclose the distinct eigenvalues of the stored matrix, with exact multiplicities.
 
-    It speaks of the stored floats, not of the matrix that they were meant to be: float64 entries of
-    an orthogonal matrix have eigenvalues near the unit circle, rarely on it.
+    The result refers to the stored numbers: an orthogonal matrix rounded to float64 has eigenvalues near the
+    unit circle, rarely on it.
 
     Args:
         W: square matrix, shape (n, n), real or complex floats; defective ones included.
-        bits: relative precision of each enclosure; more are spent where neighbours lie closer.
+        bits: relative precision of each enclosure; more bits are used where eigenvalues lie closer.
         max_work: limit on n⁴·bits, the cost of the exact characteristic polynomial.
         max_bits: limit on the working precision.
 
@@ -125,10 +132,17 @@ def certified_eigenvalues(
         ArgumentError: W is not square, not floating or not finite; bits out of range.
         PrecisionError: the limits do not suffice.
 
-    Source: Wilkinson (1965), The Algebraic Eigenvalue Problem, for why floats cannot say this; FLINT's
-    root isolation does it.
+    Example:
+        >>> import numpy as np
+        >>> for found in certified_eigenvalues(np.array([[2.0, 1.0], [0.0, 2.0]])):
+        ...     print(found.value, found.error, found.multiplicity)
+        (2+0j) 0.0 2
+
+    Source: Wilkinson (1965), The Algebraic Eigenvalue Problem, on the sensitivity of float64 eigenvalues; the
+    roots are isolated by FLINT.
     """
     matrix, wanted = square_matrix(W), precision(bits)
+    max_work, max_bits = positive(max_work, "max_work"), bit_limit(max_bits)
     form = integer_form(matrix)
     form.require_affordable(max_work)
     working = wanted
@@ -137,11 +151,11 @@ def certified_eigenvalues(
         if found is not None and _disjoint(found):
             return tuple(_ordered(found))
         working *= 2
-    raise PrecisionError(f"eigenvalues are not told apart at {max_bits} bits: raise max_bits")
+    raise PrecisionError(f"eigenvalues are not separated at {max_bits} bits: raise max_bits")
 
 
 def _roots_at(W: Matrix, form: IntegerForm, bits: int) -> list[CertifiedEigenvalue] | None:
-    """Return the eigenvalues from roots at this precision, None if multiplicities stay open."""
+    """Return the eigenvalues from roots at this precision, None if multiplicities are undecided."""
     from flint import acb_mat, acb_poly, arb
 
     with working_precision(bits):
@@ -168,9 +182,9 @@ def _roots_at(W: Matrix, form: IntegerForm, bits: int) -> list[CertifiedEigenval
 
 
 def _exact_if_whole(ball: acb, polynomial: fmpz_poly) -> acb:
-    """Replace an enclosure of a root a + bi with whole a and b by the number itself.
+    """Replace the enclosure of a root a + bi with integers a and b by the number itself.
 
-    FLINT finds it exactly at some precisions and not at others.
+    FLINT returns such a root exactly at some precisions and as a ball at others.
     """
     from flint import acb, fmpz_poly
 
@@ -186,7 +200,7 @@ def _disjoint(found: list[CertifiedEigenvalue]) -> bool:
 
 
 def _vanishing(polynomial: acb_poly, root: acb, most: int) -> int:
-    """Return the first k at which the k-th derivative is certainly not zero, at most the given one."""
+    """Return the first k at which the k-th derivative is certainly not zero, at most ``most``."""
     for k in range(most):
         if not polynomial(root).contains(0):
             return k
@@ -223,7 +237,7 @@ def _ordered(found: list[CertifiedEigenvalue]) -> list[CertifiedEigenvalue]:
         rest = [e for e in rest if not abs(e.ball).overlaps(size)]
 
         def place(e: CertifiedEigenvalue, size: arb = size) -> tuple[float, arb]:
-            # The real parts of a conjugate pair are enclosed one by one: equal to the eye, not in bits.
+            # The real parts of a conjugate pair are enclosed separately, so they differ in the last bits.
             return -round(float((e.ball.real / size).mid()), 12) if size > 0 else 0.0, -e.ball.imag.mid()
 
         ordered += sorted(ties, key=place)

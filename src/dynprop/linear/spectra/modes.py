@@ -1,6 +1,6 @@
-r"""What survives of a state: its components in the eigenspaces, and the rate of each.
+r"""Modes of a state: its components in the eigenspaces, and the growth rate of each.
 
-The recurrence :math:`h_t = W^T h_{t-1}` moves every component on its own. With distinct eigenvalues
+The recurrence :math:`h_t = W^T h_{t-1}` acts on every component separately. With distinct eigenvalues
 λ of a diagonalisable W and the spectral projections :math:`P_\lambda` of Wᵀ,
 
 .. math:: h_t = \sum_\lambda \lambda^t\, P_\lambda h_0, \qquad
@@ -10,14 +10,14 @@ The recurrence :math:`h_t = W^T h_{t-1}` moves every component on its own. With 
 In eigenvectors of unit length these norms are the moduli of the coordinates; for normal W, θ is the
 angle between the state and the dominant eigenspace. The part outside the dominant mode is discarded
 at the rate :math:`|\lambda_2/\lambda_1|^t` if the dominant modulus is unique and
-:math:`P_{\lambda_1} h_0 \ne 0`; and only relative to the dominant part: with |λ₂| > 1 it grows. With
-λ₂ = -λ₁ or a complex dominant pair the ratio never falls. If :math:`P_{\lambda_1} h_0 = 0` exactly it is
-infinite for ever.
+:math:`P_{\lambda_1} h_0 \ne 0`, but only relative to the dominant part: with |λ₂| > 1 it grows. With
+λ₂ = -λ₁ or a complex dominant pair the ratio does not decrease. If :math:`P_{\lambda_1} h_0 = 0` exactly it
+is infinite at every t.
 
 Method. Everything is enclosed in ball arithmetic: eigenvalues from the exact characteristic
 polynomial, :math:`P_\lambda h = \prod_{\mu \ne \lambda} (W^T - \mu)/(\lambda - \mu)\, h` over the other
-distinct eigenvalues, with more bits until every result is known to the wanted digits. Whether a
-component is exactly zero is decided by exact arithmetic.
+distinct eigenvalues, with more bits until every result has the wanted digits. Exact arithmetic decides
+whether a component is exactly zero.
 """
 
 from __future__ import annotations
@@ -36,33 +36,43 @@ from dynprop.linear.spectra.components import Components, components
 from dynprop.linear.spectra.eigenvalues import MAX_BITS
 from dynprop.linear.spectra.spectrum import ComplexArray
 from dynprop.linear.spectra.structure import MAX_WORK
-from dynprop.linear.validation import Matrix, square_matrix, state_vector, step_count, step_counts
+from dynprop.linear.validation import (
+    Matrix,
+    bit_limit,
+    positive,
+    square_matrix,
+    state_vector,
+    step_counts,
+)
 from dynprop.precision import working_precision
+from dynprop.results import Result
 
 if TYPE_CHECKING:
     from flint import arb
 
 __all__ = ["Modes", "discard_ratio", "log_discard_ratio", "modes"]
 
-# Bits to which every result is known before it is rounded to float64.
+# Accuracy in bits of every result before it is rounded to float64.
 _BITS = 60
 
 
-@dataclass(frozen=True)
-class Modes:
+@dataclass(frozen=True, eq=False, repr=False)
+class Modes(Result):
     """The components of one state, as `modes` returns them; d distinct eigenvalues.
+
+    Modes are compared by contents and unhashable.
 
     Attributes:
         eigenvalues: by decreasing modulus, ties by real then imaginary part, shape (d,), complex128.
         multiplicities: dimension of each eigenspace, shape (d,), exact.
-        components: P_λ h₀, which add up to h₀, shape (d, n), complex128. That of hₜ is λᵗ times as large.
+        components: P_λ h₀, which add up to h₀, shape (d, n), complex128. The component of hₜ is λᵗ P_λ h₀.
         amplitudes: ‖P_λ h₀‖₂, the modulus of the coordinate along a unit eigenvector, shape (d,); 0.0
             only where the component is zero exactly.
         coefficients: the coordinate itself, amplitude times the phase of the component's largest entry.
-        rates: log|λ|, by which the component's logarithm grows each step, shape (d,); minus infinity
+        rates: log|λ|, the growth per step of the logarithm of the component, shape (d,); minus infinity
             for λ = 0.
-        survives: which components are not discarded: not zero, and of the largest modulus among those;
-            moduli that agree to 128 bits are ties.
+        survives: mask of the components that are not discarded: nonzero, with the largest modulus among
+            the nonzero ones; moduli that agree to 128 bits are ties.
     """
 
     eigenvalues: ComplexArray
@@ -75,9 +85,9 @@ class Modes:
 
 
 def modes(W: Matrix, h0: Matrix, *, max_work: float = MAX_WORK, max_bits: int = MAX_BITS) -> Modes:
-    """Split a state into its components in the eigenspaces of Wᵀ: what survives, and at which rate.
+    """Split a state into its components in the eigenspaces of Wᵀ, with their growth rates.
 
-    It speaks of the stored floats.
+    The result refers to the stored numbers.
 
     Args:
         W: square matrix, shape (n, n), real or complex floats, diagonalisable.
@@ -86,16 +96,23 @@ def modes(W: Matrix, h0: Matrix, *, max_work: float = MAX_WORK, max_bits: int = 
         max_bits: limit on the working precision.
 
     Returns:
-        A `Modes`; every number is rounded from an enclosure of 60 bits, those of a component relative to
-        its length.
+        A `Modes`; every number is rounded from an enclosure of 60 bits, relative to the length of its
+        component.
 
     Raises:
         ArgumentError: wrong shape or dtype, NaN or infinity.
         PrecisionError: W is defective, or the limits do not suffice.
 
+    Example:
+        >>> import numpy as np
+        >>> found = modes(np.array([[2.0, 0.0], [1.0, 0.5]]), np.array([1.0, 0.0]))
+        >>> found.eigenvalues.real, found.amplitudes, found.survives
+        (array([2. , 0.5]), array([1., 0.]), array([ True, False]))
+
     Source: Goodfellow, Bengio and Courville (2016), section 10.7, equations 10.37 to 10.39.
     """
     matrix, state = _arguments(W, h0)
+    max_work, max_bits = positive(max_work, "max_work"), bit_limit(max_bits)
     n = len(matrix)
     if not n:
         none = np.empty(0)
@@ -107,7 +124,7 @@ def modes(W: Matrix, h0: Matrix, *, max_work: float = MAX_WORK, max_bits: int = 
         with working_precision(found.bits):
             if all(size.rel_accuracy_bits() >= _BITS or size == 0 for size in found.sizes):
                 return _rounded(found)
-    raise AssertionError  # components ends with an error of its own
+    raise AssertionError  # `components` yields until it raises PrecisionError
 
 
 @overload
@@ -124,12 +141,12 @@ def discard_ratio(
     max_work: float = MAX_WORK,
     max_bits: int = MAX_BITS,
 ) -> float | FloatArray:
-    """Measure what is left of h_t outside the dominant mode: the tangent of the angle to it.
+    """Compute the tangent of the angle between h_t and the dominant mode.
 
-    tan θ = ‖components outside‖ / ‖component inside‖ in unit eigenvectors of Wᵀ. The dominant mode is that
-    of the first eigenvalue by decreasing modulus; of ties the one with the larger real, then imaginary
-    part. So with λ₂ = -λ₁ or a complex dominant pair the ratio tends to a positive constant: nothing is
-    discarded between them. It speaks of the stored floats.
+    tan θ = ‖components outside‖ / ‖component inside‖ in unit eigenvectors of Wᵀ. The dominant mode belongs to
+    the first eigenvalue by decreasing modulus; of ties to the one with the larger real, then imaginary
+    part. So with λ₂ = -λ₁ or a complex dominant pair the ratio tends to a positive constant: neither mode is
+    discarded. The result refers to the stored numbers.
 
     Args:
         W: square matrix, shape (n, n), real or complex floats, diagonalisable.
@@ -139,13 +156,18 @@ def discard_ratio(
         max_bits: limit on the working precision.
 
     Returns:
-        The ratio, a float for one t and an array for several; infinity for ever if h0 has exactly no
-        component in the dominant mode, 0.0 if it has no other. A ratio beyond the range of floats
-        becomes 0.0 or infinity: `log_discard_ratio` has it. An empty matrix gives 0.0.
+        The ratio, a float for one t and an array for several; infinity if the component of h0 in the dominant
+        mode is exactly zero, 0.0 if all others are. A ratio beyond the range of floats becomes 0.0 or
+        infinity; `log_discard_ratio` represents it. An empty matrix gives 0.0.
 
     Raises:
         ArgumentError: wrong shape or dtype, NaN or infinity, h0 = 0, t out of range.
         PrecisionError: W is defective, or the limits do not suffice.
+
+    Example:
+        >>> import numpy as np
+        >>> discard_ratio(np.diag([2.0, 1.0]), np.array([1.0, 3.0]), [0, 1, 5])
+        array([3.     , 1.5    , 0.09375])
 
     Source: Goodfellow, Bengio and Courville (2016), section 10.7: "any component of h(0) not aligned
     with the largest eigenvector will eventually be discarded".
@@ -172,16 +194,21 @@ def log_discard_ratio(
     max_work: float = MAX_WORK,
     max_bits: int = MAX_BITS,
 ) -> float | FloatArray:
-    """Return the natural logarithm of `discard_ratio`, which never overflows or vanishes.
+    """Return the natural logarithm of `discard_ratio`, which neither overflows nor underflows.
 
     Arguments, errors and source are those of `discard_ratio`.
+
+    Example:
+        >>> import numpy as np
+        >>> round(log_discard_ratio(np.diag([2.0, 1.0]), np.array([1.0, 1.0]), 10**6), 3)
+        -693147.181
     """
     matrix, state = _arguments(W, h0)
-    many = not isinstance(t, int | np.integer)
-    counts = step_counts(t) if many else [step_count(t, "t")]
+    max_work, max_bits = positive(max_work, "max_work"), bit_limit(max_bits)
+    counts, single = step_counts(t)
     if not len(matrix):
         logs = np.full(len(counts), -math.inf)
-        return logs if many else float(logs[0])
+        return float(logs[0]) if single else logs
     if not state.any():
         raise ArgumentError("h0", "zeros", "a state that is not zero, so that it has a direction")
     digits = 128 + max(counts, default=0).bit_length()
@@ -190,8 +217,8 @@ def log_discard_ratio(
             balls = [_log_ratio(found, count) for count in counts]
             if all(ball is not None for ball in balls):
                 logs = np.array([float(ball) for ball in balls if ball is not None])
-                return logs if many else float(logs[0])
-    raise AssertionError  # components ends with an error of its own
+                return float(logs[0]) if single else logs
+    raise AssertionError  # `components` yields until it raises PrecisionError
 
 
 def _arguments(W: Matrix, h0: Matrix) -> tuple[Matrix, Matrix]:
@@ -200,7 +227,7 @@ def _arguments(W: Matrix, h0: Matrix) -> tuple[Matrix, Matrix]:
 
 
 def _log_ratio(found: Components, t: int) -> arb | None:
-    """Enclose the logarithm of the ratio after t steps, None if it is not known to enough bits."""
+    """Enclose the logarithm of the ratio after t steps, None if the enclosure is too wide."""
     from flint import arb
 
     first, *others = zip(found.eigenvalues, found.sizes, strict=True)
@@ -213,7 +240,7 @@ def _log_ratio(found: Components, t: int) -> arb | None:
         total += (share * size / first[1]) ** 2
     if total == 0:
         return arb.neg_inf()
-    # An error of 2**-60 in the logarithm is one of as much in the ratio, relative to it.
+    # An error of 2**-60 in the logarithm is a relative error of 2**-60 in the ratio.
     log = total.log() / 2 if total > 0 else arb.nan()
     return log if log.is_finite() and certainly_lt(log.rad(), 2.0**-_BITS) else None
 

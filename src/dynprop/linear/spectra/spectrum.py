@@ -1,16 +1,16 @@
-r"""The spectrum of a matrix and how far it can be trusted.
+r"""The spectrum of a matrix and its conditioning.
 
 .. math:: W V = V \Lambda, \qquad \kappa(V) = \|V\|\|V^{-1}\|, \qquad
     \nu = \Bigl(\|W\|_F^2 - \sum_i |\lambda_i|^2\Bigr)^{1/2}
 
-κ(V), for eigenvectors of unit length, bounds what a perturbation of W does to any eigenvalue (Bauer
-and Fike 1960) and how far ‖Wᵗ‖ exceeds ρᵗ. Henrici's departure ν, the strictly upper part of the Schur
+κ(V), for eigenvectors of unit length, bounds the change of any eigenvalue under a perturbation of W (Bauer
+and Fike 1960) and the ratio ‖Wᵗ‖/ρᵗ. Henrici's departure ν, the strictly upper part of the Schur
 form, is zero for normal W only. The condition of one eigenvalue is :math:`1/|y_i^H x_i|` with left and
 right eigenvectors of unit length (Wilkinson 1965, chapter 2).
 
-Trap. Floating-point eigenvectors never say "defective": for a 3 × 3 Jordan block κ(V) comes out as
-6e31, or smaller for one hidden by a similarity. That verdict is therefore exact, on the stored
-floats, see `dynprop.linear.spectra.structure`; the numbers are floats.
+Trap. Floating-point eigenvectors do not reveal a defective matrix: for a 3 × 3 Jordan block the computed κ(V)
+is 6e31, for one hidden by a similarity smaller. So "defective" is decided exactly, on the stored numbers,
+see `dynprop.linear.spectra.structure`; the other numbers are float64 results.
 """
 
 from __future__ import annotations
@@ -26,25 +26,28 @@ from dynprop.arrays import FloatArray
 from dynprop.errors import PrecisionError
 from dynprop.linear.arithmetic.scaled import normalised
 from dynprop.linear.spectra.structure import MAX_WORK, is_defective
-from dynprop.linear.validation import Matrix, square_matrix
+from dynprop.linear.validation import Matrix, positive, square_matrix
+from dynprop.results import Result
 
 __all__ = ["NEAR_DEFECTIVE", "ComplexArray", "Spectrum", "spectral_order", "spectrum"]
 
 ComplexArray: TypeAlias = NDArray[np.complex128]
 
-# κ(V) beyond which an eigen route has lost half its digits, so that nothing should rest on V alone.
+# κ(V) beyond which a computation with V loses half its digits.
 NEAR_DEFECTIVE = 1e7
 
-# Residual of eigenpairs, relative to n ‖W‖_F, that balancing explains and rounding does not.
+# Residual of eigenpairs, relative to n ‖W‖_F, above which balancing is the cause and not rounding.
 _BALANCED = 50.0 * 2.0**-53
 
-# Moduli that agree to this share of the radius are ties of the order; conjugates always do.
+# Moduli that agree to this share of the radius are ties in the order; those of conjugates always agree.
 _TIE = 1e-12
 
 
-@dataclass(frozen=True)
-class Spectrum:
+@dataclass(frozen=True, eq=False, repr=False)
+class Spectrum(Result):
     """Eigenvalues of one matrix and the measures of its non-normality, as `spectrum` returns them.
+
+    Spectra are compared by contents and unhashable.
 
     Attributes:
         eigenvalues: by decreasing modulus, with multiplicity, shape (n,), complex128. Moduli that agree
@@ -54,10 +57,10 @@ class Spectrum:
         departure: Henrici's departure from normality, Frobenius norm of the strictly upper Schur form.
         conditions: condition number of each eigenvalue, shape (n,), 1 at best.
         residual: ‖WV - VΛ‖₂ of the computed eigenpairs.
-        defective: exact verdict on the stored floats: fewer than n independent eigenvectors. None where
-            the exact test would cost more than allowed; `undecided` then says what it would cost.
-        near_defective: κ(V) exceeds 1e7 or the matrix is defective: do not rely on V.
-        undecided: why `defective` is None, else empty.
+        defective: whether the stored matrix has fewer than n independent eigenvectors, decided exactly. None
+            where the exact test would exceed max_work; `undecided` then contains its cost.
+        near_defective: κ(V) exceeds 1e7 or the matrix is defective: V is unreliable.
+        undecided: the reason if `defective` is None, else empty.
     """
 
     eigenvalues: ComplexArray
@@ -72,26 +75,31 @@ class Spectrum:
 
 
 def spectrum(W: Matrix, *, max_work: float = MAX_WORK) -> Spectrum:
-    """Compute eigenvalues by decreasing modulus, and how far they and their vectors can be trusted.
+    """Compute eigenvalues by decreasing modulus, and the conditioning of eigenvalues and eigenvectors.
 
     Args:
         W: square matrix, shape (n, n), real or complex floats of any scale.
         max_work: limit on n⁴·bits for the exact test of "defective"; matrices with distinct eigenvalues
-            need none of it.
+            do not need the test.
 
     Returns:
-        A `Spectrum`. The numbers are float64 results with LAPACK's backward error, n u ‖W‖; what is
-        certain about eigenvalues comes from `certified_eigenvalues`. Entries beyond the range of
-        floats are infinite.
+        A `Spectrum`. The numbers are float64 results with LAPACK's backward error, n u ‖W‖; use
+        `certified_eigenvalues` for enclosures. Entries beyond the range of floats are infinite.
 
     Raises:
         ArgumentError: W is not square, not floating or not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> found = spectrum(np.array([[0.5, 1.0], [0.0, 0.5]]))
+        >>> found.radius, found.defective, found.departure
+        (0.5, True, 1.0)
 
     Source: Trefethen and Embree (2005), Spectra and Pseudospectra, sections 2, 14, 48 and 52; Henrici
     (1962) for the departure.
     """
     matrix = square_matrix(W)
-    defective, undecided = _verdict(matrix, max_work)
+    defective, undecided = _verdict(matrix, positive(max_work, "max_work"))
     if not len(matrix):
         empty = np.empty(0)
         return Spectrum(empty.astype(np.complex128), 0.0, 1.0, 0.0, empty, 0.0, defective, False)
@@ -103,7 +111,7 @@ def spectrum(W: Matrix, *, max_work: float = MAX_WORK) -> Spectrum:
     residual = float(np.linalg.norm(unit @ right - right * values, 2))
     with np.errstate(over="ignore", under="ignore"):
         scale_back = [np.ldexp(x, exponent) for x in (values.real, values.imag)]
-        # Not that of the first eigenvalue, which may be the smaller by 1e-12 in a tie.
+        # The modulus of the first eigenvalue may be smaller by 1e-12 in a tie, so take the maximum.
         radius = np.ldexp(np.abs(values).max(), exponent)
         sizes = np.ldexp([departure, residual], exponent)
     return Spectrum(
@@ -125,7 +133,7 @@ def spectral_order(values: ComplexArray) -> NDArray[np.intp]:
         return np.empty(0, dtype=np.intp)
     modulus = np.abs(values)
     down = np.argsort(-modulus, kind="stable")
-    # A tie is one with the first of its group, so that grouping does not depend on the rest.
+    # Compare with the first of the group, so that the grouping does not depend on the other members.
     group = np.zeros(len(values), dtype=np.intp)
     first = modulus[down[0]]
     for place, i in enumerate(down):
@@ -163,8 +171,8 @@ def _eigenpairs(W: Matrix) -> tuple[ComplexArray, ComplexArray, FloatArray, floa
     solved: tuple[Any, ...] = eig(W, left=True, right=True)
     values, left, right = solved
     if np.linalg.norm(W @ right - right * values) > _BALANCED * n * np.linalg.norm(W):
-        # LAPACK balances, which costs digits where rounding has left tiny entries. It has nothing to
-        # balance after a rotation.
+        # LAPACK balances, which costs digits where entries are tiny by rounding. A rotated matrix needs no
+        # balancing.
         turn = np.linalg.qr(np.random.default_rng(0).standard_normal((n, n)))[0]
         solved = eig(turn.T @ W @ turn, left=True, right=True)
         values, left, right = solved[0], turn @ solved[1], turn @ solved[2]
@@ -175,7 +183,7 @@ def _eigenpairs(W: Matrix) -> tuple[ComplexArray, ComplexArray, FloatArray, floa
 
 
 def _paired(values: ComplexArray, rounding: float) -> ComplexArray:
-    """Make eigenvalues of a real matrix, off by rounding, real or conjugate to each other."""
+    """Make the rounded eigenvalues of a real matrix exactly real or conjugate."""
     values.imag[np.abs(values.imag) <= rounding] = 0.0
     upper, lower = np.flatnonzero(values.imag > 0), list(np.flatnonzero(values.imag < 0))
     if len(upper) == len(lower):

@@ -1,4 +1,4 @@
-r"""Exact verdicts about the stored floats: defective, nilpotent, eigenvalues on the unit circle.
+r"""Exact decisions about the stored matrix: defective, nilpotent, eigenvalues on the unit circle.
 
 A float is an integer times a power of two, so :math:`N = 2^s W` is an integer matrix with the
 eigenvectors of W. W is diagonalisable iff its minimal polynomial m has distinct roots, that is iff
@@ -6,11 +6,11 @@ gcd(m, m') is constant: diag(1, 1, 2) is. A complex :math:`A + iB` is first writ
 :math:`[[A, -B], [B, A]]`, similar to :math:`(A + iB) \oplus (A - iB)`, which is diagonalisable,
 nilpotent or of spectral radius ρ exactly where A + iB is.
 
-Most questions need no large numbers. Modulo a prime q ≡ 1 (mod 4), in which i is the number
+Most decisions need no large numbers. Modulo a prime q ≡ 1 (mod 4), in which i is the number
 :math:`I` with :math:`I^2 = -1`, the characteristic polynomial of the image is the image of that of
 N. If the image has distinct roots, its discriminant is not zero, so neither is that of N, and W is
-not defective. If :math:`N^n \ne 0` modulo q then W is not nilpotent. Only the other answers need
-exact arithmetic, and its cost is estimated before it is spent.
+not defective. If :math:`N^n \ne 0` modulo q then W is not nilpotent. Only the other cases need
+exact arithmetic, whose cost is estimated in advance.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ class IntegerForm:
 
     @property
     def work(self) -> float:
-        """An estimate, in units of some 4e-11 s, of what exact polynomials of this matrix cost."""
+        """Estimated cost of exact polynomials of this matrix, in units of some 4e-11 s."""
         return float(self.matrix.nrows()) ** 4 * (self.bits + 8.0)
 
     def require_affordable(self, max_work: float) -> None:
-        """Raise PrecisionError, saying what to do, where exact arithmetic would cost too much."""
+        """Raise PrecisionError if exact arithmetic would cost more than max_work."""
         if self.work > max_work:
             size, bits = self.matrix.nrows(), self.bits
             raise PrecisionError(
@@ -88,7 +88,7 @@ def integer_form(W: Matrix) -> IntegerForm:
 
 
 def is_defective(W: Matrix, max_work: float = MAX_WORK) -> bool:
-    """Say whether the stored matrix has too few eigenvectors; exact.
+    """Whether the stored matrix has fewer than n independent eigenvectors; exact.
 
     Raises:
         PrecisionError: the exact test costs more than max_work.
@@ -110,7 +110,7 @@ def nilpotency_index(W: Matrix) -> int | None:
         return None
     squares = [integer_form(W).matrix]
     while not squares[-1].is_zero():
-        # The power n of an n × n matrix decides; its image modulo a prime alone proves nothing.
+        # N is nilpotent iff N**n = 0; that N**n vanishes modulo a prime does not prove it.
         if 1 << (len(squares) - 1) >= n:
             return None
         squares.append(squares[-1] * squares[-1])
@@ -145,12 +145,12 @@ def _distinct_modulo_prime(W: Matrix) -> bool:
 
 
 def powers_stay_bounded(W: Matrix, max_work: float = MAX_WORK) -> bool | None:
-    """Say whether sup ‖Wᵗ‖ is finite; exact, None beyond max_work or 4,096 bits.
+    """Whether sup ‖Wᵗ‖ is finite; exact, None beyond max_work or 4,096 bits.
 
-    It is iff no eigenvalue exceeds modulus one and those on the circle are semisimple. Let m be the
-    minimal polynomial of the real form and a the greatest common divisor of m and its reverse: its
-    roots are those on the circle, as often as in m, and pairs λ, 1/λ. So sup ‖Wᵗ‖ is finite iff a is
-    squarefree, has all roots on the circle, and m/a has all roots inside it.
+    It is finite iff no eigenvalue exceeds modulus one and those on the circle are semisimple. Let m be the
+    minimal polynomial of the real form and a the greatest common divisor of m and its reverse. The roots of
+    a are the roots of m on the circle, with their multiplicity in m, and pairs λ, 1/λ. So sup ‖Wᵗ‖ is finite
+    iff a is squarefree, has all roots on the circle, and m/a has all roots inside it.
     """
     form = integer_form(W)
     if form.work > max_work:
@@ -198,9 +198,9 @@ def _roots(polynomial: fmpq_poly) -> list[acb]:
 
 
 def _own_mirrors(balls: list[acb]) -> bool:
-    """Say that each root λ is its own mirror image 1/λ̄, so of modulus one.
+    """Whether each root λ equals its mirror image 1/λ̄ and so has modulus one.
 
-    The image of a root is a root; where the image of its ball meets no other ball, it is the same one.
+    The image of a root is a root; if the image of its ball overlaps no other ball, it is the same root.
     """
     return all(
         not (1 / ball.conjugate()).overlaps(other)

@@ -31,9 +31,11 @@ from dynprop.training.trials.training import group_size
 
 __all__ = [
     "Forecast",
+    "Listener",
     "Plan",
     "Profile",
     "foretold",
+    "ignore",
     "planned",
     "planned_profiles",
     "profile_seconds",
@@ -46,8 +48,8 @@ SIGNALS, PROFILES = 10.0, 4.0
 Listener = Callable[[str], None]
 
 
-def _unheard(doing: str) -> None:
-    return None
+def ignore(doing: str) -> None:
+    """Do nothing: the default listener."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def _same_before(settings: Iterable[Setting]) -> dict[Setting, Setting]:
 
 
 def foretold(
-    settings: Sequence[Setting], budget: float = SIGNALS, listen: Listener = _unheard
+    settings: Sequence[Setting], budget: float = SIGNALS, listen: Listener = ignore
 ) -> dict[Setting, Forecast]:
     """Measure the signals of settings within a budget; what cannot be afforded is left out.
 
@@ -224,7 +226,7 @@ def profiled(
     settings: Sequence[Sequence[Setting]],
     models: int = 20,
     budget: float = PROFILES,
-    listen: Listener = _unheard,
+    listen: Listener = ignore,
 ) -> list[Profile | None]:
     """Return the gradient by lag of each configuration within a budget; None where it cannot be afforded.
 

@@ -1,18 +1,17 @@
-r"""What theory says about a setting before anything is trained.
+r"""Predictions of theory for a setting before training.
 
 `initial_gradient_by_lag`: ln ‖∂s(T)/∂s(T-k)‖₂ of freshly drawn models, on sequences of the task.
 
 `signal_to_noise`: let g be the gradient of one batch at initialisation, Σ its covariance over batches, and g'
-the gradient on the same sequences with the targets of others. Both know where a read-out's bias should go;
-only g knows what the inputs say about the targets, so that μ = E(g - g') is the signal. After n small steps
-its drift n‖μ‖ exceeds the wandering √(n tr Σ) once n > tr Σ/‖μ‖²: the number of updates in which the signal
-can be told from the fluctuation that hides it (Bengio, Simard and Frasconi 1994, section IV; Goodfellow,
-Bengio and Courville 2016, section 10.7). From differences d(1)..d(K) of K batches ‖μ‖² is estimated without
-bias by the mean of d(i)·d(j), i ≠ j, and its error by the jackknife (Efron and Stein 1981), which does not
-underestimate it. A signal below three errors is not seen, and then there is a least number of updates only:
-that of the largest m = ‖μ‖² whose own error, variance 2 tr Σ²/K² + 4 μᵀΣμ/K at the most 2 tr Σ²/K² + 4m √(tr
-Σ²)/K, explains the estimate. (The jackknife's error falls with the estimate: upwards it misses one truth in
-ten.)
+the gradient on the same sequences with the targets of others. Both contain the gradient of a read-out's bias;
+only g contains the dependence of targets on inputs, so that μ = E(g - g') is the signal. After n small steps
+its drift n‖μ‖ exceeds the wandering √(n tr Σ) once n > tr Σ/‖μ‖²: the number of updates after which the
+signal exceeds its fluctuation (Bengio, Simard and Frasconi 1994, section IV; Goodfellow, Bengio and Courville
+2016, section 10.7). From differences d(1)..d(K) of K batches ‖μ‖² is estimated without bias by the mean of
+d(i)·d(j), i ≠ j, and its error by the jackknife (Efron and Stein 1981), which does not underestimate it. A
+signal below three errors is not seen, and then there is only a lower bound on the updates: that of the
+largest m = ‖μ‖² whose own error, variance 2 tr Σ²/K² + 4 μᵀΣμ/K at the most 2 tr Σ²/K² + 4m √(tr Σ²)/K,
+explains the estimate. (The jackknife's error falls with the estimate: above it misses one truth in ten.)
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dynprop.arrays import FloatArray
-from dynprop.errors import ArgumentError
 from dynprop.gradients import cell_gradient_by_lag
 from dynprop.training.trials.ensemble import Ensemble
 from dynprop.training.trials.setting import Setting
 from dynprop.training.trials.training import group_size
+from dynprop.training.whole import require_whole
 
 __all__ = ["GradientSignal", "initial_gradient_by_lag", "signal_to_noise"]
 
-# How many standard errors a signal must have to be seen.
+# A signal is seen if it exceeds so many standard errors.
 ERRORS = 3.0
-# How many of its own explain an estimate below it: with the bound on the variance, truths were missed in at
-# most 1 of 100 samples of Gaussian gradients, of 1 to 10 dimensions, weak and strong (tests).
+# Standard errors of the upper limit: with the bound on the variance it missed at most 1 of 100 samples of
+# Gaussian gradients, of 1 to 10 dimensions, weak and strong (tests).
 OWN_ERRORS = 2.0
 # Batches whose gradients are computed at a time: more of them leave the caches.
 TOGETHER = 256
@@ -45,12 +44,20 @@ def initial_gradient_by_lag(setting: Setting, seeds: Sequence[int] = tuple(range
     """Return ln ‖∂s(T)/∂s(T-k)‖₂ at initialisation, k = 0..T, shape (models, T + 1).
 
     Args:
-        setting: what would be trained.
-        seeds: of the trials whose initial weights are meant; each sees one sequence of its own, in float64.
+        setting: of the models.
+        seeds: of the trials whose initial weights are used; each gets one sequence of its own, in float64.
+
+    Examples:
+        >>> from dynprop.training import Setting, initial_gradient_by_lag
+        >>> logs = initial_gradient_by_lag(Setting("latch", 6, init="small", hidden=4), range(3))
+        >>> logs.shape
+        (3, 7)
+        >>> bool(logs[:, -1].max() < logs[:, 1].min())
+        True
     """
     ensemble = Ensemble(setting, list(seeds), dtype="float64")
     inputs, _, ends = ensemble.drawn("looking", 0, 1)
-    # Sequences of one batch may differ in length; all have the shortest.
+    # Sequences of one batch may differ in length; all are cut to the shortest.
     steps = int(ends.min()) + 1
     logs = cell_gradient_by_lag(ensemble.cell, ensemble.parameters(), inputs[:steps, :, 0])
     return logs[: len(seeds)]
@@ -64,7 +71,7 @@ class GradientSignal:
         signal: ‖μ‖², estimated without bias; may come out negative.
         error: standard error of the signal.
         noise: tr Σ of one batch.
-        limit: the largest ‖μ‖² that explains the estimate.
+        limit: the largest ‖μ‖² compatible with the estimate.
     """
 
     signal: FloatArray
@@ -80,7 +87,7 @@ class GradientSignal:
 
     @property
     def least(self) -> float:
-        """Median over models of tr Σ/‖μ‖² for the largest ‖μ‖² that explains what was measured."""
+        """Median over models of tr Σ/‖μ‖² for the largest ‖μ‖² compatible with the estimate."""
         return _median_ratio(self.noise, self.limit)
 
 
@@ -93,17 +100,21 @@ def signal_to_noise(setting: Setting, models: int = 8, batches: int = 4096) -> G
     """Measure signal and noise of the gradient at initialisation.
 
     Args:
-        setting: what would be trained; its batch is the batch meant here.
-        models: how many initial models, at least 1.
-        batches: K, how many batches for each at the most, at least 3; fewer are drawn where half of the
-            models show their signal before.
+        setting: of the models; one batch has its batch size.
+        models: number of initial models, at least 1.
+        batches: K, largest number of batches for each, at least 3; fewer are drawn once the signal of half
+            of the models is seen.
 
     Raises:
         ArgumentError: too few models or batches.
+
+    Examples:
+        >>> from dynprop.training import Setting, signal_to_noise
+        >>> found = signal_to_noise(Setting("latch", 3, hidden=4), models=2, batches=64)
+        >>> found.signal.shape, found.updates >= found.least
+        ((2,), True)
     """
-    for name, value, fewest in (("models", models, 1), ("batches", batches, 3)):
-        if value < fewest:
-            raise ArgumentError(name, str(value), f"at least {fewest}")
+    models, batches = require_whole("models", models), require_whole("batches", batches, 3)
     ensembles = [Ensemble(setting, [seed], dtype="float64") for seed in range(models)]
     size = min(TOGETHER, group_size(replace(setting, dtype="float64")))
     ends = [*range(size, batches, size), batches]
@@ -113,7 +124,7 @@ def signal_to_noise(setting: Setting, models: int = 8, batches: int = 4096) -> G
         for ensemble, own in zip(ensembles, parts, strict=True):
             own.append(_gradients(ensemble, block, end - drawn))
         drawn = end
-        # Few looks: each is a chance to see what is not there.
+        # Few tests: each is a chance of a false positive.
         if end == batches or (block + 1 == look and end >= 3):
             found = GradientSignal(*np.array([_signal(own) for own in parts]).T)
             if math.isfinite(found.updates):
@@ -123,17 +134,17 @@ def signal_to_noise(setting: Setting, models: int = 8, batches: int = 4096) -> G
 
 
 def _signal(parts: list[tuple[FloatArray, FloatArray]]) -> tuple[float, float, float, float]:
-    right, wrong = (np.concatenate(each) for each in zip(*parts, strict=True))
-    apart = right - wrong
-    signal, error = _squared_mean(apart)
-    return signal, error, float(right.var(axis=0, ddof=1).sum()), _largest_squared_mean(apart, signal)
+    own, shuffled = (np.concatenate(each) for each in zip(*parts, strict=True))
+    differences = own - shuffled
+    signal, error = _squared_mean(differences)
+    return signal, error, float(own.var(axis=0, ddof=1).sum()), _largest_squared_mean(differences, signal)
 
 
 def _largest_squared_mean(values: FloatArray, estimate: float) -> float:
     """Return the largest m = ‖E x‖² with m - estimate ≤ 2 √(2 tr Σ²/K² + 4m √(tr Σ²)/K)."""
     count = len(values)
     centred = values - values.mean(axis=0)
-    # The smaller one of two products with the same norm.
+    # Of two products with the same norm, the smaller one.
     product = centred.T @ centred if values.shape[1] <= count else centred @ centred.T
     spread = float(np.linalg.norm(product)) / (count - 1)
     linear = 0.5 * OWN_ERRORS**2 * 4.0 * spread / count
@@ -153,8 +164,8 @@ def _gradients(ensemble: Ensemble, block: int, count: int) -> tuple[FloatArray, 
     own, others = (held.narrow(axis + 1, first, size) for first in (0, size))
     seen = inputs.reshape(len(inputs), count, 2 * size, -1)[:, :, :size]
     last = ends.reshape(count, 2 * size)[:, :size]
-    right, wrong = (copies.gradients(seen, each, last).numpy() for each in (own, others))
-    return right, wrong
+    own_gradients, shuffled = (copies.gradients(seen, each, last).numpy() for each in (own, others))
+    return own_gradients, shuffled
 
 
 def _squared_mean(values: FloatArray) -> tuple[float, float]:
@@ -162,7 +173,7 @@ def _squared_mean(values: FloatArray) -> tuple[float, float]:
     count = len(values)
     total, squares = values.sum(axis=0), (values * values).sum(axis=1)
     estimate = float((total @ total - squares.sum()) / (count * (count - 1)))
-    # What each estimate is that leaves one row out.
+    # Estimates that leave one row out.
     pairs = total @ total - 2.0 * (values @ total) + squares - (squares.sum() - squares)
     without = pairs / ((count - 1) * (count - 2))
     return estimate, float(math.sqrt((count - 1) * without.var()))

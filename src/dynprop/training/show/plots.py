@@ -1,43 +1,40 @@
-r"""Pictures of a sweep, as matplotlib figures that no global state knows of.
+r"""Figures of a sweep, made without pyplot.
 
-`plot_sweep` has two rows of two panels: above what training did, below what was known before.
+`plot_sweep` has two rows of two panels: results of training above, predictions before training below.
 
 =======================================  ===========================================================
 probability of success against length    updates until success against length
-gradient ∂s(T)/∂s(T-k) against the lag   updates until the signal of the gradient can be told from
-                                         its fluctuation, against length
+gradient ∂s(T)/∂s(T-k) against the lag   updates until the signal of the gradient exceeds its
+                                         fluctuation, against length
 =======================================  ===========================================================
 
-Where the gradient has fallen by some orders of magnitude and the signal is later than the budget, the
-probability has fallen too. Marks of several curves at one length lie beside one another. An arrow says that a
-number is larger than where it begins: of updates, since half of the runs were unsolved when their budget was
-used up; of the signal, since it was not seen in as many batches. Runs that were lost draw no arrow: of them
-nothing is known.
+The probability of success falls where the gradient has fallen by some orders of magnitude and the signal
+comes later than the budget. Markers of several curves at one length lie side by side. An arrow marks a lower
+bound: of updates, if half of the runs were unsolved at the end of their budget; of the signal, if it was not
+seen in as many batches. Lost runs draw no arrow: nothing is known about them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dynprop.linear.figures import GREY, INK, clean
-from dynprop.training.analysis.forecast import Forecast, Profile, foretold, profiled
-from dynprop.training.show.looks import (
-    ALONE,
-    LEAST,
+from dynprop.training.analysis.forecast import Forecast, Listener, Profile, foretold, ignore, profiled
+from dynprop.training.show.layout import (
     MARGIN,
-    Look,
-    columns,
-    common,
-    crowded,
-    look_of,
-    places,
+    SINGLE,
+    legend_columns,
+    marker_positions,
+    needs_log_axis,
+    shared_options,
     ticks,
     wrapped,
 )
-from dynprop.training.show.outcomes import Shown
+from dynprop.training.show.styles import MORE_THAN, curve_styles
+from dynprop.training.show.summary import Summary
 from dynprop.training.sweeps.sweep import Sweep
 from dynprop.training.trials.setting import Setting
 
@@ -48,34 +45,32 @@ if TYPE_CHECKING:
 __all__ = ["plot_sweep"]
 
 WIDTH, HEIGHT = 11.0, 8.2
-# Points for the names of the curves and for what is said below a title.
+# Font sizes in points: names of the curves, and notes below a title.
 NAMES, NOTES = 9.5, 8.5
-# Letters of such a note that fit above a panel.
+# Letters of a note that fit above a panel.
 LETTERS = 76
 SOFT = "#5b6770"
 DASHES: Any = (0, (4, 3))
-# Curves up to which bands do not hide one another.
+# Keyword arguments of Axes.plot.
+Style = dict[str, Any]
+# Most curves whose bands do not hide one another.
 FEW = 4
-
-
-def _unheard(doing: str) -> None:
-    return None
 
 
 def plot_sweep(
     sweep: Sweep,
-    entries: Sequence[Shown],
+    entries: Sequence[Summary],
     models: int = 20,
-    listen: Callable[[str], None] = _unheard,
+    listen: Listener = ignore,
 ) -> Figure:
-    """Draw success and time to learn against length, and what was known before training.
+    """Draw success and time to learn against length, with gradient and signal before training.
 
     Args:
-        sweep: what was asked for.
+        sweep: to be drawn.
         entries: its configurations, counted.
-        models: how many initial models the gradient by lag is taken of at the most; the band holds the middle
-            80 % of them. Fewer where they would take too long, as the picture then says.
-        listen: is told what is being computed.
+        models: most initial models for the gradient by lag; the band holds the middle 80 % of them. Fewer,
+            noted in the figure, if they would take too long.
+        listen: called with a description of what is being computed.
 
     Returns:
         A new figure; ``figure.savefig(path)`` writes it.
@@ -89,19 +84,16 @@ def plot_sweep(
 
     profiles = profiled([entry.settings for entry in entries], models, listen=listen)
     forecasts = foretold([setting for entry in entries for setting in entry.settings], listen=listen)
-    looks = [look_of(i) for i in range(len(entries))]
+    styles = curve_styles(len(entries))
     names = [entry.curve.name for entry in entries]
-    count = columns(names, 72.0 * WIDTH, NAMES)
+    count = legend_columns(names, 72.0 * WIDTH, NAMES)
     rows = -(-len(names) // count)
     size = (WIDTH, HEIGHT + 0.21 * rows)
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, hspace=0.03, wspace=0.03)
     figure = Figure(figsize=size, layout=layout, facecolor="white")
     (success, time), (gradient, signal) = figure.subplots(2, 2)
-    handles = [
-        Line2D([], [], color=o.colour, marker=o.mark, linestyle=o.line, markersize=5, linewidth=1.8)
-        for o in looks
-    ]
-    title = wrapped(f"{sweep.task}: {common(sweep.settings)}", 110)
+    handles = [Line2D([], [], **style, markersize=5, linewidth=1.8) for style in styles]
+    title = wrapped(f"{sweep.task}: {shared_options(sweep.settings)}", 110)
     legend = figure.legend(
         handles,
         names,
@@ -117,30 +109,30 @@ def plot_sweep(
     )
     legend.get_title().set_color(INK)
     heads = {
-        success: _success(success, entries, looks),
-        time: _time(time, entries, looks),
-        gradient: _gradient(gradient, profiles, looks),
-        signal: _signal(signal, entries, forecasts, looks),
+        success: _success(success, entries, styles),
+        time: _time(time, entries, styles),
+        gradient: _gradient(gradient, profiles, styles),
+        signal: _signal(signal, entries, forecasts, styles),
     }
     _heads(heads)
     lengths = sorted(sweep.lengths)
     for axes in (success, time, signal):
         _length_axis(axes, lengths)
     lags = [profile.logs.shape[1] - 1 for profile in profiles if profile is not None]
-    gradient.set_xlim(0.0, (1.0 + MARGIN) * max([*lags, *([] if crowded(lengths) else lengths)]))
+    gradient.set_xlim(0.0, (1.0 + MARGIN) * max([*lags, *([] if needs_log_axis(lengths) else lengths)]))
     _update_axes(time, signal, sweep.settings[0].updates)
     return figure
 
 
-def _places(entries: Sequence[Shown]) -> list[dict[int, float]]:
-    """Return where each curve has its marks, by length."""
+def _positions(entries: Sequence[Summary]) -> list[dict[int, float]]:
+    """Return the x positions of each curve's markers, by length."""
     lengths = [setting.length for setting in entries[0].settings]
-    found = places(lengths, len(entries), log=crowded(lengths))
+    found = marker_positions(lengths, len(entries), log=needs_log_axis(lengths))
     return [dict(zip(lengths, row, strict=True)) for row in found.tolist()]
 
 
 def _heads(heads: dict[Axes, tuple[str, str]]) -> None:
-    """Write a title above each panel, and below it in small what its marks mean."""
+    """Write a title above each panel, and a note on its markers below the title."""
     texts = {axes: wrapped(note, LETTERS) for axes, (_, note) in heads.items()}
     room = 1.3 * NOTES * (1 + max(text.count("\n") for text in texts.values()))
     for axes, (title, _) in heads.items():
@@ -148,21 +140,21 @@ def _heads(heads: dict[Axes, tuple[str, str]]) -> None:
         axes.set_title(title, loc="left", fontsize=11, color=INK, pad=10.0 + room)
         where: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
         text = axes.annotate(texts[axes], (0.0, 1.0), (0.0, 5.0 + room), fontsize=NOTES, color=SOFT, **where)
-        # The title has made room for it.
+        # The padding of the title makes room for it.
         text.set_in_layout(False)
 
 
 def _length_axis(axes: Axes, lengths: Sequence[int]) -> None:
-    """Name the lengths on an axis from 0 on, or on a logarithmic one where that would crowd them."""
+    """Label the lengths on a linear axis from 0, or on a logarithmic one if they would overlap."""
     from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-    log = crowded(lengths)
+    log = needs_log_axis(lengths)
     if log:
         axes.set_xscale("log")
         margin = (lengths[-1] / lengths[0]) ** MARGIN
         axes.set_xlim(lengths[0] / margin, lengths[-1] * margin)
     elif len(lengths) == 1:
-        axes.set_xlim(lengths[0] - ALONE, lengths[0] + ALONE)
+        axes.set_xlim(lengths[0] - SINGLE, lengths[0] + SINGLE)
     else:
         axes.set_xlim(0.0, (1.0 + MARGIN) * lengths[-1])
     axes.xaxis.set_major_locator(FixedLocator(ticks(lengths, log=log)))
@@ -172,7 +164,7 @@ def _length_axis(axes: Axes, lengths: Sequence[int]) -> None:
 
 
 def _update_axes(time: Axes, signal: Axes, budget: int) -> None:
-    """Give both panels of updates one axis, with the budget in it."""
+    """Give both panels of updates the same axis, with a line at the budget."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     seen = [
@@ -190,7 +182,7 @@ def _update_axes(time: Axes, signal: Axes, budget: int) -> None:
         high = 3.0 * max([*seen, budget])
         low = min(0.7 * min([*seen, budget]), high / 30.0)
         axes.set_ylim(low, high)
-        # Where there is less than two decades, more numbers than powers of ten.
+        # Below two decades powers of ten are too few labels.
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100.0 * low else (1.0,)))
         axes.axhline(budget, color=GREY, linewidth=0.8, linestyle=DASHES, zorder=1)
         where: Any = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
@@ -198,17 +190,17 @@ def _update_axes(time: Axes, signal: Axes, budget: int) -> None:
         axes.set_ylabel("updates", color=INK)
 
 
-def _success(axes: Axes, entries: Sequence[Shown], looks: Sequence[Look]) -> tuple[str, str]:
-    """Draw the shares with their intervals; return what to write above."""
-    for entry, look, at in zip(entries, looks, _places(entries), strict=True):
+def _success(axes: Axes, entries: Sequence[Summary], styles: Sequence[Style]) -> tuple[str, str]:
+    """Draw success rates with their intervals; return title and note."""
+    for entry, style, at in zip(entries, styles, _positions(entries), strict=True):
         x = np.array([at[rate.length] for rate in entry.curve.rates])
         y = np.array([rate.rate for rate in entry.curve.rates])
         low, high = (np.array([rate.interval[side] for rate in entry.curve.rates]) for side in (0, 1))
-        axes.vlines(x, low, high, color=look.colour, linewidth=1.1, zorder=2)
-        ends: Any = {"color": look.colour, "marker": "_", "markersize": 5, "linestyle": "", "zorder": 2}
+        axes.vlines(x, low, high, color=style["color"], linewidth=1.1, zorder=2)
+        ends: Any = {"color": style["color"], "marker": "_", "markersize": 5, "linestyle": "", "zorder": 2}
         axes.plot(x, low, **ends)
         axes.plot(x, high, **ends)
-        axes.plot(x, y, **_line(look))
+        axes.plot(x, y, **_line(style))
     axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle=DASHES, zorder=1)
     axes.set_ylim(-0.04, 1.04)
     axes.set_ylabel("probability", color=INK)
@@ -216,70 +208,70 @@ def _success(axes: Axes, entries: Sequence[Shown], looks: Sequence[Look]) -> tup
     return "probability of success", f"{runs} runs at each length; bars: 95 % (Clopper and Pearson)"
 
 
-def _line(look: Look, width: float = 1.6) -> dict[str, Any]:
-    return {
-        "color": look.colour,
-        "marker": look.mark,
-        "markersize": 5,
-        "linewidth": width,
-        "linestyle": look.line,
-        "zorder": 3,
-    }
+def _line(style: Style, width: float = 1.6) -> dict[str, Any]:
+    return {**style, "markersize": 5, "linewidth": width, "zorder": 3}
 
 
-def _more(axes: Axes, x: float, y: float, look: Look) -> None:
-    """Draw a hollow mark, and an arrow that rises from it."""
-    kind: Any = {"color": look.colour, "linestyle": ""}
-    axes.plot(x, y, marker=LEAST, markersize=30, markerfacecolor="none", zorder=3, **kind)
-    axes.plot(x, y, marker=look.mark, markersize=5, markerfacecolor="white", zorder=4, **kind)
+def _lower_bound(axes: Axes, x: float, y: float, style: Style) -> None:
+    """Draw a hollow marker with an arrow upwards: a lower bound."""
+    kind: Any = {"color": style["color"], "linestyle": ""}
+    axes.plot(x, y, marker=MORE_THAN, markersize=30, markerfacecolor="none", zorder=3, **kind)
+    axes.plot(x, y, marker=style["marker"], markersize=5, markerfacecolor="white", zorder=4, **kind)
 
 
-def _time(axes: Axes, entries: Sequence[Shown], looks: Sequence[Look]) -> tuple[str, str]:
-    """Draw median updates until success; an arrow where a budget was used up, a cross where numbers broke."""
+def _time(axes: Axes, entries: Sequence[Summary], styles: Sequence[Style]) -> tuple[str, str]:
+    """Draw median updates until success; an arrow where budgets were used up, a cross where runs diverged."""
     broken = False
-    for entry, look, at in zip(entries, looks, _places(entries), strict=True):
+    for entry, style, at in zip(entries, styles, _positions(entries), strict=True):
         line = []
-        for rate, found, spent in zip(entry.curve.rates, entry.times, entry.efforts, strict=True):
+        for rate, found, spent in zip(entry.curve.rates, entry.times, entry.unsolved, strict=True):
             x = at[rate.length]
             line.append((x, np.nan if found.median is None else found.median))
             if found.median is not None:
-                # Where the upper end is open the bar has no cap.
+                # An open upper end has no cap.
                 high = entry.settings[0].updates if found.high is None else found.high
                 low = found.median if found.low is None else found.low
-                axes.vlines(x, low, high, color=look.colour, linewidth=1.1, zorder=2)
+                axes.vlines(x, low, high, color=style["color"], linewidth=1.1, zorder=2)
                 ends = [end for end in (found.low, found.high) if end is not None]
-                axes.plot([x] * len(ends), ends, color=look.colour, marker="_", markersize=5, linestyle="")
-            elif spent.used is not None:
-                _more(axes, x, spent.used, look)
-            elif spent.broke is not None:
+                axes.plot([x] * len(ends), ends, color=style["color"], marker="_", markersize=5, linestyle="")
+            elif spent.budget_used is not None:
+                _lower_bound(axes, x, spent.budget_used, style)
+            elif spent.diverged_after is not None:
                 broken = True
-                axes.plot(x, max(1.0, spent.broke), color=look.colour, marker="x", markersize=6, zorder=3)
-        axes.plot(*np.array(line).reshape(-1, 2).T, **_line(look))
+                axes.plot(
+                    x,
+                    max(1.0, spent.diverged_after),
+                    color=style["color"],
+                    marker="x",
+                    markersize=6,
+                    zorder=3,
+                )
+        axes.plot(*np.array(line).reshape(-1, 2).T, **_line(style))
     note = "median, 95 % (Kaplan and Meier; open without a cap); arrow: more than this"
     return "updates until success", note + ("; ×: diverged (median)" if broken else "")
 
 
-def _gradient(axes: Axes, profiles: Sequence[Profile | None], looks: Sequence[Look]) -> tuple[str, str]:
-    """Draw the median over initial models, and the band that holds the middle 80 %."""
+def _gradient(axes: Axes, profiles: Sequence[Profile | None], styles: Sequence[Style]) -> tuple[str, str]:
+    """Draw the median over initial models, and the band of the middle 80 %."""
     known = [profile for profile in profiles if profile is not None]
     finite = [profile.logs[np.isfinite(profile.logs)] for profile in known]
     bottom = min((float(values.min()) for values in finite), default=0.0)
     zero = False
-    for i, (profile, look) in enumerate(zip(profiles, looks, strict=True)):
+    for i, (profile, style) in enumerate(zip(profiles, styles, strict=True)):
         if profile is None:
             continue
-        # Without interpolation: a zero has no logarithm, and half of it is none either.
+        # Without interpolation: the logarithm of an exact zero is -inf.
         low, middle, high = np.quantile(profile.logs, [0.1, 0.5, 0.9], axis=0, method="nearest")
         lags = np.arange(len(middle))
         seen = np.isfinite(middle)
         zero = zero or not seen.all()
-        # Curves that lie on one another have their marks at other lags.
-        some = np.linspace(1.0 + (i / len(looks)) * len(lags) / 6.0, len(lags) - 1.0, 6).astype(int)
+        # Curves that coincide have their markers at different lags.
+        some = np.linspace(1.0 + (i / len(styles)) * len(lags) / 6.0, len(lags) - 1.0, 6).astype(int)
         marked = [int(k) for k in np.unique(some) if seen[k]]
-        axes.plot(lags, np.where(seen, middle, np.nan), markevery=marked, **_line(look))
+        axes.plot(lags, np.where(seen, middle, np.nan), markevery=marked, **_line(style))
         shade = 0.15 if len(known) <= FEW else 0.06
         bands = (np.maximum(side, bottom) for side in (low, high))
-        axes.fill_between(lags, *bands, color=look.colour, alpha=shade, linewidth=0, zorder=2)
+        axes.fill_between(lags, *bands, color=style["color"], alpha=shade, linewidth=0, zorder=2)
     counts = _span([len(profile.logs) for profile in known])
     lengths = _span([profile.length for profile in known])
     note = f"sequences of length {lengths}; median of {counts} models; band: the middle 80 %"
@@ -295,16 +287,16 @@ def _gradient(axes: Axes, profiles: Sequence[Profile | None], looks: Sequence[Lo
 
 
 def _signal(
-    axes: Axes, entries: Sequence[Shown], forecasts: dict[Setting, Forecast], looks: Sequence[Look]
+    axes: Axes, entries: Sequence[Summary], forecasts: dict[Setting, Forecast], styles: Sequence[Style]
 ) -> tuple[str, str]:
-    """Draw after how many updates the signal shows; arrows at the fewest where it is not seen."""
-    for entry, look, at in zip(entries, looks, _places(entries), strict=True):
+    """Draw updates until the signal is seen; an arrow at the lower bound where it is not."""
+    for entry, style, at in zip(entries, styles, _positions(entries), strict=True):
         known = [(at[s.length], forecasts[s]) for s in entry.settings if s in forecasts]
         y = [found.updates if np.isfinite(found.updates) else np.nan for _, found in known]
-        axes.plot([x for x, _ in known], y, **_line(look, 1.0))
+        axes.plot([x for x, _ in known], y, **_line(style, 1.0))
         for x, found in known:
             if not np.isfinite(found.updates) and np.isfinite(found.least):
-                _more(axes, x, found.least, look)
+                _lower_bound(axes, x, found.least, style)
     plans = [found.plan for found in forecasts.values()]
     note = (
         f"median of {_span([plan.models for plan in plans])} models, at most "
@@ -318,6 +310,6 @@ def _signal(
 
 
 def _span(numbers: Sequence[int]) -> str:
-    """Say one number, or from which to which they are."""
+    """Return one number, or the range of several."""
     ends = dict.fromkeys((min(numbers, default=0), max(numbers, default=0)))
     return " to ".join(str(n) for n in ends)

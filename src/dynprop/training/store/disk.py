@@ -1,4 +1,4 @@
-"""What a disk says, in words: which errors mean damage, and what to do about the others."""
+"""Errors of disks and of SQLite: which mean that a file is damaged, and what the user can do about others."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from pathlib import Path
 
 from dynprop.errors import LedgerError
 
-__all__ = ["SPOILED", "DamageError", "explained", "is_damage", "sync_folder"]
+__all__ = ["UNREADABLE", "DamageError", "explained", "is_damage", "sync_folder"]
 
-# Bytes below which a disk is called full, whatever else an error says.
-LITTLE = 2**20
-# Result codes of SQLite (sqlite.org/rescode.html) that speak of the machine and not of the file: PERM, BUSY,
-# LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN, PROTOCOL, AUTH.
-OF_THE_MACHINE = (3, 5, 6, 7, 8, 10, 13, 14, 15, 23)
-# Kinds of IOERR that do speak of the file: SHORT_READ, DATA, CORRUPTFS.
-OF_THE_FILE = (522, 8202, 8458)
-# Of a disk, a file system and a user.
+# A disk with fewer free bytes counts as full, whatever an error message says.
+LEAST_FREE = 2**20
+# Result codes of SQLite (sqlite.org/rescode.html) about the machine, not the file: PERM, BUSY, LOCKED, NOMEM,
+# READONLY, IOERR, FULL, CANTOPEN, PROTOCOL, AUTH.
+MACHINE_CODES = (3, 5, 6, 7, 8, 10, 13, 14, 15, 23)
+# Extended codes of IOERR about the file: SHORT_READ, DATA, CORRUPTFS.
+FILE_CODES = (522, 8202, 8458)
+# Words for a full disk in messages of SQLite and of operating systems.
 FULL = ("full", "No space left", "quota")
 
 
 class DamageError(Exception):
-    """A file is not as it was written; the message says in which way."""
+    """The content of a file is not what was written; the message gives the difference."""
 
 
-# Names in a damaged file may be no text, so that Python cannot even say what SQLite says of them.
-SPOILED = (DamageError, UnicodeDecodeError)
+# Python raises UnicodeDecodeError where SQLite's own message quotes a damaged name.
+UNREADABLE = (DamageError, UnicodeDecodeError)
 
 
 def is_damage(error: Exception) -> bool:
-    """Say whether an error speaks of what is in a file, and not of the machine around it."""
+    """Return whether an error is about the content of a file, not about the machine."""
     if not isinstance(error, sqlite3.Error):
-        return isinstance(error, SPOILED)
-    # Text that cannot be decoded is found by Python, without a code.
+        return isinstance(error, UNREADABLE)
+    # Errors that Python's sqlite3 raises itself have no code.
     code: int = getattr(error, "sqlite_errorcode", 0)
-    return code in OF_THE_FILE or code & 0xFF not in OF_THE_MACHINE
+    return code in FILE_CODES or code & 0xFF not in MACHINE_CODES
 
 
 def explained(error: Exception, path: Path) -> LedgerError:
-    """Return an error that says what to do.
+    """Return a LedgerError with advice for the user.
 
     Args:
         error: what was raised.
-        path: the file that was to be read or written.
+        path: the file that was read or written.
     """
     text = (isinstance(error, OSError) and error.strerror) or str(error)
     if "locked" in text or "busy" in text:
@@ -55,7 +55,7 @@ def explained(error: Exception, path: Path) -> LedgerError:
     elif isinstance(error, OSError) or "readonly" in text or "unable to open" in text:
         advice = "choose a folder of a local disk that can be written"
     else:
-        advice = "see whether the disk is sound"
+        advice = "check the disk for errors"
     return LedgerError(
         f"{path}: {text}: {advice}; what was recorded before is safe, go on with "
         f"dynprop train --resume {path.parent}"
@@ -63,14 +63,14 @@ def explained(error: Exception, path: Path) -> LedgerError:
 
 
 def _is_full(folder: Path) -> bool:
-    """A full disk may also say that it cannot be read or opened."""
+    """Return whether the disk is full: the message may only mention a failed read or open."""
     with suppress(OSError):
-        return shutil.disk_usage(folder).free < LITTLE
+        return shutil.disk_usage(folder).free < LEAST_FREE
     return False
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a loss of power, where the machine can."""
+    """Flush the names in a folder to the disk, where the operating system supports it."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,7 +1,7 @@
-"""What the file of a ledger holds: two tables, and a checksum in every row of them.
+"""Tables of a ledger file: settings and runs, each row with a checksum.
 
-`checksum` is CRC-32 of the row's values as Python writes them: a bit that a disk has turned is found out, in
-the table of runs as in that of settings.
+`checksum` is the CRC-32 of the `repr` of a row's values, so that a bit flipped on the disk is detected.
+Columns keep the names of the first format; `STORED_NAMES` maps the attributes of `Trial` to them.
 """
 
 from __future__ import annotations
@@ -11,50 +11,52 @@ import math
 import sqlite3
 import zlib
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from dynprop.errors import ArgumentError
-from dynprop.training.store.disk import DamageError
 from dynprop.training.trials.setting import Setting
 from dynprop.training.trials.trial import LOST, Trial
 
 __all__ = [
     "COLUMNS",
-    "PAGE",
     "SCHEMA",
+    "STORED_NAMES",
+    "TABLES",
     "Row",
     "checksum",
     "content_of",
     "create",
     "insert",
-    "old_settings",
-    "prepare",
     "row_of",
     "setting_of",
+    "trial_of",
+    "with_floats",
 ]
 
-# Values of one run: the key of its setting, and how it came out.
+# A run as stored: the key of its setting, then its columns. SQLite returns int, float, str or None.
 Row = tuple[Any, ...]
 
 SCHEMA = 2
-# Stated, so that pages can be found in a file whose beginning is lost.
-PAGE = 4096
-COLUMNS = ("setting", "seed", "status", "updates", "loss", "wrong", "peak", "reach", "note")
-REALS = slice(4, 8)
-# Format 1 had no checksum in settings.
-TABLES = (
-    """CREATE TABLE IF NOT EXISTS settings (
+# Attributes of Trial whose column, in the ledger and in CSV files, has another name.
+STORED_NAMES = {"error_rate": "wrong", "max_grad_norm": "peak", "gradient_ratio": "reach"}
+ATTRIBUTES = tuple(field.name for field in fields(Trial) if field.name != "setting")
+COLUMNS = ("setting", *(STORED_NAMES.get(name, name) for name in ATTRIBUTES))
+FLOATS = slice(4, 8)
+# The statements as SQLite stores them. Format 1 had no checksum in settings.
+TABLES = {
+    "settings": """CREATE TABLE settings (
     key TEXT PRIMARY KEY, content TEXT NOT NULL, checksum INTEGER NOT NULL)""",
-    """CREATE TABLE IF NOT EXISTS runs (
+    "runs": """CREATE TABLE runs (
     setting TEXT NOT NULL, seed INTEGER NOT NULL, status TEXT NOT NULL, updates INTEGER NOT NULL,
     loss REAL, wrong REAL, peak REAL, reach REAL, note TEXT NOT NULL, checksum INTEGER NOT NULL,
     UNIQUE (setting, seed))""",
-)
-_MARKS = ", ".join("?" * (len(COLUMNS) + 1))
-_NEW = ", ".join(f"{name} = excluded.{name}" for name in (*COLUMNS[2:], "checksum"))
+}
+_PLACEHOLDERS = ", ".join("?" * (len(COLUMNS) + 1))
+_ASSIGNMENTS = ", ".join(f"{name} = excluded.{name}" for name in (*COLUMNS[2:], "checksum"))
 _LOST = ", ".join(f"'{status}'" for status in LOST)
 INSERT = (
-    f"INSERT INTO runs VALUES ({_MARKS}) ON CONFLICT (setting, seed) DO UPDATE SET {_NEW} "
+    f"INSERT INTO runs VALUES ({_PLACEHOLDERS}) ON CONFLICT (setting, seed) DO UPDATE SET {_ASSIGNMENTS} "
     f"WHERE runs.status IN ({_LOST})"
 )
 
@@ -65,23 +67,28 @@ def checksum(values: Row) -> int:
 
 
 def row_of(trial: Trial) -> Row:
-    """Return a run as the file keeps it: no number is none, and 1 is 1.0."""
-    return whole_reals((trial.setting.key, *(trial.to_row()[name] for name in COLUMNS[1:])))
+    """Convert a trial to its database row: NaN becomes NULL, integers become floats."""
+    return with_floats((trial.setting.key, *trial.to_row().values()))
 
 
-def whole_reals(row: Row) -> Row:
-    """Return a row with the real numbers that SQLite gives back: a whole one is kept as an integer."""
-    reals = [None if x is None or math.isnan(x) else float(x) for x in row[REALS]]
-    return (*row[: REALS.start], *reals, *row[REALS.stop :])
+def trial_of(setting: Setting, row: Row) -> Trial:
+    """Convert a database row back to a trial of a setting."""
+    return Trial(setting, **dict(zip(ATTRIBUTES, row[1:], strict=True)))
+
+
+def with_floats(row: Row) -> Row:
+    """Return a row whose real columns are floats, or None for NULL and NaN."""
+    floats = [None if x is None or math.isnan(x) else float(x) for x in row[FLOATS]]
+    return (*row[: FLOATS.start], *floats, *row[FLOATS.stop :])
 
 
 def content_of(setting: Setting) -> str:
-    """Return the text of a setting."""
+    """Return a setting as stored text."""
     return json.dumps(setting.to_json(), sort_keys=True)
 
 
 def setting_of(text: str) -> Setting | None:
-    """Return the setting of a text; None where this version knows none such."""
+    """Return the setting of a stored text; None if this version cannot read it."""
     try:
         return Setting.from_json(json.loads(text))
     except (ArgumentError, ValueError, TypeError, AttributeError, RecursionError):
@@ -89,46 +96,14 @@ def setting_of(text: str) -> Setting | None:
 
 
 def create(db: sqlite3.Connection) -> None:
-    """Make the tables that are not there, inside the transaction that is open."""
-    for statement in TABLES:
-        db.execute(statement)
+    """Create the missing tables, inside the open transaction."""
+    for statement in TABLES.values():
+        db.execute(statement.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS"))
     db.execute(f"PRAGMA user_version={SCHEMA}")
 
 
-def old_settings(db: sqlite3.Connection, known: Mapping[str, Setting]) -> dict[str, str]:
-    """Return the settings of a file of format 1, by key; none of a new file.
-
-    Args:
-        db: the file, open.
-        known: settings as they should be there.
-
-    Raises:
-        DamageError: the file holds something else.
-    """
-    there = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if there - {"runs", "settings"}:
-        raise DamageError("it holds other tables")
-    found = {}
-    if "settings" in there:
-        found = dict(db.execute("SELECT key, content FROM settings NOT INDEXED").fetchall())
-    for key, text in found.items():
-        setting = setting_of(text)
-        if setting is None or setting != known.get(key, setting):
-            raise DamageError("a setting is not as it was written")
-    return found
-
-
-def prepare(db: sqlite3.Connection, found: Mapping[str, str]) -> None:
-    """Make the tables of a new file, or bring those of format 1 to this one with the settings there."""
-    db.execute("BEGIN IMMEDIATE")
-    db.execute("DROP TABLE IF EXISTS settings")
-    create(db)
-    insert(db, found, ())
-    db.execute("COMMIT")
-
-
 def insert(db: sqlite3.Connection, settings: Mapping[str, str], rows: Iterable[Row]) -> None:
-    """Write settings, by key, and runs; one that is there is left as it is, unless it was lost."""
-    named = [(key, text, checksum((key, text))) for key, text in settings.items()]
-    db.executemany("INSERT OR IGNORE INTO settings VALUES (?, ?, ?)", named)
-    db.executemany(INSERT, [(*row, checksum(row)) for row in rows])
+    """Write settings, by key, and runs. A recorded run is replaced only if it was lost."""
+    checked = [(key, text, checksum((key, text))) for key, text in settings.items()]
+    db.executemany("INSERT OR IGNORE INTO settings VALUES (?, ?, ?)", checked)
+    db.executemany(INSERT, ((*row, checksum(row)) for row in rows))

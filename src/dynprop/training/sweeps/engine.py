@@ -1,22 +1,23 @@
-"""Where the runs of a sweep are trained: in this process, or by workers of dask.distributed.
+"""Training of a sweep, in this process or by workers of dask.distributed.
 
-Runs are handed out in groups of one setting. The coordinator records a group before it tells anybody that the
-group is done, so that what was told is on the disk. A worker that dies has its groups trained again by dask;
-a group that has killed several workers becomes rows "worker lost".
+Runs are trained in groups of one setting. The coordinator records a group before it reports the group as
+done, so that every reported run is on the disk. dask trains the groups of a dead worker again; a group that
+has killed several workers is recorded as "worker lost".
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from dynprop.errors import ArgumentError, TargetError
 from dynprop.training.analysis.success import SuccessRate
-from dynprop.training.store.books import count
+from dynprop.training.store.index import add_to_counts
+from dynprop.training.sweeps.events import GroupStarted, Listener, Recorded, TrainingProgress, ignore
 from dynprop.training.sweeps.sweep import Folder
 from dynprop.training.sweeps.workers import failures, local_client, memory_of, remote_client, require_workers
 from dynprop.training.trials.ensemble import bytes_per_model
@@ -26,16 +27,16 @@ from dynprop.training.trials.trial import Trial
 
 __all__ = ["CONNECT_SECONDS", "Group", "connected", "require_room", "run_sweep", "trained_rows"]
 
-# Models of one setting that are trained together, at the most: what a kill can lose.
+# Most models of one setting that are trained together: a kill loses at most so many.
 GROUP = 50
-# Seeds between two looks at whether the answer is clear.
-LOOK = 20
-# In which a scheduler must answer, and then have a worker.
+# Group size with until_clear: seeds between two tests of whether the answer is clear.
+CLEAR_GROUP = 20
+# Time for a scheduler to answer, and then to have a worker.
 CONNECT_SECONDS = 10.0
-# For which it may be without one later: workers of a batch system come and go.
+# Longest time without any worker later: workers of a batch system come and go.
 ALONE_SECONDS = 120.0
-# Between two looks at whether there are workers.
-LOOK_SECONDS = 5.0
+# Time between two counts of the workers.
+POLL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -46,20 +47,13 @@ class Group:
     seeds: tuple[int, ...]
 
 
-Listener = Callable[[str, Any], None]
-
-
-def _unheard(event: str, value: Any) -> None:
-    return None
-
-
 def trained_rows(
     setting: dict[str, Any], seeds: Sequence[int], budget: int, timeout: float | None, key: str | None = None
 ) -> list[dict[str, Any]]:
-    """Train a group and return its outcomes as plain values; this is what a worker is asked to do.
+    """Train a group and return its outcomes as plain values: the task of a worker.
 
     Raises:
-        TargetError: the setting has another key here: this version trains it otherwise.
+        TargetError: the setting has another key on this worker, whose version trains it otherwise.
     """
     chosen = Setting.from_json(setting)
     if key is not None and chosen.key != key:
@@ -69,10 +63,10 @@ def trained_rows(
 
 
 def require_room(settings: Iterable[Setting], room: int | None = None) -> None:
-    """Refuse a setting of which a single model does not fit into memory.
+    """Refuse a setting if a single model does not fit into memory.
 
     Args:
-        settings: what is to be trained.
+        settings: to be trained.
         room: bytes; None for the memory of this machine.
 
     Raises:
@@ -94,7 +88,7 @@ def require_room(settings: Iterable[Setting], room: int | None = None) -> None:
 
 @contextmanager
 def connected(scheduler: str) -> Iterator[Any]:
-    """Give a client of a dask scheduler, to hand to `run_sweep`.
+    """Connect to a dask scheduler; the client is an argument of `run_sweep`.
 
     Args:
         scheduler: its address, such as tcp://host:8786.
@@ -117,7 +111,7 @@ def run_sweep(
     budget: int = BUDGET,
     until_clear: bool = False,
     retry: bool = False,
-    listen: Listener = _unheard,
+    listen: Listener = ignore,
 ) -> int:
     """Train what is missing from a sweep and record it.
 
@@ -125,25 +119,35 @@ def run_sweep(
         folder: open for writing.
         workers: processes on this machine; 1 trains in this process.
         scheduler: address of a dask scheduler, such as tcp://host:8786, whose workers train instead.
-        client: a client of dask.distributed whose workers train instead; it is left open.
+        client: a client of dask.distributed whose workers train instead; it stays open.
         timeout: seconds that one group may train before the rest of it is recorded as timed out.
-        budget: bytes that an ensemble may take.
-        until_clear: give a setting no more seeds once its confidence sequence leaves one half on one side.
-        retry: train runs again that timed out or lost their worker; they stay until the new outcome is there.
-        listen: called as (event, value): "group" when one begins in this process, "progress" with updates
-            made, models still training and successes of it, "recorded" with the trials that are on the disk.
+        budget: bytes for one ensemble.
+        until_clear: stop adding seeds to a setting once its confidence sequence excludes one half.
+        retry: train runs again that timed out or lost their worker; each keeps its outcome until then.
+        listen: called with a GroupStarted when training of a group begins in this process, with its
+            TrainingProgress, and with Recorded once trials are on the disk.
 
     Returns:
         How many runs were added or trained again.
 
     Raises:
         ArgumentError: an impossible number of workers, or a model that does not fit into memory.
-        TargetError: the scheduler does not answer or has no worker, dask is not installed, or what trains
-            has failed; what was recorded stays.
+        TargetError: the scheduler does not answer or has no worker, dask is not installed, or the workers
+            failed; recorded runs stay.
         LedgerError: the ledger cannot be written.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from dynprop.training import Sweep, run_sweep
+        >>> from dynprop.training.sweeps.sweep import Folder
+        >>> sweep = Sweep("latch", (3,), seeds=2, options=(("hidden", 4), ("updates", 20)))
+        >>> with TemporaryDirectory() as path, Folder(Path(path) / "latch", sweep) as folder:
+        ...     run_sweep(folder)
+        2
     """
     require_workers(workers)
-    groups = _Groups(folder, LOOK if until_clear else GROUP, budget, until_clear, retry)
+    groups = _Groups(folder, CLEAR_GROUP if until_clear else GROUP, budget, until_clear, retry)
     added = 0
     with ExitStack() as stack:
         if client is None and scheduler is not None:
@@ -160,12 +164,12 @@ def run_sweep(
             folder.ledger.record(trials)
             groups.note(trials)
             added += len(trials)
-            listen("recorded", trials)
+            listen(Recorded(tuple(trials)))
     return added
 
 
 class _Groups:
-    """The groups that are still to be trained: every setting's first seeds, then their next ones."""
+    """Groups still to be trained: the first seeds of every setting, then the next ones."""
 
     def __init__(self, folder: Folder, size: int, budget: int, until_clear: bool, retry: bool) -> None:
         self._counts = folder.ledger.counts(lost=not retry)
@@ -186,28 +190,30 @@ class _Groups:
             left = [(setting, seeds, width) for setting, seeds, width in left if len(seeds) > turn * width]
 
     def note(self, trials: Sequence[Trial]) -> None:
-        """Count what has been recorded."""
-        count(self._counts, trials)
+        """Count recorded trials."""
+        add_to_counts(self._counts, trials)
 
 
 def _in_process(
     groups: _Groups, budget: int, timeout: float | None, listen: Listener
 ) -> Iterator[list[Trial]]:
     for group in groups:
-        listen("group", group)
+        listen(GroupStarted(group.setting, group.seeds))
         yield train(
             group.setting,
             list(group.seeds),
             budget=budget,
             timeout=timeout,
-            listen=lambda made, going, solved: listen("progress", (made, going, solved)),
+            listen=lambda updates, training, succeeded: listen(
+                TrainingProgress(updates, training, succeeded)
+            ),
         )
 
 
 def _by_workers(
     client: Any, groups: _Groups, budget: int, timeout: float | None, advice: str
 ) -> Iterator[list[Trial]]:
-    """Keep every worker busy with two groups, and hand on what they return in the order of arrival."""
+    """Keep two groups per worker submitted; yield results in order of arrival."""
     pending: dict[Any, Group] = {}
     waiting = iter(groups)
     seen = time.monotonic()
@@ -230,16 +236,16 @@ def _by_workers(
 
 
 def _finished(client: Any, pending: Iterable[Any]) -> list[Any]:
-    """Return the futures that are through, after a while perhaps none."""
+    """Return the finished futures; none after POLL_SECONDS without one."""
     from distributed import wait
 
     with client.as_current(), suppress(TimeoutError):
-        return list(wait(list(pending), timeout=LOOK_SECONDS, return_when="FIRST_COMPLETED").done)
+        return list(wait(list(pending), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED").done)
     return []
 
 
 def _outcome(future: Any, group: Group) -> list[Trial]:
-    """Return the trials of a finished group; where it killed its workers, rows that say so."""
+    """Return the trials of a finished group, "worker lost" if it killed its workers."""
     from distributed import KilledWorker
 
     try:

@@ -1,9 +1,8 @@
-"""What a sweep shows while it runs, on stderr: each configuration and length, successes so far, time left."""
+"""Live view of a running sweep on stderr: successes by configuration and length, and time left."""
 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -11,16 +10,17 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.table import Table
 
-from dynprop.training.store.books import count
+from dynprop.training.store.index import add_to_counts
+from dynprop.training.sweeps.events import GroupStarted, Recorded, SweepEvent, TrainingProgress
+from dynprop.training.sweeps.progress_line import EVERY, ProgressLine
 from dynprop.training.sweeps.sweep import Folder
 from dynprop.training.trials.setting import Setting
-from dynprop.training.trials.trial import Trial
 
 __all__ = ["LiveView", "configuration"]
 
 
 def configuration(setting: Setting, others: Sequence[Setting]) -> str:
-    """Name a configuration by what tells it from the others of its sweep; the initialisation always."""
+    """Name a configuration by the options in which the sweep varies, and by its initialisation."""
     names = [n for n in ("cell", "optimiser") if len({getattr(s, n) for s in others}) > 1]
     return ", ".join([*(str(getattr(setting, n)) for n in names), setting.init])
 
@@ -28,19 +28,19 @@ def configuration(setting: Setting, others: Sequence[Setting]) -> str:
 class LiveView:
     """The view of one run of a sweep; use it as the ``listen`` of `run_sweep`.
 
-    On a terminal a table that is redrawn: a row per configuration, a column per length, each cell the
-    successes of the runs that are recorded, and how many are wanted. Elsewhere a plain line, at most one
-    every five seconds.
+    On a terminal it is a table that is redrawn: a row per configuration, a column per length, each cell the
+    successes of the recorded runs, and how many are wanted. Elsewhere it is a plain line, at most one every
+    five seconds.
 
     Args:
         folder: of the sweep, open.
         file: where to write; default stderr.
         every: seconds between plain lines.
-        retry: whether runs that were lost are trained again.
+        retry: whether lost runs are trained again.
     """
 
     def __init__(
-        self, folder: Folder, *, file: TextIO | None = None, every: float = 5.0, retry: bool = False
+        self, folder: Folder, *, file: TextIO | None = None, every: float = EVERY, retry: bool = False
     ) -> None:
         self._console = Console(file=file or sys.stderr, markup=False, emoji=False, highlight=False)
         self._settings = folder.sweep.settings
@@ -51,26 +51,23 @@ class LiveView:
         self._total = len(self._settings) * self._wanted
         self._already = sum(min(self._wanted, total) for total, _ in self._counts.values())
         self._added = 0
-        self._every = every
-        self._begin = self._spoke = time.monotonic()
+        self._line = ProgressLine(self._console.file, every)
         self._now = ""
+        # A rich.live.Live, which is imported only on a terminal.
         self._live: Any = None
 
-    def __call__(self, event: str, value: Any) -> None:
-        """Take note of one event of a sweep."""
-        if event == "recorded":
-            self._record(value)
-        elif event == "group":
-            self._now = f"{configuration(value.setting, self._settings)}, length {value.setting.length}"
-        elif event == "progress":
-            made, going, solved = value
-            where = self._now.partition(" · ")[0]
-            self._now = f"{where} · update {made}, {going} training, {solved} solved"
+    def __call__(self, event: SweepEvent) -> None:
+        """Update the view after an event of the sweep."""
+        match event:
+            case Recorded(trials):
+                add_to_counts(self._counts, trials)
+                self._added += len(trials)
+            case GroupStarted(setting):
+                self._now = f"{configuration(setting, self._settings)}, length {setting.length}"
+            case TrainingProgress(updates, training, succeeded):
+                where = self._now.partition(" · ")[0]
+                self._now = f"{where} · update {updates}, {training} training, {succeeded} solved"
         self._show()
-
-    def _record(self, trials: Sequence[Trial]) -> None:
-        count(self._counts, trials)
-        self._added += len(trials)
 
     def line(self) -> str:
         """Return the state of the sweep on one line."""
@@ -80,10 +77,10 @@ class LiveView:
         return " · ".join(part for part in parts if part)
 
     def _left(self) -> str:
-        """Estimate the time left from the runs that were added."""
+        """Estimate the time left from the rate of added runs."""
         if not self._added:
             return ""
-        each = (time.monotonic() - self._begin) / self._added
+        each = self._line.seconds() / self._added
         seconds = each * (self._total - self._already - self._added)
         return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
 
@@ -122,7 +119,5 @@ class LiveView:
     def _show(self) -> None:
         if self._live is not None:
             self._live.update(self.table(), refresh=True)
-        elif not self._console.is_terminal and time.monotonic() - self._spoke >= self._every:
-            self._spoke = time.monotonic()
-            seconds = self._spoke - self._begin
-            print(f"dynprop: {seconds:.0f} s · {self.line()}", file=self._console.file, flush=True)
+        elif not self._console.is_terminal:
+            self._line.show(self.line())

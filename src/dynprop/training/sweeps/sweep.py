@@ -1,8 +1,7 @@
 """A sweep: configurations × lengths × seeds, in a folder that can be killed, resumed and extended.
 
-The folder holds `sweep.json`, what the sweep is, and the ledger of finished runs. What is missing is what the
-sweep asks for and the ledger does not hold, so that resuming, extending by more seeds and repeating the same
-command are one thing.
+The folder holds `sweep.json`, the definition of the sweep, and the ledger of finished runs. Runs that are
+defined and not in the ledger are missing: resuming, adding seeds and repeating a command all train them.
 """
 
 from __future__ import annotations
@@ -13,30 +12,36 @@ import math
 import os
 import platform
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dynprop.errors import ArgumentError, LedgerError
+from dynprop.training.store.checksummed import UNFINISHED, read_checksummed, write_checksummed
 from dynprop.training.store.disk import DamageError, explained
-from dynprop.training.store.ledger import NAME, Ledger
-from dynprop.training.store.sealed import UNFINISHED, read_sealed, write_sealed
+from dynprop.training.store.ledger import NAME, Ledger, read_ledger
+from dynprop.training.store.schema import STORED_NAMES
 from dynprop.training.trials.setting import Setting
 from dynprop.training.trials.trial import Trial
+from dynprop.training.whole import require_whole
 
 __all__ = ["Folder", "Sweep", "belonging", "export_csv", "finished", "planned", "read_sweep", "say"]
 
 FILE = "sweep.json"
 LOCK = "lock"
 FORMAT = 1
-# In all: whoever trains a sweep keeps in memory which runs are done and which are missing, some hundred bytes
-# for each.
+# Of one sweep: the coordinator keeps some hundred bytes for each in memory.
 MOST_RUNS = 10_000_000
-ROW = ("seed", "status", "cause", "updates", "loss", "wrong", "peak", "reach", "at_chance", "note")
+# Attributes of a trial in a CSV file.
+OUTCOME = (
+    "seed", "status", "cause", "updates", "loss", "error_rate", "max_grad_norm", "gradient_ratio",
+    "at_chance", "note",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Sweep:
         options: the other fields of Setting, where they differ from its defaults.
 
     Raises:
-        ArgumentError: something is unknown, empty or impossible.
+        ArgumentError: a value is unknown, empty or impossible.
     """
 
     task: str
@@ -67,8 +72,10 @@ class Sweep:
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
                 raise ArgumentError(name, repr(values), "one or more, all different")
-        if isinstance(self.seeds, bool) or not isinstance(self.seeds, int) or self.seeds < 1:
-            raise ArgumentError("seeds", repr(self.seeds), "a whole number of at least 1")
+        # JSON has no numbers of numpy.
+        object.__setattr__(self, "seeds", require_whole("seeds", self.seeds))
+        object.__setattr__(self, "lengths", tuple(map(_plain, self.lengths)))
+        object.__setattr__(self, "options", tuple((name, _plain(value)) for name, value in self.options))
         each = math.prod(map(len, (self.lengths, self.cells, self.inits, self.optimisers)))
         if self.seeds * each > MOST_RUNS:
             raise ArgumentError(
@@ -76,7 +83,7 @@ class Sweep:
                 f"{self.seeds} for each of {each} configurations and lengths",
                 f"at most {MOST_RUNS // each}: no more than {MOST_RUNS:,} runs, of which memory holds each",
             )
-        # Each setting refuses what is impossible.
+        # Each setting validates its fields.
         self.settings  # noqa: B018
 
     @property
@@ -101,7 +108,7 @@ class Sweep:
         return cls(data["task"], seeds=data["seeds"], options=tuple(sorted(data["options"].items())), **lists)
 
     def difference(self, other: Sweep) -> str:
-        """Name what differs from another sweep, seeds aside; "" if nothing does."""
+        """Describe the first difference from another sweep, except in seeds; "" if there is none."""
         for field in fields(self):
             one, two = getattr(self, field.name), getattr(other, field.name)
             if field.name == "seeds" or one == two:
@@ -115,6 +122,11 @@ class Sweep:
                 if pair[0] != pair[1]:
                     return f"{name} {pair[0]} there, {pair[1]} here"
         return ""
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of numpy as Python's; anything else, of the user's options, as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _shown(value: Any) -> str:
@@ -131,7 +143,7 @@ def read_sweep(folder: Path) -> Sweep:
 
     Raises:
         ArgumentError: the folder holds none.
-        LedgerError: its description was written by a newer version, is damaged, or cannot be read.
+        LedgerError: its definition was written by a newer version, is damaged, or cannot be read.
     """
     path = folder / FILE
     try:
@@ -143,7 +155,7 @@ def read_sweep(folder: Path) -> Sweep:
             "folder", str(folder), f"a folder that dynprop train --out made; it has no {FILE}"
         )
     try:
-        data = read_sealed(path, ("format", "sweep", "versions"))
+        data = read_checksummed(path, ("format", "sweep", "versions"))
         if data["format"] > FORMAT:
             raise LedgerError(
                 f"{path} was written by a newer dynprop (format {data['format']}): use that version"
@@ -156,20 +168,20 @@ def read_sweep(folder: Path) -> Sweep:
 
 
 def planned(path: Path, sweep: Sweep | None = None, seeds: int | None = None) -> Sweep:
-    """Return what is to be trained in a folder, without changing anything.
+    """Return the sweep to be trained in a folder, without changing the folder.
 
     Args:
         path: of the folder, which need not be there.
-        sweep: what is wanted; None takes what the folder says.
-        seeds: a number of seeds that replaces that of the folder, where it is larger.
+        sweep: the sweep that is wanted; None for that of the folder.
+        seeds: replaces the folder's number of seeds if it is larger.
 
     Raises:
-        ArgumentError: the number is impossible, or the folder holds another sweep, the difference is named,
-            or other files.
-        LedgerError: its description cannot be read.
+        ArgumentError: the number is impossible, or the folder holds another sweep (the message gives the
+            difference) or other files.
+        LedgerError: its definition cannot be read.
     """
-    if seeds is not None and seeds < 1:
-        raise ArgumentError("seeds", str(seeds), "a whole number of at least 1")
+    if seeds is not None:
+        require_whole("seeds", seeds)
     try:
         inside = {file.name for file in path.iterdir()} if path.is_dir() else set()
     except OSError as error:
@@ -177,7 +189,7 @@ def planned(path: Path, sweep: Sweep | None = None, seeds: int | None = None) ->
     known = read_sweep(path) if sweep is None or FILE in inside else None
     if known is not None and sweep is not None and (other := known.difference(sweep)):
         raise ArgumentError("out", f"{path}, which holds another sweep ({other})", "another folder")
-    # Whoever was killed before there was a sweep left these.
+    # Left by a process that was killed before it wrote the sweep.
     if known is None and inside - {LOCK, FILE + UNFINISHED}:
         raise ArgumentError("out", f"{path}, which holds other files", "a folder that is new or empty")
     wanted = sweep if known is None else known
@@ -193,13 +205,13 @@ class Folder:
         sweep, seeds: as for `planned`.
 
     Attributes:
-        sweep: what is to be done.
-        ledger: what is done.
+        sweep: defines all runs.
+        ledger: holds the finished ones.
 
     Raises:
-        ArgumentError: the folder holds another sweep; the difference is named.
+        ArgumentError: the folder holds another sweep; the message gives the difference.
         LedgerError: the ledger cannot be used, its runs are those of a version that trains otherwise, or
-            another process is at work in the folder.
+            another process trains in the folder.
     """
 
     def __init__(self, path: Path, sweep: Sweep | None = None, seeds: int | None = None) -> None:
@@ -212,10 +224,10 @@ class Folder:
             raise LedgerError(f"{path}: {error.strerror}: choose a folder that can be written") from error
         with ExitStack() as undo:
             undo.callback(os.close, self._lock)
-            # Again, now that nobody else can change it.
+            # Again, with the folder locked.
             self.sweep = planned(path, sweep, seeds)
             if not (path / FILE).exists() or read_sweep(path) != self.sweep:
-                write_sealed(
+                write_checksummed(
                     path / FILE,
                     {"format": FORMAT, "sweep": self.sweep.to_json(), "versions": _versions()},
                 )
@@ -231,7 +243,7 @@ class Folder:
         os.close(self._lock)
 
     def _locked(self) -> int:
-        """Hold the folder for this process; the lock ends with it, however it ends."""
+        """Lock the folder until this process ends."""
         handle = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             import fcntl
@@ -245,7 +257,7 @@ class Folder:
         return handle
 
     def missing(self, *, retry: bool = False) -> list[tuple[Setting, Sequence[int]]]:
-        """Return the seeds that are still to be trained, setting by setting.
+        """Return the missing seeds, setting by setting.
 
         Args:
             retry: whether runs that timed out or lost their worker are among them.
@@ -266,40 +278,37 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
-def belonging(sweep: Sweep, ledger: Ledger) -> list[Trial]:
-    """Return the finished runs of a ledger that belong to a sweep."""
+def belonging(sweep: Sweep, trials: Iterable[Trial]) -> list[Trial]:
+    """Return the trials whose setting belongs to a sweep."""
     keys = {setting.key for setting in sweep.settings}
-    return [trial for trial in ledger.trials() if trial.setting.key in keys]
+    return [trial for trial in trials if trial.setting.key in keys]
 
 
 def finished(folder: Path, tell: Callable[[str], None] = say) -> tuple[Sweep, list[Trial]]:
-    """Return the sweep of a folder and its finished runs, as far as they belong to it.
+    """Return the sweep of a folder and its finished runs.
 
-    The folder is only read, also while another process trains in it.
+    The folder is only read; another process may train in it.
 
     Args:
         folder: of the sweep.
-        tell: is called with what is damaged or lost, if anything is.
+        tell: called with a description of damage and lost runs, if there are any.
 
     Raises:
         ArgumentError: the folder holds no sweep.
-        LedgerError: its description or its ledger cannot be read.
+        LedgerError: its definition or its ledger cannot be read.
     """
     sweep = read_sweep(folder)
-    with (
-        tempfile.TemporaryDirectory() as private,
-        Ledger(folder / NAME, sweep.settings, private=Path(private)) as ledger,
-    ):
-        if ledger.recovered:
-            tell(ledger.recovered)
-        return sweep, belonging(sweep, ledger)
+    trials, notes = read_ledger(folder / NAME, sweep.settings)
+    if notes:
+        tell(notes)
+    return sweep, belonging(sweep, trials)
 
 
 def export_csv(trials: Sequence[Trial], path: Path) -> None:
-    """Write one line per run: its setting, field by field, and how it came out."""
+    """Write one line per run: the fields of its setting and its outcome."""
     names = [field.name for field in fields(Setting)]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow([*names, *ROW])
+        writer.writerow([*names, *(STORED_NAMES.get(name, name) for name in OUTCOME)])
         for trial in trials:
-            writer.writerow([*trial.setting.to_json().values(), *(getattr(trial, name) for name in ROW)])
+            writer.writerow([*trial.setting.to_json().values(), *(getattr(trial, name) for name in OUTCOME)])

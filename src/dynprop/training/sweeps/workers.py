@@ -1,7 +1,7 @@
-"""Processes of dask.distributed that train: on this machine, or those of a scheduler elsewhere.
+"""Worker processes of dask.distributed, on this machine or of a scheduler elsewhere.
 
-Whoever asked for them ends them, also after Ctrl-C and without waiting for what they do: nothing of it is
-recorded, so that nothing is lost. No pool and no queue of our own.
+Workers of this machine are killed at the end of their context, also after Ctrl-C: groups that they still
+train are not recorded, so nothing is lost.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import resource_tracker
 from typing import Any
 
-from dynprop.errors import ArgumentError, DynpropError, TargetError
+from dynprop.errors import DynpropError, TargetError
 from dynprop.training.sweeps.interrupts import held
+from dynprop.training.whole import require_whole
 
 __all__ = ["failures", "local_client", "memory_of", "remote_client", "require_workers"]
 
-# Seconds in which a process of this machine must have begun: it imports torch, perhaps from a cold disk.
+# Longest start of a process of this machine: it imports torch, perhaps from a cold disk.
 START_SECONDS = 60.0
-# Seconds that an orderly end may take.
+# Longest orderly end.
 END_SECONDS = 2.0
 
 
@@ -32,48 +33,47 @@ def require_workers(workers: int) -> None:
     Raises:
         ArgumentError: it is less than 1.
     """
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise ArgumentError("workers", repr(workers), "a whole number of at least 1")
+    require_whole("workers", workers)
 
 
 @contextmanager
 def failures(where: str, advice: str) -> Iterator[None]:
-    """Say in one line what dask could not do.
+    """Turn an error of dask into one line.
 
     Args:
-        where: what failed.
-        advice: what to do.
+        where: description of the part that failed.
+        advice: for the user.
 
     Raises:
-        TargetError: anything was raised that is not an error of ours.
+        TargetError: in place of any error that is no DynpropError.
     """
     try:
         yield
     except DynpropError:
         raise
     except (Exception, asyncio.CancelledError) as error:
-        said = (str(error).strip() or "no reason given").splitlines()[0].rstrip(":")
-        raise TargetError(f"{where} ({type(error).__name__}: {said}): {advice}") from error
+        reason = (str(error).strip() or "no reason given").splitlines()[0].rstrip(":")
+        raise TargetError(f"{where} ({type(error).__name__}: {reason}): {advice}") from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep dask's log to itself: what went wrong is said in words."""
+    """Disable the loggers of dask: errors are raised instead."""
     loggers = [
         logging.getLogger(n) for n in list(logging.root.manager.loggerDict) if n.startswith("distributed")
     ]
-    speaking = [logger for logger in loggers if not logger.disabled]
-    for logger in speaking:
+    enabled = [logger for logger in loggers if not logger.disabled]
+    for logger in enabled:
         logger.disabled = True
     try:
         yield
     finally:
-        for logger in speaking:
+        for logger in enabled:
             logger.disabled = False
 
 
 def _imported() -> Any:
-    """Return dask.distributed; it takes a second, and half of it is of no use."""
+    """Import dask.distributed, which takes a second, without interruption."""
     try:
         with held():
             import distributed
@@ -84,14 +84,14 @@ def _imported() -> Any:
 
 @contextmanager
 def local_client(workers: int) -> Iterator[Any]:
-    """Give a client of so many processes of this machine, which end with the context.
+    """Start worker processes on this machine for the context; return their client.
 
     Raises:
         TargetError: they do not start.
     """
     distributed = _imported()
-    advice = "see whether this machine has the memory for them, or train with --workers 1"
-    # Its start lets Ctrl-C through again to the thread that needs it first.
+    advice = "check that this machine has the memory for them, or train with --workers 1"
+    # Starting it later, from another thread, would unblock SIGINT there.
     with held():
         resource_tracker.ensure_running()
     with _quiet(), ExitStack() as stack:
@@ -103,7 +103,7 @@ def local_client(workers: int) -> Iterator[Any]:
                 dashboard_address=":0",
                 silence_logs=logging.CRITICAL,
             )
-            # Dask would try again when the interpreter ends.
+            # Otherwise dask closes it again when the interpreter exits.
             cluster.shutdown_on_close = False
             stack.callback(_end, cluster)
             cluster.scale(workers)
@@ -117,11 +117,11 @@ def local_client(workers: int) -> Iterator[Any]:
 
 @contextmanager
 def remote_client(address: str, seconds: float) -> Iterator[Any]:
-    """Give a client of a scheduler that has a worker.
+    """Connect to a scheduler that has a worker.
 
     Args:
         address: such as tcp://host:8786.
-        seconds: in which the scheduler must answer, and then have a worker.
+        seconds: for the scheduler to answer, and then to have a worker.
 
     Raises:
         TargetError: it does not answer, or no worker joins it.
@@ -149,7 +149,7 @@ def remote_client(address: str, seconds: float) -> Iterator[Any]:
 
 
 def memory_of(client: Any) -> int | None:
-    """Return the bytes that the largest of a client's workers may take; None where nothing limits it."""
+    """Return the memory limit of the largest worker in bytes; None if there is no limit."""
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     return max((int(worker.get("memory_limit") or 0) for worker in workers), default=0) or None
 
@@ -160,9 +160,9 @@ def _close(client: Any) -> None:
 
 
 def _end(cluster: Any) -> None:
-    """End the processes of a cluster now, whatever they do."""
+    """Kill the processes of a cluster."""
     with held(), suppress(Exception, asyncio.CancelledError):
-        # Those that are still starting, too, where dask says which they are.
+        # `_created` includes workers that are still starting.
         nannies = list(getattr(cluster, "_created", cluster.workers.values()))
         for nanny in nannies:
             nanny.auto_restart = False

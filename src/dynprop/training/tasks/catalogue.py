@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from dynprop.errors import ArgumentError
-from dynprop.training.tasks import digits, latches, marks, symbols
+from dynprop.training.tasks import digits, latches, marked_sequences, symbols
 from dynprop.training.tasks.task import Task
 
 __all__ = ["TASKS", "task_named"]
 
 TASKS: dict[str, Task] = {
-    task.name: task for room in (latches, marks, symbols, digits) for task in room.TASKS
+    task.name: task for room in (latches, marked_sequences, symbols, digits) for task in room.TASKS
 }
 
 
@@ -20,6 +20,15 @@ def task_named(name: Any) -> Task:
 
     Raises:
         ArgumentError: there is none.
+
+    Examples:
+        >>> import numpy as np
+        >>> from dynprop.training import task_named
+        >>> task = task_named("latch")
+        >>> task.sample(5, 2, np.random.default_rng(0)).inputs.shape
+        (5, 2, 1)
+        >>> round(task.chance_loss(5), 4)
+        0.6931
     """
     if name not in TASKS:
         raise ArgumentError("task", repr(name), f"one of {', '.join(TASKS)}")

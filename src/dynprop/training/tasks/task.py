@@ -1,4 +1,4 @@
-r"""What a task promises: sequences, targets, a loss, its chance level, a success criterion and a solver.
+r"""Contract of a task: sequences, targets, a loss, its chance level, a success criterion and a solver.
 
 A task is a named variant: two generators that differ in where marks may lie are two tasks. Sequences are
 (time, count, feature), time first. `length` is the length that the literature quotes for the variant; some
@@ -24,6 +24,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray, IntArray, NumericArray
 from dynprop.errors import ArgumentError
+from dynprop.training.whole import require_whole
 
 __all__ = ["Batch", "Criterion", "Task", "sequence_losses"]
 
@@ -32,7 +33,7 @@ Loss = Literal["squared", "logistic", "cross-entropy"]
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences and what is to be said about them.
+    """Sequences and their targets.
 
     Attributes:
         inputs: (time, count, feature).
@@ -54,7 +55,7 @@ class Criterion:
         count: how many fresh sequences are judged.
         wrong: what makes an answer wrong: "side" (the sign of the output), "class" (the largest output),
             "beyond" (some output errs by the tolerance), "probability" (some softmax probability errs
-            by more than the tolerance from 0 or 1), "nothing". An answer that is not a number is wrong.
+            by more than the tolerance from 0 or 1), "nothing". A NaN is wrong.
         tolerance: of "beyond" and "probability".
         allowed: the largest share of wrong answers.
         loss_below: besides, the mean loss must be below this share of the chance level.
@@ -71,7 +72,7 @@ class Criterion:
     text: str = ""
 
     def mistakes(self, predictions: NumericArray, targets: NumericArray) -> NumericArray:
-        """Say which answers are wrong, (count,) or (time, count).
+        """Return which answers are wrong, (count,) or (time, count).
 
         Args:
             predictions: outputs or logits, (count, output) or (time, count, class).
@@ -79,14 +80,14 @@ class Criterion:
         """
         if self.wrong == "nothing":
             return np.zeros(len(targets), dtype=np.bool_)
-        # A diverged learner says infinities and NaNs: they are wrong answers, not warnings.
+        # A diverged learner predicts infinities and NaNs: they are wrong answers, not warnings.
         with np.errstate(over="ignore", invalid="ignore"):
             if self.wrong == "class":
-                # argmax takes a NaN for the largest: it would answer whatever class stands there.
+                # argmax returns the position of a NaN.
                 undefined = np.isnan(predictions).any(axis=-1)
                 return np.asarray(undefined | (predictions.argmax(axis=-1) != targets))
             if self.wrong == "side":
-                # A NaN is on no side.
+                # A comparison with NaN is false.
                 return np.asarray(~(predictions[:, 0] * targets[:, 0] > 0.0))
             if self.wrong == "probability":
                 shifted = np.exp(predictions - predictions.max(axis=-1, keepdims=True))
@@ -95,15 +96,14 @@ class Criterion:
             return np.asarray(~(np.abs(predictions - targets).max(axis=-1) < self.tolerance))
 
     def allows(self, wrong: int, answers: int) -> bool:
-        """Say whether so many mistakes among so many answers are few enough."""
+        """Return whether the error rate is at most `allowed`."""
         return wrong <= self.allowed * answers
 
 
 def sequence_losses(loss: str, predictions: NumericArray, targets: NumericArray) -> FloatArray:
     """Return the loss of each sequence, (count,): the mean over its outputs and over the steps that are read.
 
-    Predictions that overflow or are not numbers have the loss inf or NaN, without a warning: that a learner
-    has diverged is a result.
+    Predictions that overflow or are NaN have the loss inf or NaN, without a warning: divergence is a result.
 
     Args:
         loss: "squared", "logistic" or "cross-entropy".
@@ -134,7 +134,7 @@ class Task:
         summary: one sentence.
         source: paper and section, or the code that defines the variant.
         features: numbers per step.
-        outputs: numbers or classes to be said.
+        outputs: numbers, or classes, of an answer.
         loss: "squared", "logistic" or "cross-entropy".
         shortest: the least length at which the variant exists.
         criterion: when a learner has succeeded.
@@ -197,9 +197,7 @@ class Task:
         Raises:
             ArgumentError: an impossible length, or no sequence asked for.
         """
-        if count < 1:
-            raise ArgumentError("count", str(count), "at least 1 sequence")
-        return self.draw(self.require_length(length), count, rng)
+        return self.draw(self.require_length(length), require_whole("count", count), rng)
 
     def chance_loss(self, length: int) -> float:
         """Return the loss of the best prediction that looks at no input.
@@ -215,7 +213,7 @@ class Task:
             return float(sequence_losses(self.loss, predictions, targets).mean())
 
     def succeeds(self, predictions: NumericArray, targets: NumericArray, length: int) -> bool:
-        """Say whether answers to fresh sequences meet the success criterion.
+        """Return whether answers to fresh sequences meet the success criterion.
 
         Args:
             predictions: outputs or logits, as `solve` returns them.

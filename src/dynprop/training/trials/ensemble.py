@@ -33,12 +33,12 @@ from dynprop.gradients.elman import product, with_bias
 from dynprop.training.tasks import task_named
 from dynprop.training.tasks.task import Batch
 from dynprop.training.trials.initial import initial_weights, parse_init
+from dynprop.training.trials.rules import parse_rule
 from dynprop.training.trials.setting import OPTIMISERS, Setting
-from dynprop.training.trials.spelling import spelled
 
 __all__ = ["CHUNK", "ROUNDING", "Ensemble", "bytes_per_model", "output_gradient"]
 
-# Relative difference of losses that rounding may make where bits are not the same.
+# Relative difference of losses by rounding, on machines where bits are not the same.
 ROUNDING = 1e-2
 
 
@@ -72,7 +72,7 @@ def output_gradient(loss: str, predictions: NumericArray, targets: NumericArray)
 
 
 def bytes_per_model(setting: Setting) -> int:
-    """Estimate the memory that one model of an ensemble takes while it trains and is judged, in bytes."""
+    """Estimate the memory of one model of an ensemble, in bytes."""
     task, cell = task_named(setting.task), cell_named(setting.cell)
     size = 4 if setting.dtype == "float32" else 8
     steps, per_step = task.steps(setting.length), setting.hidden * (cell.gates + cell.buffers)
@@ -86,12 +86,12 @@ def bytes_per_model(setting: Setting) -> int:
     return size * (training + block + judging) + 8 * 4 * weights
 
 
-# Sequences that are judged at a time.
+# Sequences of one test that are run at a time.
 CHUNK = 512
 
 
 def updates_per_block(setting: Setting) -> int:
-    """Return how many updates' sequences are drawn at a time: a function of the setting alone."""
+    """Return for how many updates sequences are drawn at a time: a function of the setting alone."""
     task = task_named(setting.task)
     per_update = task.steps(setting.length) * setting.batch * task.features
     return max(1, min(setting.every, 65536 // per_update))
@@ -101,14 +101,14 @@ class Ensemble:
     """Models that are trained together, each with a seed of its own.
 
     Args:
-        setting: what all of them share.
+        setting: of all models.
         seeds: one for each model.
-        dtype: of the computation, in the place of the setting's; the same numbers are drawn.
+        dtype: of the computation, in place of the setting's; the random numbers are the same.
 
     Attributes:
-        seeds: of the models that are still there.
-        peak: largest gradient norm of each so far.
-        diverged: which of them met a number that is none.
+        seeds: of the models that still train.
+        max_grad_norm: largest gradient norm of each so far.
+        diverged: which of them had a gradient that is not finite.
     """
 
     def __init__(self, setting: Setting, seeds: Sequence[int], dtype: str | None = None) -> None:
@@ -121,7 +121,7 @@ class Ensemble:
         self._shapes: dict[str, tuple[int, ...]] = {}
         self.flat = self._drawn().requires_grad_(True)
         self.optimiser = self._optimiser()
-        self.peak = np.zeros(len(self.seeds))
+        self.max_grad_norm = np.zeros(len(self.seeds))
         self.diverged = np.zeros(len(self.seeds), dtype=np.bool_)
         self._blocks: tuple[int, Tensor, Tensor, Tensor] | None = None
 
@@ -139,7 +139,7 @@ class Ensemble:
         return torch.from_numpy(np.stack(rows)).to(self.dtype)
 
     def _optimiser(self) -> torch.optim.Optimizer:
-        name, number = spelled("optimiser", self.setting.optimiser, OPTIMISERS)
+        name, number = parse_rule("optimiser", self.setting.optimiser, OPTIMISERS)
         if name == "adam":
             return torch.optim.Adam([self.flat], lr=self.setting.rate)
         return torch.optim.SGD([self.flat], lr=self.setting.rate, momentum=number or 0.0)
@@ -155,7 +155,7 @@ class Ensemble:
         }
 
     def seen(self, parameters: dict[str, Tensor], inputs: Tensor, ends: Tensor, start: State) -> Tensor:
-        """Return what the read-out sees: at the end of each sequence, or at every step where all are read.
+        """Return the inputs of the read-out: the last state of each sequence, or all states.
 
         Args:
             parameters: by name.
@@ -171,7 +171,7 @@ class Ensemble:
         return torch.gather(states, 0, ends[None, :, :, None].expand(1, *states.shape[1:]))[0]
 
     def predictions(self, parameters: dict[str, Tensor], seen: Tensor) -> Tensor:
-        """Return what the models say, (model, count, output), or (time, model, count, class).
+        """Return the outputs of the models, (model, count, output), or (time, model, count, class).
 
         Args:
             parameters: by name.
@@ -198,15 +198,15 @@ class Ensemble:
         """Return the gradient of each model's mean loss on its sequences, (model, parameters)."""
         parameters = self.parameters()
         start = self.cell.start(len(self.seeds), inputs.shape[2], self.setting.hidden, self.dtype)
-        said = self.predictions(parameters, self.seen(parameters, inputs, ends, start))
-        (found,) = torch.autograd.grad([said], [self.flat], [self._upstream(said, targets)])
+        outputs = self.predictions(parameters, self.seen(parameters, inputs, ends, start))
+        (found,) = torch.autograd.grad([outputs], [self.flat], [self._upstream(outputs, targets)])
         return found
 
-    def _upstream(self, said: Tensor, targets: Tensor) -> Tensor:
-        return torch.from_numpy(output_gradient(self.task.loss, said.detach().numpy(), targets.numpy()))
+    def _upstream(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return torch.from_numpy(output_gradient(self.task.loss, outputs.detach().numpy(), targets.numpy()))
 
     def _clip(self) -> None:
-        """Scale gradients that are too long, and silence models whose gradient is no number."""
+        """Clip gradients, and stop models whose gradient is not finite."""
         assert self.flat.grad is not None
         gradient: NumericArray = self.flat.grad.numpy()
         norms = _norms(gradient)
@@ -216,7 +216,7 @@ class Ensemble:
             gradient[broken] = 0.0
             norms[broken] = 0.0
             self.flat.detach().numpy()[broken] = 0.0
-        self.peak = np.where(self.diverged, np.inf, np.maximum(self.peak, norms))
+        self.max_grad_norm = np.where(self.diverged, np.inf, np.maximum(self.max_grad_norm, norms))
         if self.setting.clip is not None:
             gradient *= (self.setting.clip / np.maximum(norms, self.setting.clip))[:, None]
 
@@ -252,7 +252,7 @@ class Ensemble:
         return torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(ends)
 
     def keep(self, which: IntArray) -> None:
-        """Go on with some of the models only."""
+        """Keep some of the models only."""
         index = torch.from_numpy(which)
         state = self.optimiser.state.get(self.flat, {})
         self.flat = self.flat.detach()[index].clone().requires_grad_(True)
@@ -261,23 +261,23 @@ class Ensemble:
         if kept:
             self.optimiser.state[self.flat] = kept
         self.seeds = [self.seeds[i] for i in which]
-        self.peak, self.diverged = self.peak[which], self.diverged[which]
+        self.max_grad_norm, self.diverged = self.max_grad_norm[which], self.diverged[which]
         if self._blocks is not None:
             block, inputs, targets, ends = self._blocks
             held = targets[:, index] if self.task.every else targets[index]
             self._blocks = (block, inputs[:, index], held, ends[index])
 
     def copied(self, count: int) -> Ensemble:
-        """Return an ensemble of as many copies of the first model, to look at its gradients."""
+        """Return an ensemble of `count` copies of the first model, for its gradients."""
         copies = copy.copy(self)
         copies.seeds = self.seeds[:1] * count
         copies.flat = self.flat.detach()[:1].repeat(count, 1).requires_grad_(True)
         return copies
 
-    # Judging
+    # Tests of success
 
-    def said(self, inputs: Tensor, ends: Tensor, which: IntArray) -> NumericArray:
-        """Return what some of the models say about sequences of their own, as float64, model first."""
+    def outputs(self, inputs: Tensor, ends: Tensor, which: IntArray) -> NumericArray:
+        """Return the outputs of some models on sequences of their own, as float64, model first."""
         with torch.no_grad():
             parameters = self.parameters(self.flat[torch.from_numpy(which)])
             start = self.cell.start(len(which), inputs.shape[2], self.setting.hidden, self.dtype)
@@ -285,16 +285,16 @@ class Ensemble:
         whole = found.double().numpy()
         return np.moveaxis(whole, 1, 0) if self.task.every else np.asarray(whole)
 
-    def reach(self, count: int = 64) -> FloatArray:
-        """Return ‖∂L/∂h(0)‖ over the norm of what the loss says to the states directly, for each model."""
+    def gradient_ratio(self, count: int = 64) -> FloatArray:
+        """Return ‖∂L/∂h(0)‖ over the norm of the loss's direct gradient on the states, for each model."""
         inputs, targets, ends = self.drawn("looking", 0, count)
         parameters = {name: value.detach() for name, value in self.parameters().items()}
         start = self.cell.start(len(self.seeds), count, self.setting.hidden, self.dtype)
         held = tuple(part.requires_grad_(True) for part in start)
         seen = self.seen(parameters, inputs, ends, held)
-        said = self.predictions(parameters, seen)
-        upstream = self._upstream(said, targets)
-        grads = torch.autograd.grad([said], [seen, *held], [upstream], materialize_grads=True)
+        outputs = self.predictions(parameters, seen)
+        upstream = self._upstream(outputs, targets)
+        grads = torch.autograd.grad([outputs], [seen, *held], [upstream], materialize_grads=True)
         direct = _norms((grads[0].transpose(0, 1) if self.task.every else grads[0]).numpy())
         back = _norms(np.stack([_norms(part.numpy()) for part in grads[1:]], axis=1))
         with np.errstate(all="ignore"):
@@ -303,7 +303,7 @@ class Ensemble:
 
 @np.errstate(all="ignore")
 def _norms(values: NumericArray) -> FloatArray:
-    """Return the norm of each model's numbers, whose squares may be beyond the format."""
+    """Return the norm of each model's numbers without overflow of their squares."""
     rows = np.array(values, dtype=np.float64).reshape(len(values), -1)
     largest: FloatArray = np.abs(rows).max(axis=1)
     rows /= np.where(largest > 0.0, largest, 1.0)[:, None]

@@ -32,21 +32,21 @@ from dynprop.arrays import FloatArray
 from dynprop.errors import ArgumentError
 from dynprop.products import chrono_gates, identity, lru_ring, orthogonal, variance_scaled
 from dynprop.training.tasks.task import Task
-from dynprop.training.trials.spelling import Number, spelled
+from dynprop.training.trials.rules import RuleNumber, parse_rule
 
 __all__ = ["CELL_NAMES", "Init", "initial_weights", "parse_init"]
 
 RING_LOW = 0.9
 BASES = {
-    "small": Number(0.1, 0.0),
+    "small": RuleNumber(0.1, 0.0),
     "default": None,
-    "orthogonal": Number(1.0),
-    "identity": Number(1.0),
-    "variance": Number(1.0, 0.0),
-    "ring": Number(0.999, RING_LOW, 1.0),
-    "w": Number(1.25),
+    "orthogonal": RuleNumber(1.0),
+    "identity": RuleNumber(1.0),
+    "variance": RuleNumber(1.0, 0.0),
+    "ring": RuleNumber(0.999, RING_LOW, 1.0),
+    "w": RuleNumber(1.25),
 }
-EXTRAS = {"forget": Number(1.0), "chrono": Number(None, 2.0)}
+EXTRAS = {"forget": RuleNumber(1.0), "chrono": RuleNumber(None, 2.0)}
 CELL_NAMES = ("tanh", "relu", "gru", "lstm", "lru", "unit")
 
 
@@ -74,8 +74,8 @@ def parse_init(text: str, cell: str) -> Init:
         ArgumentError: it is unknown, or is not one for this cell.
     """
     first, _, second = str(text).partition("+")
-    base, value = spelled("init", first, BASES)
-    extra, amount = spelled("init", second, EXTRAS) if second else ("", None)
+    base, value = parse_rule("init", first, BASES)
+    extra, amount = parse_rule("init", second, EXTRAS) if second else ("", None)
     own = {"lru": ("ring",), "unit": ("w",)}.get(cell, tuple(b for b in BASES if b not in ("ring", "w")))
     if base not in own:
         raise ArgumentError("init", repr(text), f"one of {', '.join(own)} for the cell {cell}")

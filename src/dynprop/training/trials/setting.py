@@ -1,12 +1,12 @@
-r"""What is trained, and how: everything that the outcome of a trial depends on, but its seed.
+r"""Everything that determines the outcome of a trial, except its seed.
 
-A run is named by the hash of its setting and by its seed. The hash is that of the setting's canonical JSON,
-so that it is the same on every machine, and it holds `EPOCH`, which changes whenever the same setting would
-train otherwise.
+The hash of its setting and its seed are the key of a run. The hash is that of the setting's canonical JSON,
+so that it is the same on every machine, and it covers `EPOCH`, which changes whenever the same setting would
+give another outcome.
 
-Random numbers come from Philox, which is a function of a key and a counter (Salmon et al. 2011): the key is
-made of the setting's hash and the seed, the counter of what the numbers are for. So a trial draws the same
-numbers alone, in any ensemble and on any worker.
+Random numbers come from Philox, a function of a key and a counter (Salmon et al. 2011): the key consists of
+the setting's hash and the seed, the counter of the purpose of the numbers. So a trial draws the same numbers
+alone, in any ensemble and on any worker.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ import numpy as np
 from dynprop.errors import ArgumentError
 from dynprop.training.tasks import task_named
 from dynprop.training.trials.initial import CELL_NAMES, parse_init
-from dynprop.training.trials.spelling import Number, spelled
+from dynprop.training.trials.rules import RuleNumber, parse_rule
+from dynprop.training.whole import require_whole
 
 __all__ = ["EPOCH", "STREAMS", "Setting"]
 
-# Raise this when a change makes the same setting train otherwise: old and new runs then are different runs.
+# Raise this when a change gives the same setting another outcome: old and new runs then have different keys.
 EPOCH = 3
 STREAMS = {"weights": 0, "training": 1, "judging": 2, "looking": 3}
-OPTIMISERS = {"sgd": None, "momentum": Number(0.9, 0.0, 1.0), "adam": None}
+OPTIMISERS = {"sgd": None, "momentum": RuleNumber(0.9, 0.0, 1.0), "adam": None}
 DTYPES = ("float32", "float64")
 
 
@@ -40,21 +41,21 @@ class Setting:
 
     Attributes:
         task: name of the task.
-        length: its length, as the task's literature quotes it.
+        length: of the task, as its literature quotes it.
         cell: "tanh", "relu", "gru", "lstm", "lru", or "unit" for the latch of one unit.
         init: "small[=SD]", "default", "orthogonal[=GAIN]", "identity[=SCALE]", "variance[=GAIN]", "ring",
             "w[=WEIGHT]" (unit), each with "+forget[=BIAS]" or "+chrono[=LONGEST]" for an LSTM.
         optimiser: "sgd", "momentum[=0.9]" or "adam", torch's.
         rate: learning rate.
-        clip: largest norm of a model's gradient, above which it is scaled down; None for none.
+        clip: gradients with a larger norm are scaled down to it; None for no clipping.
         hidden: hidden units.
         batch: sequences per update.
-        updates: how many updates at the most.
-        every: updates between two judgements of success.
+        updates: largest number of updates.
+        every: updates between two tests of success.
         dtype: "float32" or "float64".
 
     Raises:
-        ArgumentError: something is unknown, not positive, or does not fit together.
+        ArgumentError: a value is unknown, not positive, or does not fit the others.
     """
 
     task: str
@@ -71,12 +72,15 @@ class Setting:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.integer | np.floating):
+                # JSON has no numbers of numpy.
+                object.__setattr__(self, field.name, value.item())
         task = task_named(self.task)
         task.require_length(self.length)
         for name in ("hidden", "batch", "updates", "every"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ArgumentError(name, repr(value), "a whole number of at least 1")
+            require_whole(name, getattr(self, name))
         for name in ("rate", "clip"):
             value = getattr(self, name)
             if value is None and name == "clip":
@@ -86,7 +90,7 @@ class Setting:
                 raise ArgumentError(name, repr(value), "a finite number above 0")
         if self.dtype not in DTYPES:
             raise ArgumentError("dtype", repr(self.dtype), f"one of {', '.join(DTYPES)}")
-        spelled("optimiser", self.optimiser, OPTIMISERS)
+        parse_rule("optimiser", self.optimiser, OPTIMISERS)
         if self.cell not in CELL_NAMES:
             raise ArgumentError("cell", repr(self.cell), f"one of {', '.join(CELL_NAMES)}")
         if task.direct != (self.cell == "unit"):
@@ -118,16 +122,16 @@ class Setting:
         return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
 
     def without_length(self) -> dict[str, Any]:
-        """Return what is the same at every length of a sweep."""
+        """Return the setting as plain values, without its length."""
         return {name: value for name, value in self.to_json().items() if name != "length"}
 
     def generator(self, seed: int, stream: str, block: int = 0) -> np.random.Generator:
-        """Return the random numbers of one trial for one purpose.
+        """Return the random generator of one trial for one purpose.
 
         Args:
             seed: of the trial.
-            stream: what for, one of STREAMS.
-            block: which part of them; blocks never overlap.
+            stream: the purpose, one of STREAMS.
+            block: number of the block of random numbers; blocks never overlap.
         """
         digest = hashlib.blake2b(f"{self.key}:{seed}".encode(), digest_size=16).digest()
         counter = [0, block, STREAMS[stream], 0]

@@ -1,4 +1,4 @@
-"""Trials of one setting, trained together and judged one by one."""
+"""Trials of one setting, trained together and tested for success one by one."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from dynprop.training.trials.trial import Trial
 
 __all__ = ["BUDGET", "group_size", "train"]
 
-# Bytes that one ensemble may take.
+# Memory of one ensemble in bytes.
 BUDGET = 512 * 2**20
-# Fresh sequences that a learner must do well on before more of a criterion's are drawn.
+# Fresh sequences of the first test; only a learner that passes is tested on the others.
 SCREEN = 128
 
 Listener = Callable[[int, int, int], None]
@@ -33,7 +33,7 @@ def _unheard(updates: int, going: int, succeeded: int) -> None:
 
 
 def group_size(setting: Setting, budget: int = BUDGET) -> int:
-    """Return how many models fit into a budget of bytes, at least one."""
+    """Return the number of models that fit into a budget of bytes, at least one."""
     return max(1, budget // bytes_per_model(setting))
 
 
@@ -46,26 +46,32 @@ def train(
     threads: int | None = None,
     listen: Listener = _unheard,
 ) -> list[Trial]:
-    """Train one model for each seed and say how each came out.
+    """Train one model for each seed and return its outcome.
 
-    A trial is a function of setting and seed alone: which other seeds are trained beside it, in how many
-    ensembles, by how many threads and in which order, makes no difference (tests compare bits).
+    A trial is a function of setting and seed alone: other seeds, the number of ensembles and threads and the
+    order make no difference (tests compare bits).
 
     Args:
-        setting: what to train, and how.
+        setting: of all models.
         seeds: whole numbers of at least 0, all different.
-        budget: bytes that the models trained at a time may take; beyond it they are trained in turns.
+        budget: bytes for the models trained at a time; more models are trained in turns.
         timeout: seconds for the models trained at a time, after which they are "timed out".
-        threads: how many may train, each an ensemble of its own; None for torch's number of threads where
-            the models are large enough for that to pay.
-        listen: called now and then with updates made, models still training and successes among those
-            trained at a time.
+        threads: number of threads, each with an ensemble of its own; None for torch's number of threads if
+            the models are large enough.
+        listen: called after each test of success with updates made, models still training and successes among
+            those trained at a time.
 
     Returns:
         One Trial for each seed, in the order of the seeds.
 
     Raises:
         ArgumentError: no seed, a negative one, or one twice; no thread.
+
+    Examples:
+        >>> from dynprop.training import Setting, train
+        >>> trials = train(Setting("latch", 3, hidden=4, batch=8, updates=300, rate=0.5), [0, 1])
+        >>> [trial.status for trial in trials]
+        ['success', 'success']
     """
     whole = [isinstance(seed, int | np.integer) and not isinstance(seed, bool) for seed in seeds]
     if not (len(seeds) and all(whole) and min(seeds) >= 0 and len(set(seeds)) == len(seeds)):
@@ -89,20 +95,20 @@ def train(
 def _side_by_side(
     setting: Setting, seeds: Sequence[int], threads: int, timeout: float | None, listen: Listener
 ) -> list[Trial]:
-    """Train ensembles of neighbouring seeds, each by a thread of its own, from judgement to judgement."""
+    """Train ensembles of neighbouring seeds, each in its own thread, from one test of success to the next."""
     deadline = math.inf if timeout is None else time.monotonic() + timeout
     cuts = [len(seeds) * i // threads for i in range(threads + 1)]
     runs = [_Run(setting, seeds[low:high], deadline) for low, high in itertools.pairwise(cuts)]
     with ThreadPoolExecutor(threads) as pool:
         try:
             while going := [run for run in runs if run.ensemble.seeds]:
-                # One thread needs no other.
+                # A single thread needs no pool.
                 list(map(_Run.advance, going) if threads == 1 else pool.map(_Run.advance, going))
                 solved = sum(trial.succeeded for run in runs for trial in run.done)
                 made = max(run.made for run in runs)
                 listen(made, sum(len(run.ensemble.seeds) for run in runs), solved)
         finally:
-            # After an interrupt nobody waits for a judgement.
+            # After an interrupt the other threads stop at their next update.
             for run in runs:
                 run.deadline = -math.inf
     return [trial for run in runs for trial in run.done]
@@ -113,7 +119,7 @@ class _Run:
 
     Attributes:
         made: updates made so far.
-        done: trials of the models that are through.
+        done: trials of the models that have finished.
     """
 
     def __init__(self, setting: Setting, seeds: Sequence[int], deadline: float) -> None:
@@ -124,7 +130,7 @@ class _Run:
         self.done: list[Trial] = []
 
     def advance(self) -> None:
-        """Train up to the next judgement and take out who has succeeded, diverged, or used up its updates."""
+        """Train up to the next test and remove models that succeeded, diverged, or used up their updates."""
         updates, every = self.setting.updates, self.setting.every
         for number in range(self.made, min(updates, self.made - self.made % every + every)):
             self.ensemble.update(number)
@@ -138,30 +144,30 @@ class _Run:
                 break
 
     def _judge(self, *, final: bool) -> None:
-        """Take out the models that are through."""
+        """Test the models for success, and remove those that have finished."""
         self._leave(self.ensemble.diverged, "diverged")
         if not self.ensemble.seeds:
             return
-        # The last judgement may come early: its sequences are fresh, too.
+        # The last test may come early: its sequences are fresh, too.
         block = -(-self.made // self.setting.every)
-        solved, losses, wrong = _judged(self.ensemble, block, final=final)
+        solved, losses, rates = _judged(self.ensemble, block, final=final)
         if final:
             broken = ~np.isfinite(losses)
             self._leave(broken, "diverged")
-            solved, losses, wrong = solved[~broken], losses[~broken], wrong[~broken]
+            solved, losses, rates = solved[~broken], losses[~broken], rates[~broken]
             if not self.ensemble.seeds:
                 return
-            reach = self.ensemble.reach()
+            ratios = self.ensemble.gradient_ratio()
             for status, which in (("success", solved), ("failure", ~solved)):
                 chosen = np.flatnonzero(which)
-                self._note(chosen, status, losses, wrong, None if status == "success" else reach)
+                self._note(chosen, status, losses, rates, None if status == "success" else ratios)
             self.ensemble.keep(np.zeros(0, dtype=np.int64))
         elif solved.any():
-            self._note(np.flatnonzero(solved), "success", losses, wrong, None)
+            self._note(np.flatnonzero(solved), "success", losses, rates, None)
             self.ensemble.keep(np.flatnonzero(~solved))
 
     def _leave(self, which: BoolArray, status: str) -> None:
-        """Take models out that cannot be judged."""
+        """Remove models without a test."""
         if not which.any():
             return
         self._note(np.flatnonzero(which), status, None, None, None)
@@ -172,24 +178,26 @@ class _Run:
         which: IntArray,
         status: str,
         losses: FloatArray | None,
-        wrong: FloatArray | None,
-        reach: FloatArray | None,
+        error_rates: FloatArray | None,
+        ratios: FloatArray | None,
     ) -> None:
         for i in which:
-            loss, share, lag = (None if x is None else _number(x[i]) for x in (losses, wrong, reach))
-            seed, peak = self.ensemble.seeds[i], _number(self.ensemble.peak[i])
-            self.done.append(Trial(self.setting, seed, status, self.made, loss, share, peak, lag))
+            loss, error_rate, ratio = (
+                None if x is None else _finite(x[i]) for x in (losses, error_rates, ratios)
+            )
+            seed, norm = self.ensemble.seeds[i], _finite(self.ensemble.max_grad_norm[i])
+            self.done.append(Trial(self.setting, seed, status, self.made, loss, error_rate, norm, ratio))
 
 
-def _number(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
 def _judged(ensemble: Ensemble, block: int, *, final: bool) -> tuple[BoolArray, FloatArray, FloatArray]:
-    """Judge every model on fresh sequences: which have succeeded, mean losses, shares of wrong answers.
+    """Test every model on fresh sequences; return successes, mean losses and error rates.
 
-    Sequences come a few at a time. Unless this is the last judgement, a learner that has made more mistakes
-    than the criterion allows on all of them is through: it has failed this time, whatever the rest would say.
+    Sequences come a few at a time. Except in the last test, a learner with more mistakes than the criterion
+    allows on all sequences gets no more of them: it has failed this test.
     """
     task, setting = ensemble.task, ensemble.setting
     criterion, models = task.criterion, len(ensemble.seeds)
@@ -205,8 +213,8 @@ def _judged(ensemble: Ensemble, block: int, *, final: bool) -> tuple[BoolArray, 
             break
         batches = [draw(setting.length, size, streams[i]) for i in active]
         inputs, _, ends = ensemble.stacked(batches)
-        said = ensemble.said(inputs, ends, active)
-        for i, y, batch in zip(active, said, batches, strict=True):
+        outputs = ensemble.outputs(inputs, ends, active)
+        for i, y, batch in zip(active, outputs, batches, strict=True):
             wrong = criterion.mistakes(y, batch.targets)
             mistakes[i] += wrong.sum()
             answers[i] += wrong.size
@@ -214,9 +222,9 @@ def _judged(ensemble: Ensemble, block: int, *, final: bool) -> tuple[BoolArray, 
             judged[i] += size
         if not final:
             active = active[mistakes[active] <= allowed]
-    losses, wrong_share = losses / judged, mistakes / answers
+    losses, error_rates = losses / judged, mistakes / answers
     limit = (
         np.inf if criterion.loss_below is None else criterion.loss_below * task.chance_loss(setting.length)
     )
     solved = (judged == criterion.count) & (mistakes <= allowed) & (losses < limit)
-    return np.asarray(solved), losses, wrong_share
+    return np.asarray(solved), losses, error_rates

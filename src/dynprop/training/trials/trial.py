@@ -14,7 +14,7 @@ that other limits can be tried on a finished sweep.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from dynprop.training.tasks import task_named
@@ -31,21 +31,21 @@ STATUSES = ("success", "failure", "diverged", "timed out", "worker lost")
 LOST = ("timed out", "worker lost")
 
 
-def cause_of(status: str, peak: float | None, reach: float | None) -> str:
+def cause_of(status: str, max_grad_norm: float | None, gradient_ratio: float | None) -> str:
     """Name the cause of a failure: "explosion", "vanishing", "neither", or "" where there is none to name.
 
     Args:
         status: one of STATUSES.
-        peak: largest gradient norm before clipping; None where it was no number.
-        reach: ‖∂L/∂h(0)‖ over ‖∂L/∂h(direct)‖ at the end, or None.
+        max_grad_norm: largest gradient norm before clipping; None if it was not finite.
+        gradient_ratio: ‖∂L/∂h(0)‖ over ‖∂L/∂h(direct)‖ at the end, or None.
     """
     if status == "diverged":
         return "explosion"
     if status != "failure":
         return ""
-    if peak is None or peak >= EXPLODED:
+    if max_grad_norm is None or max_grad_norm >= EXPLODED:
         return "explosion"
-    return "vanishing" if reach is not None and reach < VANISHED else "neither"
+    return "vanishing" if gradient_ratio is not None and gradient_ratio < VANISHED else "neither"
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class Trial:
             "timed out" or "worker lost".
         updates: at the first success, or those that were made.
         loss: mean loss on the last fresh sequences judged; None where there is none.
-        wrong: share of wrong answers among them.
-        peak: largest norm of the model's gradient before clipping.
-        reach: share of the loss's gradient that comes back to the beginning, at the end of a failure.
-        note: what a machine said, for runs that were lost.
+        error_rate: share of wrong answers among them.
+        max_grad_norm: largest norm of the model's gradient before clipping.
+        gradient_ratio: ‖∂L/∂h(0)‖ over ‖∂L/∂h(direct)‖ at the end of a failure.
+        note: error message of the machine, for runs that were lost.
     """
 
     setting: Setting
@@ -70,9 +70,9 @@ class Trial:
     status: str
     updates: int
     loss: float | None = None
-    wrong: float | None = None
-    peak: float | None = None
-    reach: float | None = None
+    error_rate: float | None = None
+    max_grad_norm: float | None = None
+    gradient_ratio: float | None = None
     note: str = ""
 
     @property
@@ -88,7 +88,7 @@ class Trial:
     @property
     def cause(self) -> str:
         """What a failure is attributed to."""
-        return cause_of(self.status, self.peak, self.reach)
+        return cause_of(self.status, self.max_grad_norm, self.gradient_ratio)
 
     @property
     def at_chance(self) -> bool:
@@ -112,5 +112,4 @@ class Trial:
 
     def to_row(self) -> dict[str, Any]:
         """Return the outcome as plain values, without the setting."""
-        names = ("seed", "status", "updates", "loss", "wrong", "peak", "reach", "note")
-        return {name: getattr(self, name) for name in names}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "setting"}

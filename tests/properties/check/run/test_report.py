@@ -133,9 +133,18 @@ def test_the_effective_lag_ends_before_the_first_wrong_one(
     assert (report.effective_lag, report.max_decided_lag) == (effective, decided)
 
 
-def test_lags_of_other_laws_do_not_count() -> None:
-    report = Report("f", "scan", 0, (result_of("pass", "scan/gradient", {"float64": (3, 9)}),))
-    assert report.effective_lag is None
+def test_laws_that_judge_by_lag_share_the_effective_lag_whatever_their_names() -> None:
+    first = result_of("pass", "scan/first", {"float64": (None, 9), "float32": (None, 5)})
+    second = result_of("pass", "scan/second", {"float64": (3, 4)})
+    for laws in ((first, second), (second, first), (first, result_of("pass"), second)):
+        report = Report("f", "scan", 0, laws)
+        assert (report.effective_lag, report.max_decided_lag) == (2, 9)
+        assert report.effective_lags == {"float64": 2, "float32": 5}
+
+
+def test_without_a_profile_by_lag_there_is_no_effective_lag() -> None:
+    report = Report("f", "scan", 0, (result_of("pass", "scan/gradient-by-lag"),))
+    assert (report.effective_lag, report.max_decided_lag, report.effective_lags) == (None, None, {})
 
 
 def test_the_json_has_the_keys_of_the_contract_first() -> None:

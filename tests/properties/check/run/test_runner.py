@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 import pytest
 
 from dynprop.arrays import NumericArray
+from dynprop.check.run.events import CasesDone, CaseStarted, Event, Shrinking, SmallerCaseDone
 from dynprop.check.run.outcome import LawResult, judge_case
 from dynprop.check.run.runner import Options, run_law
 from dynprop.kinds import law_by_id
@@ -32,24 +34,23 @@ def numpy_scan(target: Callable[..., Any], **domain: Any) -> Scan:
 
 
 class Recorder:
-    """Remembers what a runner tells its listener."""
+    """Remembers the events of a run."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[str, Any]] = []
+        self.events: list[Event] = []
 
-    def __call__(self, event: str, value: Any) -> None:
-        self.events.append((event, value))
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
 
     @property
     def cases(self) -> list[dict[str, Any]]:
-        return [value.to_json() for event, value in self.events if event == "case"]
+        return [event.case.to_json() for event in self.events if isinstance(event, CaseStarted)]
 
     @property
     def judged(self) -> list[dict[str, Any]]:
         """Cases before any was made smaller."""
-        names = [event for event, _ in self.events]
-        end = names.index("partial") if "partial" in names else len(names)
-        return [value.to_json() for event, value in self.events[:end] if event == "case"]
+        counted = list(takewhile(lambda event: not isinstance(event, Shrinking), self.events))
+        return [event.case.to_json() for event in counted if isinstance(event, CaseStarted)]
 
 
 def run(law: str | Law, target: Callable[..., Any], *, domain: Any = None, **options: Any) -> LawResult:
@@ -158,15 +159,16 @@ def test_random_numbers_of_the_target_are_seeded_before_every_case() -> None:
 
 def test_the_listener_hears_of_a_case_before_it_runs_and_of_the_count_after() -> None:
     events = recorded(PLAIN, controls.numpy_loop, examples=3)[1].events
-    assert [event for event, _ in events] == ["case", "done"] * 3
-    assert [value for event, value in events if event == "done"] == [1, 2, 3]
-    assert all(isinstance(value, ScanCase) for event, value in events if event == "case")
+    assert [type(event) for event in events] == [CaseStarted, CasesDone] * 3
+    assert [event.count for event in events if isinstance(event, CasesDone)] == [1, 2, 3]
+    assert all(isinstance(event.case, ScanCase) for event in events if isinstance(event, CaseStarted))
 
 
 def test_what_is_known_is_told_before_a_counterexample_is_made_smaller() -> None:
     result, recorder = recorded(FIXED, initial_ignored, examples=5, patience=1.0)
-    partial = [value for event, value in recorder.events if event == "partial"]
+    partial = [event.result for event in recorder.events if isinstance(event, Shrinking)]
     assert partial == [result]
+    assert any(isinstance(event, SmallerCaseDone) for event in recorder.events)
     assert len(recorder.cases) > len(recorder.judged) == result.cases
 
 

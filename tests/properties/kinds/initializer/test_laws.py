@@ -23,74 +23,10 @@ from dynprop.kinds.initializer.promise import Expression, law_named
 from dynprop.kinds.initializer.target import Initializer
 from dynprop.laws.draw import RandomSource
 from dynprop.laws.statistics import STATEMENT, min_discrepancy_of_cdfs, min_discrepancy_of_gaussian_variances
-from tests.properties.kinds.kinds import assert_caught, correct, judged, planted
+from tests.properties.kinds.kinds import judged, planted
 
 LAWS = [law.id for law in laws_for("initializer")]
 Rng = np.random.Generator
-
-CAUGHT = [
-    ("initializer/shape-and-dtype", "axes-exchanged", "wrong"),
-    ("initializer/deterministic", "global-generator", "wrong"),
-    ("initializer/deterministic", "default-generator", "wrong"),
-    ("initializer/deterministic", "places-without-the-generator", "wrong"),
-    ("initializer/global-state", "seeds-everything", "wrong"),
-    ("initializer/fresh", "generator-ignored", "wrong"),
-    ("initializer/variance", "fan-out-for-fan-in", "wrong"),
-    ("initializer/variance", "fan-out-in-torch", "wrong"),
-    ("initializer/variance", "variance-for-deviation", "wrong"),
-    ("initializer/variance", "gain-of-another-activation", "wrong"),
-    ("initializer/variance", "truncated-not-rescaled", "wrong"),
-    ("initializer/variance", "truncated-in-torch", "wrong"),
-    ("initializer/variance", "uniform-to-the-deviation", "wrong"),
-    ("initializer/variance", "target-over-depth", "wrong"),
-    ("initializer/variance", "gain-without-digamma", "wrong"),
-    ("initializer/distribution", "heavy-tails-claimed-normal", "wrong"),
-    ("initializer/distribution", "truncated-not-rescaled", "wrong"),
-    ("initializer/independent", "one-row-shared", "wrong"),
-    ("initializer/independent", "antithetic", "wrong"),
-    ("initializer/fair-signs", "signs-of-the-factorisation", "wrong"),
-    ("initializer/orthogonal", "orthogonal-on-the-longer-side", "wrong"),
-    ("initializer/spectral-radius", "radius-on-average", "wrong"),
-    ("initializer/spectral-radius", "norm-for-radius", "wrong"),
-]
-
-
-@pytest.mark.parametrize(("law", "fault", "verdict"), CAUGHT)
-def test_the_law_fails_the_fault_that_it_is_about(law: str, fault: str, verdict: str) -> None:
-    result = judged(law, planted(f"initializer/{fault}"), Options(examples=10, patience=0.3))
-    assert_caught(result, verdict)
-
-
-def test_every_law_has_a_fault_here() -> None:
-    assert {law for law, _, _ in CAUGHT} == set(LAWS)
-
-
-CONTROLS = (
-    "he-normal",
-    "single-precision-weights",
-    "glorot-uniform",
-    "truncated-rescaled",
-    "student-weights",
-    "heavy-weights",
-    "plain-generator",
-    "identity",
-    "scaled-radius",
-    "haar-by-reflections",
-    "torch-kaiming",
-    "torch-kaiming-fan-out",
-    "torch-xavier",
-    "torch-orthogonal",
-    "torch-trunc",
-)
-
-
-@pytest.mark.parametrize("control", CONTROLS)
-def test_what_is_right_is_not_accused(control: str) -> None:
-    results = [judged(law, correct(control), Options(examples=10, iid=5, patience=0.3)) for law in LAWS]
-    verdicts = {r.law.split("/")[1]: r.verdict for r in results if not r.not_applicable}
-    expected = {"variance": "undecidable"} if control == "heavy-weights" else {}
-    assert verdicts == dict.fromkeys(verdicts, "pass") | expected
-    assert max(r.worst_ratio for r in results) <= 1.0
 
 
 @pytest.mark.parametrize(
@@ -227,7 +163,7 @@ def test_options_that_are_unknown_are_refused(options: dict[str, Any], argument:
     ("target", "text"),
     [
         (lambda shape: shape, "raised TypeError"),
-        (lambda shape, rng: [0.0], "returned list"),
+        (lambda shape, rng: [0.0], "returned a list"),
         (lambda shape, rng: None, "returned NoneType"),
     ],
 )
@@ -288,15 +224,15 @@ def test_a_promise_without_an_expression_is_a_wrong_call(
 
 
 def test_cases_are_rectangles_with_enough_weights() -> None:
-    source = RandomSource(0)
-    cases = [rectangle(source, Domain(), None) for _ in range(200)]
+    source, subject = RandomSource(0), Initializer(lambda shape, rng: rng.standard_normal(shape))
+    cases = [rectangle(source, Domain(), subject) for _ in range(200)]
     for case in cases:
         assert max(case.fan_in, case.fan_out) >= 4 * min(case.fan_in, case.fan_out)
         assert case.calls * case.fan_in * case.fan_out >= POOL
         assert InitializerCase.from_json(json.loads(json.dumps(case.to_json()))) == case
         assert [other.seed for other in case.smaller()] == [0]
     assert {(c.fan_in, c.fan_out) for c in cases} >= {(1, 64), (64, 1), (4, 16), (64, 16)}
-    assert {case.fan_in == case.fan_out for case in (square(source, Domain(), None) for _ in range(20))} == {
-        True
-    }
-    assert {small(source, Domain(), None).calls for _ in range(50)} == {1, 2, 3}
+    assert {
+        case.fan_in == case.fan_out for case in (square(source, Domain(), subject) for _ in range(20))
+    } == {True}
+    assert {small(source, Domain(), subject).calls for _ in range(50)} == {1, 2, 3}

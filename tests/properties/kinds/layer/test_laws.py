@@ -13,7 +13,7 @@ from dynprop.check.run.runner import Options
 from dynprop.kinds import law_by_id, laws_for
 from dynprop.kinds.layer.faults.bases import Elman
 from dynprop.kinds.layer.target import Layer
-from tests.properties.kinds.kinds import assert_caught, catalogue
+from tests.properties.kinds.kinds import catalogue
 from tests.properties.kinds.kinds import judged as judged_by
 
 BRIEF = Options(examples=6, patience=0.5)
@@ -37,57 +37,6 @@ def subject(name: str, **options: Any) -> Any:
 
 def judged(law: str, layer: Any, options: Options = BRIEF) -> LawResult:
     return judged_by(law, layer, options)
-
-
-CAUGHT = [
-    ("layer/row-alone", "batch-mean-subtracted", "wrong"),
-    ("layer/row-alone", "batch-first-by-view", "wrong"),
-    ("layer/row-alone", "single-row-squeezed", "wrong"),
-    ("layer/row-alone-with-state", "state-for-row-zero", "wrong"),
-    ("layer/row-alone-with-state", "first-state-for-all-rows", "wrong"),
-    ("layer/row-alone-with-state", "square-state-transposed", "wrong"),
-    ("layer/padding", "empty-row-returns-padded-state", "wrong"),
-    ("layer/padding", "padded-row-runs-on", "wrong"),
-    ("layer/side-inputs", "spans-of-the-next-step", "wrong"),
-    ("layer/side-inputs", "spans-of-the-first-row", "wrong"),
-    ("layer/own-steps", "cell-state-lost", "wrong"),
-    ("layer/own-steps", "stack-returned-upside-down", "wrong"),
-    ("layer/forms-agree", "parallel-decay-one-step-off", "wrong"),
-    ("layer/forms-agree", "chunk-ignores-state", "wrong"),
-    ("layer/forms-agree", "chunk-carry-lost", "wrong"),
-    ("layer/forms-agree", "parallel-decay-overflows", "wrong"),
-    ("layer/split-resume", "activation-twice-on-resume", "wrong"),
-    ("layer/split-resume", "convolution-cache-lost", "wrong"),
-    ("layer/split-resume", "short-piece-cache", "wrong"),
-    ("layer/hand-over", "chunk-state-scaled", "wrong"),
-    ("layer/causality", "looks-one-step-ahead", "wrong"),
-    ("layer/causality", "normalised-over-time", "wrong"),
-    ("layer/gradient-by-lag", "initial-gradient-garbage", "wrong"),
-    ("layer/gradient-initial-state", "detaches-in-long-calls", "wrong"),
-    ("layer/step-gradient", "initial-state-detached", "wrong"),
-    ("layer/step-gradient", "initial-gradient-garbage", "wrong"),
-    ("layer/step-gradient", "gate-gradient-missing", "wrong"),
-    ("layer/shape-and-dtype", "state-dtype-changed", "wrong"),
-    ("layer/one-precision", "single-precision-inside", "wrong"),
-    ("layer/inputs-unchanged", "inputs-overwritten", "wrong"),
-    ("layer/inputs-unchanged", "given-state-overwritten", "wrong"),
-    ("layer/no-hidden-state", "keeps-state-between-calls", "wrong"),
-    ("layer/no-hidden-state", "global-seed-reset", "wrong"),
-    ("layer/no-hidden-state", "weights-rescaled", "wrong"),
-    ("layer/no-hidden-state", "dropout-in-evaluation", "wrong"),
-    ("layer/own-state-accepted", "own-state-not-accepted", "error"),
-    ("layer/own-initial-state", "initial-state-is-not-none", "wrong"),
-]
-
-
-@pytest.mark.parametrize(("law", "fault", "verdict"), CAUGHT)
-def test_the_law_fails_the_fault_that_it_is_about(law: str, fault: str, verdict: str) -> None:
-    result = judged(law, subject(fault))
-    assert_caught(result, verdict)
-
-
-def test_every_law_has_a_fault_here() -> None:
-    assert {law for law, _, _ in CAUGHT} == set(LAWS)
 
 
 # Between them these layers have every form; a law that none of them can be asked would go untested.

@@ -18,6 +18,7 @@ from dynprop.check.run.runner import Options, run_law
 from dynprop.contracts.states import State
 from dynprop.errors import ArgumentError, TargetError
 from dynprop.kinds import law_by_id, laws_for
+from dynprop.kinds.layer.axes import Axes
 from dynprop.kinds.layer.faults.bases import Diagonal, Elman
 from dynprop.kinds.layer.target import Layer
 
@@ -116,7 +117,7 @@ def test_a_builder_may_return_a_layer() -> None:
         return Layer(module, forward=forward, batch_axis=0)
 
     layer = running(build)
-    assert (layer.batch_axis, layer.time_axis, layer.input_size) == (0, 1, 3)
+    assert (layer.interface.axes, layer.input_size) == (Axes(0, 1), 3)
     assert called(layer, inputs(4, 6)).shape == (4, 6, 8)
 
 
@@ -126,13 +127,13 @@ def test_a_builder_may_return_a_layer() -> None:
 @pytest.mark.parametrize("batch_first", [True, False])
 def test_batch_first_is_read_from_the_module(batch_first: bool) -> None:
     layer = running(partial(nn.GRU, batch_first=batch_first))
-    assert (layer.batch_axis, layer.time_axis) == ((0, 1) if batch_first else (1, 0))
+    assert layer.interface.axes == (Axes(0, 1) if batch_first else Axes(1, 0))
     assert called(layer, inputs(4, 6)).shape == (4, 6, 8)
 
 
 def test_one_axis_gives_the_other_and_two_equal_ones_are_refused() -> None:
-    assert running(partial(nn.GRU, batch_first=True), batch_axis=0).time_axis == 1
-    assert running(nn.GRU, time_axis=0).batch_axis == 1
+    assert running(partial(nn.GRU, batch_first=True), batch_axis=0).interface.axes == Axes(0, 1)
+    assert running(nn.GRU, time_axis=0).interface.axes == Axes(1, 0)
     with pytest.raises(ArgumentError, match="time_axis: got 1, expected an axis other than batch_axis"):
         Layer.of(nn.GRU, time_axis=1, batch_axis=1)
 
@@ -156,14 +157,14 @@ def test_the_batch_axis_of_every_part_of_a_state_is_found() -> None:
     assert state.batch_axes == (1, None)
     assert [leaf.shape for leaf in state.leaves] == [(2, 4, 8), ()]
     assert [leaf.shape for leaf in state.rows(slice(1, 3)).leaves] == [(2, 2, 8), ()]
-    tree = layer.native_state(state)
+    tree = layer.calls.native_state(state)
     assert (sorted(tree), tree["name"]) == (["h", "name", "scale"], "gru")
     assert judged("row-alone-with-state", layer).verdict == "pass"
     assert layer.state_obstacle == "a part of the state has no batch axis"
 
 
 def test_a_batch_axis_that_is_stated_is_believed() -> None:
-    assert running(nn.GRU, state_batch_axis=1)._state_axes == (1,)
+    assert running(nn.GRU, state_batch_axis=1).findings.batch_axes == (1,)
 
 
 # Adapters
@@ -299,7 +300,7 @@ def test_parameters_are_converted_and_come_back_without_a_loss(dtype: str) -> No
     layer = running(nn.GRU)
     before = called(layer, inputs())
     called(layer, inputs(), dtype=dtype)
-    assert {str(p.dtype) for p in layer.module.parameters()} == {f"torch.{dtype}"}
+    assert {str(p.dtype) for p in layer.interface.module.parameters()} == {f"torch.{dtype}"}
     assert called(layer, inputs()).tolist() == before.tolist()
 
 
@@ -326,8 +327,8 @@ def test_complex_parameters_and_states_keep_their_imaginary_parts() -> None:
     layer = running(Rotating, dtypes=("float64", "float32"))
     before = called(layer, inputs())
     assert called(layer, inputs(), dtype="float32") == pytest.approx(before, abs=1e-5)
-    assert str(layer.module.turn.dtype) == "torch.complex64"
-    assert float(layer.module.turn.detach().imag.abs().min()) > 0.05
+    assert str(layer.interface.module.turn.dtype) == "torch.complex64"
+    assert float(layer.interface.module.turn.detach().imag.abs().min()) > 0.05
     assert called(layer, inputs()).tolist() == before.tolist()
     _, state = layer.call("forward", inputs(), None, "float64", SIDES)
     assert state.dtypes == ("complex128",)
@@ -349,6 +350,8 @@ def test_formats_that_the_forms_of_an_adapter_do_not_keep_are_left_out_with_a_no
     layer = running(Layer(module, forward=forward))
     assert layer.domain.dtypes == ("float64", "float32")
     assert layer.note == "bfloat16 is not offered (RuntimeError: no kernel for bfloat16)"
+    layer.preflight()
+    assert (layer.domain.dtypes, layer.note[:8]) == (("float64", "float32"), "bfloat16")
     assert running(Layer(module, forward=forward, dtypes=("float32",))).note == ""
 
 
@@ -454,6 +457,13 @@ def test_a_builder_that_raises_is_one_line_with_the_call_that_was_made() -> None
     assert "builds its target by test_a_builder_that_raises" in found
     assert "build(input_size=3, hidden_size=8) (--sizes changes that)" in found
     assert "which raised ValueError: hidden_size must be a multiple of 3" in found
+
+
+def test_a_builder_that_takes_no_sizes_after_all_is_named_without_them() -> None:
+    def build(**sizes: int) -> nn.Module:
+        raise TypeError("no sizes") if sizes else ValueError("and no defaults")
+
+    assert "build() (--sizes changes that), which raised ValueError: and no defaults" in line(build)
 
 
 def test_a_plain_function_of_a_sequence_is_told_how_it_can_be_given() -> None:

@@ -230,7 +230,7 @@ def test_the_filter_says_what_exact_arithmetic_says(evaluate: str) -> None:
     subject, rng = ClosedForm(SOUND[evaluate]), np.random.default_rng(5)
     checked = 0
     for group in draw_groups(rng, Domain(), 400):
-        values = np.stack([subject.values(w, h, int(t), group.dtype) for w, h, t in _each(group)])
+        values = np.stack([subject.values((w, h, int(t)), group.dtype) for w, h, t in _each(group)])
         # One in three is moved, by up to ten times its bound.
         factor = 1.0 + np.where(rng.random((len(values), 1)) < 1 / 3, 10.0 ** rng.uniform(-16, -2), 0.0)
         passed, undecidable, worst = sift(group, values * factor)

@@ -16,7 +16,7 @@ from dynprop.contracts.domain import Domain
 from dynprop.errors import TargetError
 from dynprop.kinds import law_by_id, laws_for
 from dynprop.kinds.task.cases import LONG, TaskCase, task_case, usual_case
-from dynprop.kinds.task.frequencies import marks_of
+from dynprop.kinds.task.frequencies import marked_positions
 from dynprop.kinds.task.sequences import rows_of
 from dynprop.kinds.task.target import TaskAdapter
 from dynprop.kinds.task.variants import VARIANTS
@@ -135,7 +135,7 @@ def test_inputs_and_targets_that_make_no_sense_break_no_law(law: str) -> None:
             return replace(batch, targets=targets)
 
         outcomes.add(run_law(law_by_id(law), drawn_otherwise(name, spoil), QUICK).verdict)
-    # Places, lengths and symbols are as they were.
+    # Positions, lengths and symbols are as they were.
     blind = law.split("/")[1] in ("mark-frequencies", "ends-uniform", "symbol-frequencies")
     assert bool(outcomes & {"wrong", "error"}) != blind
 
@@ -207,7 +207,7 @@ def test_sequences_are_read_up_to_their_ends() -> None:
 @pytest.mark.parametrize("name", ["adding-hochreiter", "temporal-order-6b", "temporal-order-pascanu"])
 def test_sets_of_marks_are_read_as_loops_read_them(name: str) -> None:
     variant, found = VARIANTS[name], TaskAdapter(TASKS[name]).sample(23, 300, 0)
-    _, which, cells = marks_of(found, variant, 23)
+    _, which, cells = marked_positions(found, variant, 23)
     for row, cell in zip(rows_of(found), which, strict=True):
         at = tuple(t for t, step in enumerate(row) if any(step[f] == 1.0 for f in variant.marks))
         assert cells[cell][: len(at)] == at

@@ -13,9 +13,9 @@ import pytest
 from dynprop.training.analysis import forecast
 from dynprop.training.analysis.forecast import planned, planned_profiles, seconds
 from dynprop.training.analysis.prediction import signal_to_noise
-from dynprop.training.show.outcomes import shown
+from dynprop.training.show.pages import write_pages
 from dynprop.training.show.plots import plot_sweep
-from dynprop.training.show.show import write_pages
+from dynprop.training.show.summary import summarise
 from dynprop.training.sweeps.sweep import Sweep
 from dynprop.training.trials.setting import Setting
 from dynprop.training.trials.trial import Trial
@@ -42,7 +42,7 @@ def failures(sweep: Sweep) -> list[Trial]:
 
 def notes(sweep: Sweep) -> list[str]:
     """Return what the figure of a sweep says below the titles of its panels."""
-    axes = plot_sweep(sweep, shown(sweep, failures(sweep))).axes
+    axes = plot_sweep(sweep, summarise(sweep, failures(sweep))).axes
     return [each.texts[0].get_text().replace("\n", " ") for each in axes]
 
 
@@ -111,8 +111,8 @@ def test_the_picture_says_with_what_its_signals_were_measured() -> None:
     assert "median of 20 models" in gradient
 
 
+@pytest.mark.usefixtures("quick_pages")
 def test_the_same_sweep_gives_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forecast, "FULL", forecast.GOOD)
     sweep = Sweep("latch", (3, 6), inits=("small", "orthogonal"), options=(("hidden", 4),))
     trials = failures(sweep)
     found = []
@@ -126,6 +126,7 @@ def test_the_same_sweep_gives_the_same_files(tmp_path: Path, monkeypatch: pytest
     assert ET.fromstring(found[0][1]).tag.endswith("svg")
 
 
+@pytest.mark.usefixtures("quick_pages")
 def test_what_takes_long_is_said_on_stderr(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

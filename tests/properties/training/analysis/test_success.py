@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from fractions import Fraction
@@ -23,6 +24,7 @@ from dynprop.training.analysis.success import (
     proportion_interval,
     success_curve,
 )
+from dynprop.training.sweeps.sweep import Sweep
 from dynprop.training.trials.ensemble import Ensemble
 from dynprop.training.trials.setting import Setting
 from dynprop.training.trials.trial import Trial
@@ -112,6 +114,49 @@ def test_impossible_counts_are_refused(successes: int, trials: int, level: float
         assert interval(0, 0) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("successes", "trials", "got"),
+    [
+        (1.5, 3, "successes: got 1.5, expected whole numbers"),
+        (1, 3.0, "trials: got 3.0, expected whole numbers"),
+        (True, 3, "successes: got True"),
+        ("1", 3, "successes: got '1'"),
+        ([1, 4], [3, 3], "successes: got 4 of 3"),
+        ([1, 2], [3, 3, 3], r"successes: got shape \(2,\) for trials of shape \(3,\)"),
+    ],
+)
+def test_counts_that_are_no_whole_numbers_are_refused(successes: Any, trials: Any, got: str) -> None:
+    for interval in (proportion_interval, confidence_sequence):
+        with pytest.raises(ArgumentError, match=got):
+            interval(successes, trials)
+
+
+def test_intervals_of_arrays_are_those_of_their_elements() -> None:
+    counts = np.array([[0, 3, 7], [1, 2, 7]])
+    for interval in (proportion_interval, confidence_sequence):
+        low, high = interval(counts, 7)
+        assert low.shape == high.shape == counts.shape
+        for at in np.ndindex(*counts.shape):
+            count: Any = counts[at]
+            alone = [interval(int(count), 7), interval(count, np.int32(7))]
+            assert alone == [(float(low[at]), float(high[at]))] * 2
+        assert [end.tolist() for end in interval([3], [7])] == [[end] for end in interval(3, 7)]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    options: dict[str, Any] = {"hidden": np.int64(4), "rate": np.float32(0.5), "updates": np.int32(20)}
+    plain = {name: value.item() for name, value in options.items()}
+    length: Any = np.int64(3)
+    seeds: Any = np.int64(2)
+    assert Setting("latch", length, **options) == Setting("latch", 3, **plain)
+    assert Setting("latch", length, **options).key == Setting("latch", 3, **plain).key
+    sweep = Sweep("latch", tuple(np.array([3, 6])), seeds=seeds, options=tuple(options.items()))
+    assert sweep == Sweep("latch", (3, 6), seeds=2, options=tuple(plain.items()))
+    assert Sweep.from_json(json.loads(json.dumps(sweep.to_json()))).settings == sweep.settings
+    found = success_curve("latch", np.array([3]), seeds, **options)
+    assert found == success_curve("latch", [3], 2, **plain)
+
+
 # Curves
 
 
@@ -159,7 +204,7 @@ def test_a_curve_counts_lost_runs_as_failures() -> None:
         trial(3, "diverged"),
         trial(4, length=4),
     ]
-    trials += [trial(5, "failure", loss=0.6932, reach=1e-9, peak=1.0)]
+    trials += [trial(5, "failure", loss=0.6932, gradient_ratio=1e-9, max_grad_norm=1.0)]
     first, second = SuccessCurve.of("x", trials).rates
     assert (first.length, first.rate) == (4, 1.0)
     counts = (second.trials, second.successes, second.lost, second.explosions, second.vanishings)

@@ -11,9 +11,16 @@ import pytest
 
 from dynprop.training.analysis.forecast import Forecast, Plan, Profile
 from dynprop.training.show import plots
-from dynprop.training.show.looks import LEAST, columns, common, crowded, look_of, places, ticks
-from dynprop.training.show.outcomes import shown
+from dynprop.training.show.layout import (
+    legend_columns,
+    marker_positions,
+    needs_log_axis,
+    shared_options,
+    ticks,
+)
 from dynprop.training.show.plots import plot_sweep
+from dynprop.training.show.styles import MORE_THAN, curve_styles
+from dynprop.training.show.summary import summarise
 from dynprop.training.sweeps.sweep import Sweep
 from dynprop.training.trials.setting import Setting
 from dynprop.training.trials.trial import Trial
@@ -57,10 +64,8 @@ def foreseen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def drawn(sweep: Sweep, outcome: Callable[[Setting, int], Trial] = short_ones_learn) -> Any:
-    """Return the figure of a sweep, laid out."""
-    figure = plot_sweep(sweep, shown(sweep, runs(sweep, outcome)))
-    figure.draw_without_rendering()
-    return figure
+    """Return the figure of a sweep, without its layout."""
+    return plot_sweep(sweep, summarise(sweep, runs(sweep, outcome)))
 
 
 def marks(axes: Any, *kinds: Any) -> list[tuple[float, float, Any]]:
@@ -85,7 +90,7 @@ def test_a_mark_stays_by_its_length_however_many_curves_there_are(
     at = np.array(lengths, dtype=np.float64)
     for log in (False, True):
         scale = np.log if log else np.asarray
-        found, own = scale(places(lengths, count, log=log)), scale(at)
+        found, own = scale(marker_positions(lengths, count, log=log)), scale(at)
         assert found.shape == (count, len(lengths))
         # The shifts of all curves have no preference.
         assert np.allclose(found.mean(axis=0), own)
@@ -109,7 +114,7 @@ def test_every_mark_of_a_figure_is_nearest_to_its_own_length(lengths: tuple[int,
             near = [
                 x
                 for x, _, mark in found
-                if min(lengths, key=lambda other: abs(other - x)) == length and mark != LEAST
+                if min(lengths, key=lambda other: abs(other - x)) == length and mark != MORE_THAN
             ]
             assert len(near) == 8
             assert all(low < x < high for x in near)
@@ -118,7 +123,7 @@ def test_every_mark_of_a_figure_is_nearest_to_its_own_length(lengths: tuple[int,
 
 
 def test_an_axis_is_logarithmic_where_lengths_would_crowd() -> None:
-    assert [crowded(lengths) for lengths in LENGTHS] == [False, True, False, True, False]
+    assert [needs_log_axis(lengths) for lengths in LENGTHS] == [False, True, False, True, False]
 
 
 def test_an_axis_names_lengths_that_have_room() -> None:
@@ -135,11 +140,11 @@ def test_an_axis_names_lengths_that_have_room() -> None:
 
 
 def test_no_two_curves_look_the_same() -> None:
-    looks = [look_of(i) for i in range(84)]
-    assert len({(look.colour, look.mark, look.line) for look in looks}) == 84
-    # Where there are no marks, colour and line are enough.
-    assert len({(look.colour, look.line) for look in looks[:28]}) == 28
-    assert {look.line for look in looks[:7]} == {"-"}
+    styles = curve_styles(84)
+    assert len({tuple(sorted(style.items())) for style in styles}) == 84
+    # Without markers, colour and line are enough.
+    assert len({(style["color"], style["linestyle"]) for style in styles[:28]}) == 28
+    assert {style["linestyle"] for style in styles[:7]} == {"-"}
 
 
 @pytest.mark.parametrize("kinds", [EIGHT, TWELVE])
@@ -148,13 +153,13 @@ def test_the_legend_shows_each_curve_as_it_is_drawn(kinds: dict[str, Any]) -> No
     sweep = Sweep("latch", (4, 8, 16), **kinds)
     figure = drawn(sweep)
     (legend,) = figure.legends
-    entries = shown(sweep, [])
+    entries = summarise(sweep, [])
     assert [text.get_text() for text in legend.get_texts()] == [entry.curve.name for entry in entries]
-    looks = [(h.get_color(), h.get_marker()) for h in legend.legend_handles]
-    assert len(set(looks)) == len(entries)
+    styles = [(h.get_color(), h.get_marker()) for h in legend.legend_handles]
+    assert len(set(styles)) == len(entries)
     success = figure.axes[0]
     lines = [line for line in success.get_lines() if line.get_marker() not in ("None", "_")]
-    assert [(line.get_color(), line.get_marker()) for line in lines] == looks
+    assert [(line.get_color(), line.get_marker()) for line in lines] == styles
 
 
 @pytest.mark.parametrize(
@@ -166,6 +171,7 @@ def test_nothing_lies_over_a_panel_and_no_text_is_cut_off(
     kinds: dict[str, Any], lengths: tuple[int, ...]
 ) -> None:
     figure = drawn(Sweep("latch", lengths, **kinds))
+    figure.draw_without_rendering()
     (legend,) = figure.legends
     box = legend.get_window_extent()
     panels = [axes.get_window_extent() for axes in figure.axes]
@@ -189,9 +195,9 @@ def test_nothing_lies_over_a_panel_and_no_text_is_cut_off(
 
 
 def test_a_legend_has_as_many_columns_as_fit() -> None:
-    assert columns(["small", "orthogonal"], 792.0, 9.5) == 2
-    assert columns(["momentum=0.95, small=0.05+chrono=100"] * 12, 792.0, 9.5) == 3
-    assert columns(["x" * 300], 792.0, 9.5) == 1
+    assert legend_columns(["small", "orthogonal"], 792.0, 9.5) == 2
+    assert legend_columns(["momentum=0.95, small=0.05+chrono=100"] * 12, 792.0, 9.5) == 3
+    assert legend_columns(["x" * 300], 792.0, 9.5) == 1
 
 
 # What a title says
@@ -200,12 +206,12 @@ def test_a_legend_has_as_many_columns_as_fit() -> None:
 @pytest.mark.usefixtures("foreseen")
 def test_a_title_says_only_what_all_curves_share() -> None:
     mixed = Sweep("latch", (4, 8), **EIGHT, options=(("clip", None), ("hidden", 4), ("rate", 0.01)))
-    said = common(mixed.settings)
+    said = shared_options(mixed.settings)
     assert said == "4 units, rate 0.01, no clipping, batch 16, at most 1500 updates, judged every 50"
     title = drawn(mixed).legends[0].get_title().get_text()
     assert title == f"latch: {said}"
     plain = Sweep("latch", (4, 8), inits=("small", "default"))
-    assert common(plain.settings).startswith("tanh, sgd, 8 units, rate 0.1, clip 1, ")
+    assert shared_options(plain.settings).startswith("tanh, sgd, 8 units, rate 0.1, clip 1, ")
 
 
 # Times that are known, and those that are not
@@ -233,7 +239,7 @@ def test_an_arrow_begins_at_the_updates_that_were_made() -> None:
         )
 
     time = drawn(sweep, one_used_it_up).axes[1]
-    assert [y for _, y, _ in marks(time, LEAST)] == [700.0] * 3
+    assert [y for _, y, _ in marks(time, MORE_THAN)] == [700.0] * 3
     assert [y for _, y, _ in marks(time, "o")] == [700.0] * 3
 
 
@@ -264,7 +270,7 @@ def test_medians_are_joined_only_where_nothing_is_missing_between() -> None:
 def test_a_sweep_without_a_run_of_some_configuration_is_drawn() -> None:
     sweep = Sweep("latch", (4, 8), inits=("small", "default"))
     trials = [trial for trial in runs(sweep, short_ones_learn) if trial.setting.init == "small"]
-    figure = plot_sweep(sweep, shown(sweep, trials[:1]))
+    figure = plot_sweep(sweep, summarise(sweep, trials[:1]))
     figure.draw_without_rendering()
     assert "1 runs at each length" in figure.axes[0].texts[0].get_text()
 

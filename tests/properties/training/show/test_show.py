@@ -15,10 +15,12 @@ from dynprop.cli import main
 from dynprop.evidence.record.experiments import EXPERIMENTS
 from dynprop.evidence.record.experiments import main as experiments
 from dynprop.training.analysis.success import LearningTime, SuccessRate, Threshold
-from dynprop.training.show.outcomes import Effort
+from dynprop.training.show.pages import write_pages
 from dynprop.training.show.plots import plot_sweep
-from dynprop.training.show.show import HEAD, _cells, print_sweep, remarks, shown, write_pages
+from dynprop.training.show.summary import Unsolved, summarise
+from dynprop.training.show.table import HEAD, _cells, print_sweep, remarks
 from dynprop.training.sweeps import engine
+from dynprop.training.sweeps.events import GroupStarted, Recorded, TrainingProgress
 from dynprop.training.sweeps.live import LiveView
 from dynprop.training.sweeps.sweep import Folder, Sweep, finished
 from dynprop.training.tasks import task_named
@@ -27,6 +29,8 @@ from dynprop.training.trials.trial import Trial
 
 TRAIN = ["train", "--task", "latch", "--init", "small,orthogonal", "--lengths", "3,12", "--hidden", "4"]
 TRAIN += ["--updates", "100"]
+
+pytestmark = pytest.mark.usefixtures("quick_pages")
 
 
 @pytest.fixture(scope="module")
@@ -128,14 +132,6 @@ def test_a_wrong_call_is_one_line_and_status_2(
     assert [part for part in parts if part not in line] == []
 
 
-def test_an_unreachable_scheduler_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "CONNECT_SECONDS", 0.3)
-    assert main([*TRAIN, "--out", str(tmp_path / "a"), "--scheduler", "tcp://127.0.0.1:9"]) == 2
-    assert "no dask scheduler answered at tcp://127.0.0.1:9" in capsys.readouterr().err
-
-
 def test_a_sweep_without_runs_has_nothing_to_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Folder(tmp_path / "a", Sweep("latch", (4,))):
         pass
@@ -146,7 +142,7 @@ def test_a_sweep_without_runs_has_nothing_to_show(tmp_path: Path, capsys: pytest
 def test_what_is_missing_is_said(folder: Path) -> None:
     sweep, trials = finished(folder)
     lines = remarks(sweep, trials[:-3])
-    names = [entry.curve.name for entry in shown(sweep, trials)]
+    names = [entry.curve.name for entry in summarise(sweep, trials)]
     assert any("3 of" in line and "not done yet" in line for line in lines)
     assert names == ["small", "orthogonal"]
 
@@ -159,10 +155,10 @@ def test_the_live_view_counts_what_is_recorded(tmp_path: Path) -> None:
     with Folder(tmp_path / "a", Sweep("latch", (4, 8), inits=("small", "default"), seeds=3)) as open_folder:
         view = LiveView(open_folder, file=stream, every=0.0)
         setting = open_folder.sweep.settings[1]
-        view("group", engine.Group(setting, (0, 1)))
-        view("progress", (50, 2, 0))
+        view(GroupStarted(setting, (0, 1)))
+        view(TrainingProgress(50, 2, 0))
         assert "0/12 runs, 0 successes · small, length 8 · update 50, 2 training, 0 solved" in view.line()
-        view("recorded", [Trial(setting, 0, "success", 50), Trial(setting, 1, "failure", 1500)])
+        view(Recorded((Trial(setting, 0, "success", 50), Trial(setting, 1, "failure", 1500))))
         assert view.line().startswith("2/12 runs, 1 successes")
         out = io.StringIO()
         Console(file=out, width=80).print(view.table())
@@ -178,13 +174,13 @@ def test_on_a_terminal_the_view_is_redrawn(tmp_path: Path) -> None:
     stream = Terminal()
     with Folder(tmp_path / "a", Sweep("latch", (4,), seeds=2)) as open_folder:
         with LiveView(open_folder, file=stream).shown() as view:
-            view("recorded", [Trial(open_folder.sweep.settings[0], 0, "success", 50)])
+            view(Recorded((Trial(open_folder.sweep.settings[0], 0, "success", 50),)))
         assert "1/1 of 2" in stream.getvalue()
 
 
 def test_a_curve_has_what_was_counted(folder: Path) -> None:
     sweep, trials = finished(folder)
-    entries = shown(sweep, trials)
+    entries = summarise(sweep, trials)
     figure = plot_sweep(sweep, entries, models=3)
     success, time, gradient, _ = figure.axes
     (legend,) = figure.legends
@@ -228,7 +224,7 @@ def test_an_open_end_is_said_in_words(
     text: str,
 ) -> None:
     spent = LearningTime(9, 5, median, low, high, (), ())
-    row = _cells(SuccessRate(4, 9, 5), spent, Effort(used, broke, (("exploded", 3), ("lost", 1))))
+    row = _cells(SuccessRate(4, 9, 5), spent, Unsolved(used, broke, (("exploded", 3), ("lost", 1))))
     assert row[HEAD.index("updates to learn")] == text
     assert row[HEAD.index("failures")] == "3 exploded, 1 lost"
     assert len(row) == len(HEAD)
@@ -237,18 +233,18 @@ def test_an_open_end_is_said_in_words(
 def test_every_failure_is_in_the_table() -> None:
     setting = Setting("latch", 4)
     ways: list[dict[str, Any]] = [
-        {"status": "failure", "peak": 1e3},
+        {"status": "failure", "max_grad_norm": 1e3},
         {"status": "diverged"},
-        {"status": "failure", "peak": 1.0, "reach": 1e-5},
-        {"status": "failure", "peak": 1.0, "reach": 0.5},
+        {"status": "failure", "max_grad_norm": 1.0, "gradient_ratio": 1e-5},
+        {"status": "failure", "max_grad_norm": 1.0, "gradient_ratio": 0.5},
         {"status": "timed out"},
         {"status": "worker lost"},
     ]
     trials = [Trial(setting, seed, updates=10 * (seed + 1), **way) for seed, way in enumerate(ways)]
-    (entry,) = shown(Sweep("latch", (4,)), trials)
-    (effort,) = entry.efforts
-    assert effort.causes == (("exploded", 2), ("vanished", 1), ("otherwise", 1), ("lost", 2))
-    assert (effort.used, effort.broke) == (40, 20)
+    (entry,) = summarise(Sweep("latch", (4,)), trials)
+    (unsolved,) = entry.unsolved
+    assert unsolved.causes == (("exploded", 2), ("vanished", 1), ("otherwise", 1), ("lost", 2))
+    assert (unsolved.budget_used, unsolved.diverged_after) == (40, 20)
 
 
 def test_lost_runs_are_counted_and_the_way_to_train_them_again_is_named() -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from dynprop.cli import main
-from dynprop.training.analysis import forecast
 from dynprop.training.show import plots
 from dynprop.training.sweeps.sweep import Folder, Sweep
 from dynprop.training.trials.trial import Trial
@@ -19,10 +18,7 @@ PAGES = ("curve.png", "curve.svg", "report.html")
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    # Less to measure.
-    monkeypatch.setattr(forecast, "FULL", forecast.POOR)
-    monkeypatch.setattr(forecast, "GOOD", forecast.POOR)
+def folder(tmp_path: Path, quick_pages: None) -> Path:
     path = tmp_path / "latch"
     sweep = Sweep("latch", (3, 6), inits=("small", "orthogonal"), seeds=2, options=(("hidden", 4),))
     with Folder(path, sweep) as found:

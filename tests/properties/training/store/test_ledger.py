@@ -1,4 +1,4 @@
-"""A ledger loses nothing in silence: what is whole of its files is kept, and what is gone is named."""
+"""A ledger loses no run silently: valid rows are kept, lost runs are reported and trained again."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dynprop.errors import LedgerError
-from dynprop.training.store import schema
-from dynprop.training.store.books import RECORDED, read_stated, state
+from dynprop.training.store.index import RUN_COUNT, read_run_count, write_run_count
 from dynprop.training.store.ledger import NAME, Ledger
-from dynprop.training.store.pages import records, stored_pages
+from dynprop.training.sweeps.events import Recorded, SweepEvent
 from dynprop.training.sweeps.sweep import Folder, belonging, finished
 from dynprop.training.trials.trial import Trial
 from tests.properties.training.sweeping import SWEEP, altered, filled, run, table
+
+PAGE = 4096
 
 
 @pytest.fixture
@@ -72,19 +74,8 @@ def test_numbers_come_back_as_they_were_recorded(tmp_path: Path) -> None:
     with Ledger(tmp_path / NAME) as ledger:
         assert ledger.recovered == ""
         assert [t.to_row() for t in ledger.trials()] == [
-            {**recorded[0].to_row(), "loss": 1.0, "wrong": 0.0, "peak": None}
+            {**recorded[0].to_row(), "loss": 1.0, "error_rate": 0.0, "max_grad_norm": None}
         ]
-
-
-def test_pages_hold_the_rows_that_sqlite_gives(tmp_path: Path) -> None:
-    trials = filled(tmp_path / NAME, 300)
-    found = {
-        values[:-1]
-        for page in stored_pages(tmp_path / NAME, schema.PAGE)
-        for values in records(page)
-        if len(values) == len(schema.COLUMNS) + 1
-    }
-    assert {schema.row_of(trial) for trial in trials} == {schema.whole_reals(row) for row in found}
 
 
 # Damage
@@ -94,10 +85,10 @@ def is_whole(path: Path, truth: list[Trial]) -> str:
     """Open a folder; say whether what is there is true, and what is not there is missing and named."""
     try:
         with Folder(path) as opened:
-            found, missing = belonging(opened.sweep, opened.ledger), opened.missing()
+            found, missing = belonging(opened.sweep, opened.ledger.trials()), opened.missing()
             said = opened.ledger.recovered
     except LedgerError as error:
-        return "" if "damaged beyond reading" in str(error) else f"refused: {error}"
+        return f"refused: {error}"
     lost = {(t.setting.key, t.seed) for t in truth} - {(t.setting.key, t.seed) for t in found}
     if not set(found) <= set(truth) or len(set(found)) != len(found):
         return "other runs than those that were recorded"
@@ -142,21 +133,21 @@ def test_nothing_is_lost_in_silence_wherever_a_disk_is_damaged(
 
 
 @pytest.mark.parametrize("table_of", ["sqlite_autoindex_runs_1", "settings", "sqlite_autoindex_settings_1"])
-def test_values_are_never_taken_from_where_nobody_has_checked_them(
+def test_a_flipped_bit_outside_the_runs_loses_at_most_what_is_trained_again(
     finished_folder: Path, undisturbed: list[Trial], table_of: str
 ) -> None:
     db = sqlite3.connect(finished_folder / NAME)
     (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table_of,)).fetchone()
     db.close()
     data, rng = (finished_folder / NAME).read_bytes(), random.Random(1)
-    used = [at for at in range((root - 1) * schema.PAGE, root * schema.PAGE) if data[at]]
+    used = [at for at in range((root - 1) * PAGE, root * PAGE) if data[at]]
     for at in rng.sample(used, 60):
         work = Path(shutil.copytree(finished_folder, finished_folder.with_name("work")))
         changed = bytearray(data)
         changed[at] ^= 1 << rng.randrange(8)
         (work / NAME).write_bytes(changed)
         with Folder(work) as opened:
-            assert (belonging(opened.sweep, opened.ledger), opened.missing()) == (undisturbed, [])
+            assert (belonging(opened.sweep, opened.ledger.trials()), opened.missing()) == (undisturbed, [])
         shutil.rmtree(work)
 
 
@@ -169,20 +160,24 @@ def test_an_index_that_does_not_fit_its_table_is_found(finished_folder: Path) ->
         "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_runs_1'"
     ).fetchone()
     db.close()
-    at = data.index(key, (root - 1) * schema.PAGE)
+    at = data.index(key, (root - 1) * PAGE)
     (finished_folder / NAME).write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
     with Folder(finished_folder) as opened:
         assert "missing from index" in opened.ledger.recovered
 
 
-def test_names_that_are_no_text_are_damage(finished_folder: Path, undisturbed: list[Trial]) -> None:
+def test_a_damaged_schema_is_reported_and_its_runs_are_trained_again(
+    finished_folder: Path, undisturbed: list[Trial]
+) -> None:
     data = (finished_folder / NAME).read_bytes()
     for name in (b"status TEXT", b"CREATE TABLE runs", b"UNIQUE (setting"):
+        work = Path(shutil.copytree(finished_folder, finished_folder.with_name("work")))
         changed = name[:3] + bytes([name[3] ^ 128]) + name[4:]
-        (finished_folder / NAME).write_bytes(data.replace(name, changed))
-        with Folder(finished_folder) as opened:
-            assert "24 whole runs were recovered" in opened.ledger.recovered
-            assert belonging(opened.sweep, opened.ledger) == undisturbed
+        (work / NAME).write_bytes(data.replace(name, changed))
+        assert is_whole(work, undisturbed) == ""
+        run(work)
+        assert table(work) == undisturbed
+        shutil.rmtree(work)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +187,7 @@ def test_names_that_are_no_text_are_damage(finished_folder: Path, undisturbed: l
             "UPDATE runs SET status = 'success', updates = 1 WHERE seed = 3",
             "4 of 24 runs are not as they were",
         ),
-        ("UPDATE runs SET note = CAST(x'ff' AS TEXT) WHERE seed = 3", "Could not decode to UTF-8"),
+        ("UPDATE runs SET note = CAST(x'ff' AS TEXT) WHERE seed = 3", "4 of 24 runs are not as they were"),
         (
             "UPDATE settings SET content = replace(content, '\"hidden\": 4', '\"hidden\": 5')",
             "a setting is not",
@@ -200,7 +195,7 @@ def test_names_that_are_no_text_are_damage(finished_folder: Path, undisturbed: l
         ("UPDATE settings SET content = replace(content, 'float32', 'float22')", "a setting is not"),
         ("UPDATE settings SET content = '{'", "a setting is not"),
         ("DELETE FROM settings", "a setting is missing"),
-        ("DROP TABLE settings", "no such table"),
+        ("DROP TABLE settings", "its tables are not those of a ledger"),
         ("PRAGMA user_version = 20000000", "there is no format 20000000"),
         ("PRAGMA user_version = 0", ""),
     ],
@@ -212,27 +207,29 @@ def test_damage_to_some_rows_leaves_the_others(
     with Folder(finished_folder) as opened:
         assert reason in opened.ledger.recovered
         left = [t for t in undisturbed if t.seed != 3 or "UPDATE runs" not in change]
-        assert belonging(opened.sweep, opened.ledger) == left
+        assert belonging(opened.sweep, opened.ledger.trials()) == left
         if reason:
-            assert f"{len(left)} whole runs were recovered; the damaged file is" in opened.ledger.recovered
+            assert f"{len(left)} runs could be read and are kept" in opened.ledger.recovered
         opened.ledger.settle()
     run(finished_folder)
     assert table(finished_folder) == undisturbed
 
 
-def test_whole_runs_are_recovered_from_a_damaged_ledger(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pages", [3, 1])
+def test_runs_before_and_behind_damaged_pages_are_kept(tmp_path: Path, pages: int) -> None:
     path = tmp_path / NAME
     trials = filled(path)
     data = bytearray(path.read_bytes())
     assert len(data) > 60 * 4096
-    for page in random.Random(0).sample(range(10, len(data) // 4096), 3):
+    for page in random.Random(0).sample(range(10, len(data) // 4096), pages):
         data[page * 4096 : (page + 1) * 4096] = bytes(4096)
     path.write_bytes(data)
     with Ledger(path) as ledger:
-        assert "whole runs were recovered" in ledger.recovered
+        assert "runs could be read and are kept" in ledger.recovered
         found = ledger.trials()
-        # A page holds some forty rows; nothing that is there is wrong.
-        assert len(trials) - 3 * 64 <= len(found) < len(trials)
+        # A page holds some forty rows.
+        assert len(trials) - 64 <= len(found) < len(trials) or pages > 1
+        assert found
         assert set(found) <= set(trials)
         assert f"{3000 - len(found)} runs that were recorded" in ledger.recovered
         ledger.settle()
@@ -243,33 +240,41 @@ def test_whole_runs_are_recovered_from_a_damaged_ledger(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0.2, 0.6, 0.95])
-def test_a_ledger_that_was_cut_off_keeps_what_is_left(tmp_path: Path, keep: float) -> None:
+def test_lost_runs_of_a_truncated_ledger_are_counted(tmp_path: Path, keep: float) -> None:
     path = tmp_path / NAME
     trials = filled(path)
     data = path.read_bytes()
     path.write_bytes(data[: int(keep * len(data))])
     with Ledger(path) as ledger:
         found = ledger.trials()
+        assert f"{len(trials) - len(found)} runs that were recorded in {path} are lost" in ledger.recovered
     assert set(found) <= set(trials)
-    assert 0.2 * keep * len(trials) < len(found) <= len(trials)
+    assert 0.2 * keep * len(trials) < len(found) < len(trials)
 
 
 @pytest.mark.parametrize("content", [b"not a ledger" * 1000, b"hello", random.Random(0).randbytes(9000)])
-def test_a_ledger_that_cannot_be_read_at_all_is_named(finished_folder: Path, content: bytes) -> None:
-    (finished_folder / NAME).write_bytes(content)
-    for read in (Folder, finished):
-        with pytest.raises(
-            LedgerError, match=r"is damaged beyond reading .*put back a copy of it, or move it away"
-        ):
-            read(finished_folder)
-    assert (finished_folder / NAME).read_bytes() == content
+def test_a_ledger_that_cannot_be_read_is_kept_and_its_runs_are_trained_again(
+    finished_folder: Path, undisturbed: list[Trial], content: bytes
+) -> None:
+    path = finished_folder / NAME
+    path.write_bytes(content)
+    said: list[str] = []
+    _, shown = finished(finished_folder, said.append)
+    assert shown == []
+    assert f"{path} is damaged (its header is not that of a ledger): 0 runs in it can be read" in said[0]
+    assert f"24 runs that were recorded in {path} are lost and --resume trains them again" in said[0]
+    assert path.read_bytes() == content
+    assert is_whole(finished_folder, undisturbed) == ""
+    assert (finished_folder / "ledger.damaged-1").read_bytes() == content
+    assert run(finished_folder) == 24
+    assert table(finished_folder) == undisturbed
 
 
 def test_the_database_of_somebody_else_is_refused(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / NAME)
     db.execute("CREATE TABLE songs (title TEXT)")
     db.close()
-    with pytest.raises(LedgerError, match="it holds other tables"):
+    with pytest.raises(LedgerError, match="holds other tables: move this database to another folder"):
         Ledger(tmp_path / NAME)
 
 
@@ -309,25 +314,45 @@ def test_runs_that_are_gone_are_counted_and_trained_again(
     assert table(path) == undisturbed
 
 
-def test_a_file_that_lost_its_beginning_gets_its_runs_from_the_log(
+def test_a_log_without_its_ledger_is_kept_and_its_runs_are_trained_again(
     killed: Path, undisturbed: list[Trial]
 ) -> None:
     (killed / NAME).unlink()
+    log = (killed / f"{NAME}-wal").read_bytes()
     with Folder(killed) as opened:
         assert "its beginning is missing" in opened.ledger.recovered
-        assert belonging(opened.sweep, opened.ledger) == undisturbed
+        assert "24 runs that were recorded" in opened.ledger.recovered
+    assert (killed / "ledger.damaged-1-wal").read_bytes() == log
+    run(killed)
+    assert table(killed) == undisturbed
 
 
-def test_runs_behind_a_damaged_place_of_the_log_are_kept(killed: Path, undisturbed: list[Trial]) -> None:
+def test_runs_behind_a_damaged_place_of_the_log_are_counted_and_trained_again(
+    killed: Path, undisturbed: list[Trial]
+) -> None:
     log = killed / f"{NAME}-wal"
     data = bytearray(log.read_bytes())
-    # In a frame of the first commit: SQLite takes nothing that comes after it.
-    data[5_000] ^= 1
+    # SQLite ignores all frames from the first one with a wrong checksum.
+    data[len(data) // 2] ^= 1
     log.write_bytes(data)
-    with Folder(killed) as opened:
-        assert f"24 runs were recovered from {log}, which was cut off or damaged" in opened.ledger.recovered
-        assert belonging(opened.sweep, opened.ledger) == undisturbed
+    assert is_whole(killed, undisturbed) == ""
+    run(killed)
     assert table(killed) == undisturbed
+
+
+def test_the_log_of_another_ledger_shows_no_wrong_run(
+    finished_folder: Path, undisturbed: list[Trial], tmp_path: Path
+) -> None:
+    with Ledger(tmp_path / NAME) as other:
+        other.record(Trial(replace(SWEEP.settings[0], length=9), seed, "success", 1) for seed in range(5))
+        shutil.copyfile(tmp_path / f"{NAME}-wal", finished_folder / f"{NAME}-wal")
+    said: list[str] = []
+    _, shown = finished(finished_folder, said.append)
+    assert set(shown) <= set(undisturbed)
+    assert f"{24 - len(shown)} runs that were recorded" in said[0]
+    assert is_whole(finished_folder, undisturbed) == ""
+    run(finished_folder)
+    assert table(finished_folder) == undisturbed
 
 
 def test_the_ledger_of_another_sweep_is_named(finished_folder: Path) -> None:
@@ -340,23 +365,60 @@ def test_the_ledger_of_another_sweep_is_named(finished_folder: Path) -> None:
     assert "24 runs that were recorded" in said
 
 
-def test_a_damaged_number_of_runs_is_named(finished_folder: Path, undisturbed: list[Trial]) -> None:
-    (finished_folder / RECORDED).write_text('{"runs": 99}')
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ('{"runs": 99}', "is damaged (its content does not match its checksum): how many runs are lost is"),
+        ("", "is damaged"),
+        (None, "is missing: how many runs are lost is unknown"),
+    ],
+)
+def test_a_run_count_that_is_damaged_or_missing_is_reported(
+    finished_folder: Path, undisturbed: list[Trial], text: str | None, note: str
+) -> None:
+    path = finished_folder / RUN_COUNT
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    for _ in range(2):
+        said: list[str] = []
+        finished(finished_folder, said.append)
+        assert f"{path} {note}" in said[0]
     with Folder(finished_folder) as opened:
-        assert "whether some are lost cannot be told" in opened.ledger.recovered
-        assert belonging(opened.sweep, opened.ledger) == undisturbed
+        assert f"{path} {note}" in opened.ledger.recovered
+        opened.ledger.settle()
+        assert belonging(opened.sweep, opened.ledger.trials()) == undisturbed
+
+
+def test_the_run_count_of_another_folder_loses_nothing(
+    finished_folder: Path, undisturbed: list[Trial]
+) -> None:
+    write_run_count(finished_folder / NAME, 30)
+    with Folder(finished_folder) as opened:
+        assert "6 runs that were recorded" in opened.ledger.recovered
+        opened.ledger.settle()
+    assert table(finished_folder) == undisturbed
+
+
+def test_a_ledger_that_is_lost_with_its_run_count_is_reported(finished_folder: Path) -> None:
+    (finished_folder / RUN_COUNT).unlink()
+    (finished_folder / NAME).write_bytes(b"hello")
+    with Folder(finished_folder) as opened:
+        assert "0 runs could be read and are kept" in opened.ledger.recovered
+        assert "is missing: how many runs are lost is unknown" in opened.ledger.recovered
+        assert sum(len(seeds) for _, seeds in opened.missing()) == 24
 
 
 def test_runs_that_were_recorded_and_not_counted_are_there(
     finished_folder: Path, undisturbed: list[Trial]
 ) -> None:
     with Folder(finished_folder):
-        state(finished_folder / NAME, 3)
-    (finished_folder / f"{RECORDED}.new").write_text("half of a")
+        write_run_count(finished_folder / NAME, 3)
+    (finished_folder / f"{RUN_COUNT}.new").write_text("half of a")
     assert table(finished_folder) == undisturbed
     with Folder(finished_folder):
         pass
-    assert read_stated(finished_folder / NAME) == 24
+    assert read_run_count(finished_folder / NAME) == 24
 
 
 # Showing
@@ -380,8 +442,8 @@ def test_showing_changes_nothing_and_says_what_is_damaged(
 def test_a_sweep_is_shown_while_it_is_trained(tmp_path: Path) -> None:
     shown = []
 
-    def look(event: str, value: Any) -> None:
-        if event == "recorded":
+    def look(event: SweepEvent) -> None:
+        if isinstance(event, Recorded):
             shown.append(len(table(tmp_path)))
 
     run(tmp_path, listen=look)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import os
-import random
 import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,10 @@ from typing import Any
 import pytest
 
 from dynprop.errors import ArgumentError, LedgerError
+from dynprop.training.store.checksummed import write_checksummed
 from dynprop.training.store.ledger import NAME, SCHEMA
-from dynprop.training.store.sealed import write_sealed
 from dynprop.training.sweeps import engine
+from dynprop.training.sweeps.events import Recorded, SweepEvent
 from dynprop.training.sweeps.live import LiveView
 from dynprop.training.sweeps.sweep import MOST_RUNS, Folder, Sweep, export_csv, finished, planned, read_sweep
 from dynprop.training.trials.trial import Trial
@@ -35,11 +34,10 @@ def test_a_sweep_has_every_run_once(undisturbed: list[Trial]) -> None:
     assert {trial.setting.key for trial in undisturbed} == {s.key for s in SWEEP.settings}
 
 
-def test_what_is_there_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(tmp_path / "a")
+def test_what_is_there_is_not_trained_again(finished_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "train", lambda *args, **kwargs: pytest.fail("trained again"))
-    assert run(tmp_path / "a") == 0
-    assert run(tmp_path / "a", None) == 0
+    assert run(finished_folder) == 0
+    assert run(finished_folder, None) == 0
 
 
 def test_more_seeds_are_added_to_those_that_are_there(tmp_path: Path, undisturbed: list[Trial]) -> None:
@@ -90,8 +88,8 @@ def test_lost_runs_are_trained_again_where_that_is_asked_for(
 def test_a_lost_run_stays_until_its_new_outcome_is_there(
     tmp_path: Path, undisturbed: list[Trial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(event: str, value: Any) -> None:
-        if event == "recorded":
+    def stop(event: SweepEvent) -> None:
+        if isinstance(event, Recorded):
             raise KeyboardInterrupt
 
     path = tmp_path / "a"
@@ -110,8 +108,8 @@ def test_a_lost_run_stays_until_its_new_outcome_is_there(
 def test_an_interrupt_leaves_what_is_recorded(
     tmp_path: Path, undisturbed: list[Trial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(event: str, value: Any) -> None:
-        if event == "recorded":
+    def stop(event: SweepEvent) -> None:
+        if isinstance(event, Recorded):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(engine, "GROUP", 2)
@@ -163,13 +161,12 @@ def test_two_coordinators_do_not_share_a_folder(tmp_path: Path) -> None:
         pass
 
 
-def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    run(tmp_path / "a", replace(SWEEP, seeds=1))
-    db = sqlite3.connect(tmp_path / "a" / NAME)
+def test_a_ledger_of_a_newer_version_is_refused(finished_folder: Path) -> None:
+    db = sqlite3.connect(finished_folder / NAME)
     db.execute(f"PRAGMA user_version={SCHEMA + 1}")
     db.close()
     with pytest.raises(LedgerError, match=r"newer dynprop \(format 3; this one reads 2\)"):
-        Folder(tmp_path / "a")
+        Folder(finished_folder)
 
 
 def test_runs_of_a_version_that_trained_otherwise_are_shown_and_not_added_to(
@@ -190,7 +187,7 @@ def test_a_description_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         pass
     record = json.loads((tmp_path / "sweep.json").read_text())
     del record["checksum"]
-    write_sealed(tmp_path / "sweep.json", {**record, "format": 2})
+    write_checksummed(tmp_path / "sweep.json", {**record, "format": 2})
     with pytest.raises(LedgerError, match=r"newer dynprop \(format 2\)"):
         read_sweep(tmp_path)
 
@@ -282,6 +279,9 @@ def test_every_run_is_a_line_of_the_csv(tmp_path: Path, undisturbed: list[Trial]
         assert (row["init"], int(row["length"])) == (trial.setting.init, trial.setting.length)
         assert (row["status"], row["cause"]) == (trial.status, trial.cause)
         assert float(row["loss"]) == trial.loss
+        for name, value in {"wrong": trial.error_rate, "peak": trial.max_grad_norm}.items():
+            assert float(row[name]) == value
+        assert row["reach"] == ("" if trial.gradient_ratio is None else str(trial.gradient_ratio))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
@@ -295,39 +295,56 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> Non
 
 KILLS = int(os.environ.get("DYNPROP_KILLS", "2"))
 # Enough runs that there is something left to kill.
-SLOW = replace(SWEEP, seeds=20 + 8 * KILLS, options=(*QUICK[:-1], ("updates", 30)))
+SLOW = replace(SWEEP, seeds=8 + 6 * KILLS, options=(*QUICK[:-1], ("updates", 30)))
+# One process imports torch, and forks a coordinator for each kill and one that ends by itself.
 CODE = """
-import sys
+import json, os, random, signal, sys, time
 from pathlib import Path
-from dynprop.training import engine
-from dynprop.training.sweeps.sweep import Folder
+from dynprop.training.sweeps import engine
+from dynprop.training.sweeps.events import Recorded
+from dynprop.training.sweeps.sweep import Folder, finished
 engine.GROUP = 3
-def tell(event, value):
-    if event == "recorded":
-        print(*(t.key for t in value), flush=True)
-with Folder(Path(sys.argv[1])) as folder:
-    engine.run_sweep(folder, listen=tell)
+path, kills, rng = Path(sys.argv[1]), int(sys.argv[2]), random.Random(sys.argv[3])
+def tell(event):
+    if isinstance(event, Recorded):
+        os.write(writing, (" ".join(t.key for t in event.trials) + "\\n").encode())
+for kill in range(kills + 1):
+    reading, writing = os.pipe()
+    if not (child := os.fork()):
+        with Folder(path) as folder:
+            engine.run_sweep(folder, listen=tell)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as lines:
+        told = lines.readline()
+        if kill < kills:
+            # A line, so that it is at work, and then any instant of the next groups.
+            time.sleep(rng.uniform(0.0, 0.05))
+            os.kill(child, signal.SIGKILL)
+        # The last line may be cut off: then it was not told.
+        told = (told + lines.read()).split("\\n")[:-1]
+    _, status = os.waitpid(child, 0)
+    damage = []
+    _, trials = finished(path, damage.append)
+    told, recorded = " ".join(told).split(), [t.key for t in trials]
+    print(json.dumps([os.waitstatus_to_exitcode(status), told, recorded, damage]), flush=True)
 """
 
 
 def test_a_coordinator_that_is_killed_loses_nothing_that_it_told(tmp_path: Path) -> None:
-    path, rng = tmp_path / "a", random.Random(os.environ.get("DYNPROP_KILL_SEED", "0"))
+    path = tmp_path / "a"
     with Folder(path, SLOW):
         pass
+    seed = os.environ.get("DYNPROP_KILL_SEED", "0")
+    command = [sys.executable, "-c", CODE, str(path), str(KILLS), seed]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    rounds = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [status for status, *_ in rounds] == [-signal.SIGKILL] * KILLS + [0]
     told: list[str] = []
-    for kill in range(KILLS + 1):
-        with subprocess.Popen([sys.executable, "-c", CODE, str(path)], stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            if kill < KILLS:
-                # A line, so that it is at work, and then any instant of the next groups.
-                told += process.stdout.readline().decode().split()
-                time.sleep(rng.uniform(0.0, 0.05))
-                process.send_signal(signal.SIGKILL)
-            # The last line may be cut off: what was not told as a whole was not told.
-            lines = process.stdout.read().decode().split("\n")[:-1]
-        told += " ".join(lines).split()
-        assert process.returncode == (-signal.SIGKILL if kill < KILLS else 0)
-        assert set(told) <= {trial.key for trial in table(path)}
+    for _, lines, recorded, damage in rounds:
+        told += lines
+        assert set(told) <= set(recorded)
+        assert damage == []
     assert len(told) == len(set(told))
     whole = tmp_path / "b"
     run(whole, SLOW)

@@ -16,8 +16,11 @@ from typing import Any
 import pytest
 
 from dynprop.errors import ArgumentError, TargetError
+from dynprop.training.store.index import read_run_count
+from dynprop.training.store.ledger import NAME
 from dynprop.training.sweeps import engine
 from dynprop.training.sweeps.engine import trained_rows
+from dynprop.training.sweeps.events import Recorded, SweepEvent
 from dynprop.training.sweeps.interrupts import held
 from dynprop.training.trials.trial import Trial
 from tests.properties.training.sweeping import SWEEP, run, table
@@ -48,8 +51,8 @@ def test_workers_train_the_same_table_and_survive_the_death_of_one(
     monkeypatch.setattr(engine, "GROUP", 2)
     killed: list[int] = []
 
-    def kill_one(event: str, value: Any) -> None:
-        if event == "recorded" and not killed:
+    def kill_one(event: SweepEvent) -> None:
+        if isinstance(event, Recorded) and not killed:
             pids = [worker.pid for worker in cluster.workers.values()]
             killed.append(pids[0])
             os.kill(pids[0], signal.SIGKILL)
@@ -66,7 +69,7 @@ def test_workers_of_this_machine_train_the_same_table_and_end_with_it(
     begin = time.monotonic()
     ended = []
 
-    def listen(event: str, value: Any) -> None:
+    def listen(event: SweepEvent) -> None:
         ended.append(time.monotonic())
 
     assert run(tmp_path / "a", workers=2, listen=listen) == 24
@@ -145,11 +148,11 @@ def test_a_scheduler_that_all_workers_leave_is_named(
 ) -> None:
     monkeypatch.setattr(engine, "GROUP", 2)
     monkeypatch.setattr(engine, "ALONE_SECONDS", 0.5)
-    monkeypatch.setattr(engine, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(engine, "POLL_SECONDS", 0.2)
     with threads_of(1) as small:
 
-        def dismiss(event: str, value: Any) -> None:
-            if event == "recorded":
+        def dismiss(event: SweepEvent) -> None:
+            if isinstance(event, Recorded):
                 small.scale(0)
 
         with pytest.raises(TargetError, match=r"all workers have left the scheduler.* --resume"):
@@ -169,8 +172,8 @@ def test_a_scheduler_that_dies_is_named_and_what_was_recorded_stays(
     monkeypatch.setattr(engine, "CONNECT_SECONDS", 1.0)
     with threads_of(1) as dying:
 
-        def kill(event: str, value: Any) -> None:
-            if event == "recorded":
+        def kill(event: SweepEvent) -> None:
+            if isinstance(event, Recorded):
                 dying.close()
 
         with pytest.raises(TargetError, match=r"the scheduler or its workers failed .*safe; go on with"):
@@ -209,12 +212,13 @@ def test_an_interrupt_waits_for_the_end_of_what_must_not_be_cut() -> None:
         signal.raise_signal(signal.SIGINT)
 
 
-# Before there is a folder; as soon as there is one; when workers start; when they train.
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [-0.5, 0.0, 1.5, 6.0])
-def test_an_interrupt_at_any_time_is_one_line_and_leaves_no_process(tmp_path: Path, seconds: float) -> None:
+@pytest.mark.parametrize("phase", ["call", "start", "training"])
+def test_an_interrupt_at_any_time_is_one_line_and_leaves_no_process(tmp_path: Path, phase: str) -> None:
     path = tmp_path / "a"
-    words = f"train --task latch --init small --lengths 20,30 --seeds 400 --workers 2 --out {path}".split()
+    # Groups that are recorded soon, and many of them.
+    small = "--hidden 2 --batch 4 --updates 100 --seeds 4000"
+    words = f"train --task latch --init small --lengths 20,30 {small} --workers 2 --out {path}".split()
     code = "import sys; from dynprop.cli import main; print('ready', flush=True); sys.exit(main())"
     with subprocess.Popen(
         [sys.executable, "-c", code, *words],
@@ -222,25 +226,32 @@ def test_an_interrupt_at_any_time_is_one_line_and_leaves_no_process(tmp_path: Pa
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Threads of libraries would only compete.
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        while seconds >= 0.0 and not (path / "recorded.json").exists():
-            time.sleep(0.01)
-        time.sleep(abs(seconds))
+        # While the command line is read; while workers start; once a group of theirs is recorded.
+        if phase == "call":
+            time.sleep(0.2)
+        else:
+            least = 0 if phase == "start" else 1
+            while (count := read_run_count(path / NAME)) is None or count < least:
+                assert process.poll() is None
+                time.sleep(0.02)
         # As a terminal does, to everybody.
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=60)
     lines = [line for line in err.splitlines() if "runs," not in line]
     assert process.returncode == 130
     # While the command line is being read, there is nothing to say.
-    assert len(lines) == 1 or (lines == [] and seconds < 0.0)
+    assert len(lines) == 1 or (lines == [] and phase == "call")
     assert all(line.startswith("dynprop: interrupted") for line in lines)
     assert all(("dynprop train --resume" in line) == (path / "sweep.json").exists() for line in lines)
     deadline = time.monotonic() + 10.0
     while _session(process.pid):
         assert time.monotonic() < deadline
-        time.sleep(0.1)
+        time.sleep(0.02)
 
 
 def _session(number: int) -> list[int]:

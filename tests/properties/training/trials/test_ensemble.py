@@ -183,7 +183,7 @@ def test_an_update_is_that_of_torch_with_its_loss_and_clipping(setting: Setting)
         for name, value in own.items():
             # torch's clipping divides by the norm plus 1e-6.
             assert torch.allclose(after[name][model], value[0], rtol=0, atol=1e-5), name
-        assert ensemble.peak[model] == pytest.approx(float(norm), rel=1e-9)
+        assert ensemble.max_grad_norm[model] == pytest.approx(float(norm), rel=1e-9)
         assert float(norm) > 0.05
 
 
@@ -233,7 +233,7 @@ def test_a_gradient_whose_squares_overflow_is_clipped_and_not_called_diverged(dt
     setting = Setting("adding-urnn", 100, cell="relu", init="identity=1.3", hidden=20, dtype=dtype, **FAST)
     found = train(replace(setting, updates=4), range(3))
     assert [trial.status for trial in found] == ["failure"] * 3
-    assert all(trial.peak is not None and 1e19 < trial.peak < 1e38 for trial in found)
+    assert all(trial.max_grad_norm is not None and 1e19 < trial.max_grad_norm < 1e38 for trial in found)
     assert {trial.cause for trial in found} == {"explosion"}
 
 
@@ -286,8 +286,8 @@ def test_a_contractive_net_fails_by_vanishing_at_the_level_of_chance() -> None:
     for trial in train(setting, range(4)):
         assert trial.cause == "vanishing"
         assert trial.at_chance
-        assert trial.reach is not None
-        assert trial.reach < 1e-6
+        assert trial.gradient_ratio is not None
+        assert trial.gradient_ratio < 1e-6
         assert "is the level of guessing one of two classes" in trial.remark()
 
 
@@ -295,13 +295,13 @@ def test_the_level_of_the_mean_is_named() -> None:
     setting = Setting("adding-urnn", 30, init="small", rate=0.01, updates=200, every=100)
     (trial,) = train(setting, [0])
     assert "is the level of predicting the mean" in trial.remark()
-    assert Trial(setting, 0, "failure", 9, loss=1 / 6, reach=0.5, peak=1.0).remark() == (
+    assert Trial(setting, 0, "failure", 9, loss=1 / 6, gradient_ratio=0.5, max_grad_norm=1.0).remark() == (
         "no success in 9 updates; cause: neither; loss 0.1667 is the level of predicting the mean"
     )
 
 
 @pytest.mark.parametrize(
-    ("status", "peak", "reach", "cause"),
+    ("status", "max_grad_norm", "gradient_ratio", "cause"),
     [
         ("success", 1e9, 0.0, ""),
         ("failure", EXPLODED, 1.0, "explosion"),
@@ -313,14 +313,16 @@ def test_the_level_of_the_mean_is_named() -> None:
         ("timed out", 1.0, None, ""),
     ],
 )
-def test_causes_have_their_limits(status: str, peak: float | None, reach: float | None, cause: str) -> None:
-    assert cause_of(status, peak, reach) == cause
+def test_causes_have_their_limits(
+    status: str, max_grad_norm: float | None, gradient_ratio: float | None, cause: str
+) -> None:
+    assert cause_of(status, max_grad_norm, gradient_ratio) == cause
 
 
 def test_the_share_that_comes_back_is_the_product_of_slopes() -> None:
     setting = Setting("latch-unit", 6, cell="unit", init="w=0.5", hidden=1, dtype="float64", **FAST)
     ensemble = Ensemble(setting, range(3))
-    reach = ensemble.reach(1)
+    ratio = ensemble.gradient_ratio(1)
     inputs, _, _ = ensemble.drawn("looking", 0, 1)
     weights = ensemble.parameters()["inputs"].detach().numpy()
     for model in range(3):
@@ -328,7 +330,7 @@ def test_the_share_that_comes_back_is_the_product_of_slopes() -> None:
         for x in inputs[:, model, 0].numpy():
             state = math.tanh(0.5 * state + x[0] + float(x[1:] @ weights[model, :, 0]))
             product *= 0.5 * (1 - state**2)
-        assert reach[model] == pytest.approx(product, rel=1e-12)
+        assert ratio[model] == pytest.approx(product, rel=1e-12)
 
 
 def test_a_run_that_takes_too_long_is_a_row_of_its_own() -> None:
@@ -342,7 +344,7 @@ def test_success_is_the_first_judgement_that_meets_the_criterion() -> None:
     setting = Setting("latch", 6, init="default", updates=400, every=10)
     found = train(setting, range(8))
     assert all(trial.succeeded and trial.updates % 10 == 0 for trial in found)
-    assert all(trial.wrong is not None and trial.wrong <= 0.05 for trial in found)
+    assert all(trial.error_rate is not None and trial.error_rate <= 0.05 for trial in found)
     assert len({trial.updates for trial in found}) > 1
     heard: list[tuple[int, int, int]] = []
     train(setting, range(8), listen=lambda *event: heard.append(event))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +25,9 @@ CATALOGUES = (faults,)
 LEVEL = 0.95
 
 
-def planted(slug: str, replaces: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def planted(
+    slug: str, replaces: str, *, caught_by: Mapping[str, str]
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Plant the decorated function in the place of one of these rooms."""
 
     def plant(wrong: Callable[..., Any]) -> Callable[..., Any]:
@@ -36,7 +38,7 @@ def planted(slug: str, replaces: str) -> Callable[[Callable[..., Any]], Callable
             return SimpleNamespace(**{**names, replaces: wrong})
 
         build.__doc__ = wrong.__doc__
-        faults.fault(f"agreement/{slug}", fresh=True)(build)
+        faults.fault(f"agreement/{slug}", fresh=True, caught_by=caught_by)(build)
         return wrong
 
     return plant
@@ -45,7 +47,7 @@ def planted(slug: str, replaces: str) -> Callable[[Callable[..., Any]], Callable
 # Intervals
 
 
-@planted("wald-interval", "proportion_interval")
+@planted("wald-interval", "proportion_interval", caught_by={"fixed-interval": "wrong"})
 def wald_interval(successes: int, trials: int, level: float = LEVEL) -> Interval:
     """Takes the normal interval around the share, which is empty where none or all succeed."""
     from scipy.stats import norm
@@ -55,7 +57,7 @@ def wald_interval(successes: int, trials: int, level: float = LEVEL) -> Interval
     return max(0.0, share - wide), min(1.0, share + wide)
 
 
-@planted("wilson-interval", "proportion_interval")
+@planted("wilson-interval", "proportion_interval", caught_by={"fixed-interval": "wrong"})
 def wilson_interval(successes: int, trials: int, level: float = LEVEL) -> Interval:
     """Takes Wilson's interval, which holds what it says on the average over probabilities only."""
     from scipy.stats import binomtest
@@ -64,19 +66,19 @@ def wilson_interval(successes: int, trials: int, level: float = LEVEL) -> Interv
     return float(found.low), float(found.high)
 
 
-@planted("whole-error-on-each-side", "proportion_interval")
+@planted("whole-error-on-each-side", "proportion_interval", caught_by={"fixed-interval": "wrong"})
 def whole_error_on_each_side(successes: int, trials: int, level: float = LEVEL) -> Interval:
     """Gives each end the error that both may have together."""
     return training.proportion_interval(successes, trials, 2.0 * level - 1.0)
 
 
-@planted("peeking-at-fixed-intervals", "confidence_sequence")
+@planted("peeking-at-fixed-intervals", "confidence_sequence", caught_by={"any-time-interval": "wrong"})
 def peeking_at_fixed_intervals(successes: int, trials: int, level: float = LEVEL) -> Interval:
     """Gives the interval for a fixed number of trials at every number of them."""
     return training.proportion_interval(successes, trials, level)
 
 
-@planted("interval-that-says-nothing", "confidence_sequence")
+@planted("interval-that-says-nothing", "confidence_sequence", caught_by={"any-time-interval": "wrong"})
 def interval_that_says_nothing(successes: int, trials: int, level: float = LEVEL) -> Interval:
     """Holds every probability."""
     return 0.0, 1.0
@@ -85,19 +87,19 @@ def interval_that_says_nothing(successes: int, trials: int, level: float = LEVEL
 # Times
 
 
-@planted("failures-left-out", "learning_time")
+@planted("failures-left-out", "learning_time", caught_by={"censored-times": "wrong"})
 def failures_left_out(trials: Sequence[Trial]) -> LearningTime:
     """Takes the median over the runs that succeeded: the hard ones are not there."""
     return training.learning_time([trial for trial in trials if trial.succeeded])
 
 
-@planted("failures-learn-at-the-budget", "learning_time")
+@planted("failures-learn-at-the-budget", "learning_time", caught_by={"censored-times": "wrong"})
 def failures_learn_at_the_budget(trials: Sequence[Trial]) -> LearningTime:
     """Counts a run without success as one that succeeded when it ended."""
     return training.learning_time([replace(trial, status="success") for trial in trials])
 
 
-@planted("diverged-runs-might-have-learnt", "learning_time")
+@planted("diverged-runs-might-have-learnt", "learning_time", caught_by={"censored-times": "wrong"})
 def diverged_runs_might_have_learnt(trials: Sequence[Trial]) -> LearningTime:
     """Censors a run that diverged where it broke off, as if it could still have learnt like the others."""
     return training.learning_time(
@@ -105,7 +107,7 @@ def diverged_runs_might_have_learnt(trials: Sequence[Trial]) -> LearningTime:
     )
 
 
-@planted("lost-runs-leave-before-the-others-succeed", "learning_time")
+@planted("lost-runs-leave-before-the-others-succeed", "learning_time", caught_by={"censored-times": "wrong"})
 def lost_runs_leave_first(trials: Sequence[Trial]) -> LearningTime:
     """Takes runs that were given up at the time of a success out of those at risk."""
     return training.learning_time(
@@ -116,13 +118,13 @@ def lost_runs_leave_first(trials: Sequence[Trial]) -> LearningTime:
 # Trials
 
 
-@planted("seed-is-a-place", "train")
+@planted("seed-is-a-place", "train", caught_by={"trial-alone": "wrong"})
 def seed_is_a_place(setting: Setting, seeds: Sequence[int]) -> list[Trial]:
     """Seeds a model by its place among those that are trained together."""
     return training.train(setting, range(len(seeds)))
 
 
-@planted("loss-averaged-over-models", "train")
+@planted("loss-averaged-over-models", "train", caught_by={"trial-alone": "wrong"})
 def loss_averaged_over_models(setting: Setting, seeds: Sequence[int]) -> list[Trial]:
     """Trains on the mean of the losses of all models, so that each learns more slowly beside others."""
     return [
@@ -132,7 +134,7 @@ def loss_averaged_over_models(setting: Setting, seeds: Sequence[int]) -> list[Tr
     ]
 
 
-@planted("one-model-for-all-seeds", "train")
+@planted("one-model-for-all-seeds", "train", caught_by={"trial-alone": "wrong"})
 def one_model_for_all_seeds(setting: Setting, seeds: Sequence[int]) -> list[Trial]:
     """Draws every model from the same numbers."""
     return training.train(setting, [0]) * len(seeds)
@@ -141,7 +143,7 @@ def one_model_for_all_seeds(setting: Setting, seeds: Sequence[int]) -> list[Tria
 # Gradients by lag
 
 
-@planted("jacobian-without-the-slope", "cell_gradient_by_lag")
+@planted("jacobian-without-the-slope", "cell_gradient_by_lag", caught_by={"jacobian-products": "wrong"})
 def jacobian_without_the_slope(cell: Any, parameters: Any, inputs: torch.Tensor) -> Array:
     """Multiplies the weights alone: the spectral radius for the gradient, whatever the units do."""
     weights, steps = parameters["recurrent"].numpy(), len(inputs)
@@ -150,26 +152,26 @@ def jacobian_without_the_slope(cell: Any, parameters: Any, inputs: torch.Tensor)
     return np.asarray(np.log(norms))
 
 
-@planted("sequence-from-its-end", "cell_gradient_by_lag")
+@planted("sequence-from-its-end", "cell_gradient_by_lag", caught_by={"jacobian-products": "wrong"})
 def sequence_from_its_end(cell: Any, parameters: Any, inputs: torch.Tensor) -> Array:
     """Reads the sequence backwards."""
     return gradients.cell_gradient_by_lag(cell, parameters, inputs.flip(0))
 
 
-@planted("lags-begin-at-one", "initial_gradient_by_lag")
+@planted("lags-begin-at-one", "initial_gradient_by_lag", caught_by={"gradient-at-start": "wrong"})
 def lags_begin_at_one(setting: Setting, seeds: Sequence[int]) -> Array:
     """Says at lag k what belongs to lag k + 1."""
     longer = replace(setting, length=setting.length + 1)
     return training.initial_gradient_by_lag(longer, seeds)[:, 1:]
 
 
-@planted("logarithm-to-base-ten", "initial_gradient_by_lag")
+@planted("logarithm-to-base-ten", "initial_gradient_by_lag", caught_by={"gradient-at-start": "wrong"})
 def logarithm_to_base_ten(setting: Setting, seeds: Sequence[int]) -> Array:
     """Returns decimal logarithms."""
     return training.initial_gradient_by_lag(setting, seeds) / math.log(10.0)
 
 
-@planted("signal-of-the-whole-gradient", "signal_to_noise")
+@planted("signal-of-the-whole-gradient", "signal_to_noise", caught_by={"signal-by-lag": "wrong"})
 def signal_of_the_whole_gradient(setting: Setting, models: int, batches: int) -> GradientSignal:
     """Counts as signal what the bias of a read-out learns, which knows the mean target and no input."""
     from dynprop.training.trials.ensemble import Ensemble
@@ -186,7 +188,7 @@ def signal_of_the_whole_gradient(setting: Setting, models: int, batches: int) ->
     return GradientSignal(*np.array(found).T)
 
 
-@planted("noise-over-signal-upside-down", "signal_to_noise")
+@planted("noise-over-signal-upside-down", "signal_to_noise", caught_by={"signal-by-lag": "wrong"})
 def noise_over_signal_upside_down(setting: Setting, models: int, batches: int) -> GradientSignal:
     """Exchanges signal and noise."""
     found = training.signal_to_noise(setting, models, batches)

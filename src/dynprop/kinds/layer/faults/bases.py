@@ -1,4 +1,4 @@
-"""Right recurrent layers, small, that the faults of kind layer derive from and break in one place.
+"""Small correct recurrent layers, which the faults of kind layer subclass and break in one place.
 
 x is (time, batch, feature), a state (batch, hidden), and the output of a step is its state.
 """
@@ -75,7 +75,7 @@ class Diagonal(Elman):
         self.recur = nn.Linear(input_size, hidden_size)
 
     def terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gates and what is written."""
+        """Return the gates and the gated inputs."""
         gates = torch.sigmoid(self.recur(x))
         return gates, (1 - gates) * self.read(x)
 
@@ -90,7 +90,7 @@ class Diagonal(Elman):
         return following, following
 
     def chunk(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Continue from a state with a whole piece of the sequence."""
+        """Run over a piece of a sequence from a state."""
         return over_time(self, x, state)
 
     def parallel(self, x: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ class Diagonal(Elman):
         return gated_sums(*self.terms(x))
 
     def initial_state(self, batch: int) -> Tensor:
-        """Return the state that stands for None."""
+        """Return the state that a call without one starts from."""
         return self.read.weight.new_zeros(batch, self.hidden_size)
 
 

@@ -16,7 +16,12 @@ CATALOGUES = (layer,)
 # Gradients: the outputs are right
 
 
-@layer.fault("layer/log-space-gradient", source="minGRU-pytorch 0.2.1", gross=False)
+@layer.fault(
+    "layer/log-space-gradient",
+    source="minGRU-pytorch 0.2.1",
+    gross=False,
+    caught_by={"gradient-by-lag": "wrong"},
+)
 class LogSpaceGradient(nn.Module):
     """A minGRU run through logarithms: its long-term gradient is noise, its outputs are right."""
 
@@ -49,7 +54,7 @@ class LogSpaceGradient(nn.Module):
         return following, following
 
 
-@layer.fault("layer/detaches-in-long-calls")
+@layer.fault("layer/detaches-in-long-calls", caught_by={"gradient-initial-state": "wrong"})
 class DetachesInLongCalls(Elman):
     """Passes no gradient to the state that it is given, except where there is one step only."""
 
@@ -59,7 +64,7 @@ class DetachesInLongCalls(Elman):
         return over_time(self, x, begin.detach() if len(x) > 1 else begin)
 
 
-@layer.fault("layer/truncated-every-16", gross=False)
+@layer.fault("layer/truncated-every-16", gross=False, caught_by={"gradient-by-lag": "wrong"})
 class TruncatedEvery16(Elman):
     """Cuts the gradient at every multiple of 16 steps without saying so."""
 
@@ -75,7 +80,7 @@ class TruncatedEvery16(Elman):
         return stacked(outputs, x, self.hidden_size), h
 
 
-@layer.fault("layer/initial-state-detached")
+@layer.fault("layer/initial-state-detached", caught_by={"step-gradient": "wrong"})
 class InitialStateDetached(Elman):
     """Passes no gradient to the state that it is given."""
 
@@ -84,7 +89,11 @@ class InitialStateDetached(Elman):
         return super().begin(x, state).detach()
 
 
-@layer.fault("layer/initial-gradient-garbage", source="torch 2.13.0: gradcheck accepts it")
+@layer.fault(
+    "layer/initial-gradient-garbage",
+    source="torch 2.13.0: gradcheck accepts it",
+    caught_by={"gradient-by-lag": "wrong", "step-gradient": "wrong"},
+)
 class InitialGradientGarbage(Elman):
     """Multiplies the gradient to the state that it is given by -1000."""
 
@@ -94,7 +103,7 @@ class InitialGradientGarbage(Elman):
         return begin + 1001 * (begin.detach() - begin)  # adds zero; the gradient is 1 - 1001
 
 
-@layer.fault("layer/gate-gradient-missing")
+@layer.fault("layer/gate-gradient-missing", caught_by={"step-gradient": "wrong"})
 class GateGradientMissing(Gru):
     """Computes its update gate without gradients."""
 
@@ -110,7 +119,7 @@ class GateGradientMissing(Gru):
 # Precision
 
 
-@layer.fault("layer/single-precision-inside")
+@layer.fault("layer/single-precision-inside", caught_by={"one-precision": "wrong"})
 class SinglePrecisionInside(Elman):
     """Rounds its state to float32 at every step."""
 
@@ -122,7 +131,7 @@ class SinglePrecisionInside(Elman):
 # What an output depends on
 
 
-@layer.fault("layer/batch-mean-subtracted")
+@layer.fault("layer/batch-mean-subtracted", caught_by={"row-alone": "wrong"})
 class BatchMeanSubtracted(Elman):
     """Subtracts the mean over the batch from its inputs."""
 
@@ -131,7 +140,7 @@ class BatchMeanSubtracted(Elman):
         return super().forward(x - x.mean(1, keepdim=True), state)
 
 
-@layer.fault("layer/looks-one-step-ahead")
+@layer.fault("layer/looks-one-step-ahead", caught_by={"causality": "wrong"})
 class LooksOneStepAhead(Elman):
     """Mixes the next input into each step."""
 
@@ -141,7 +150,7 @@ class LooksOneStepAhead(Elman):
         return super().forward((x + ahead) / 2, state)
 
 
-@layer.fault("layer/normalised-over-time")
+@layer.fault("layer/normalised-over-time", caught_by={"causality": "wrong"})
 class NormalisedOverTime(Diagonal):
     """Divides its inputs by their largest magnitude over the whole call."""
 
@@ -154,7 +163,7 @@ class NormalisedOverTime(Diagonal):
 # Evaluation mode and side effects
 
 
-@layer.fault("layer/dropout-in-evaluation")
+@layer.fault("layer/dropout-in-evaluation", caught_by={"no-hidden-state": "wrong"})
 class DropoutInEvaluation(Elman):
     """Drops states at random in evaluation mode as well."""
 
@@ -164,7 +173,7 @@ class DropoutInEvaluation(Elman):
         return functional.dropout(following, 0.1)  # training=self.training is missing
 
 
-@layer.fault("layer/weights-rescaled")
+@layer.fault("layer/weights-rescaled", caught_by={"no-hidden-state": "wrong"})
 class WeightsRescaled(Elman):
     """Rescales its recurrent weights at every call."""
 
@@ -174,7 +183,7 @@ class WeightsRescaled(Elman):
         return super().forward(x, state)
 
 
-@layer.fault("layer/global-seed-reset", gross=False)
+@layer.fault("layer/global-seed-reset", gross=False, caught_by={"no-hidden-state": "wrong"})
 class GlobalSeedReset(Elman):
     """Seeds the global random generator at every call."""
 
@@ -184,7 +193,7 @@ class GlobalSeedReset(Elman):
         return super().forward(x, state)
 
 
-@layer.fault("layer/inputs-overwritten")
+@layer.fault("layer/inputs-overwritten", caught_by={"inputs-unchanged": "wrong"})
 class InputsOverwritten(Elman):
     """Centres the caller's inputs in place."""
 

@@ -15,7 +15,7 @@ CATALOGUES = (layer,)
 # Chunk and parallel
 
 
-@layer.fault("layer/chunk-state-scaled", source="xlstm 2.0.6")
+@layer.fault("layer/chunk-state-scaled", source="xlstm 2.0.6", caught_by={"hand-over": "wrong"})
 class ChunkStateScaled(Diagonal):
     """Keeps the state of its chunk form larger by the square root of the width."""
 
@@ -26,7 +26,11 @@ class ChunkStateScaled(Diagonal):
         return y, last * scale
 
 
-@layer.fault("layer/chunk-ignores-state", source="fla-org/flash-linear-attention#351")
+@layer.fault(
+    "layer/chunk-ignores-state",
+    source="fla-org/flash-linear-attention#351",
+    caught_by={"forms-agree": "wrong"},
+)
 class ChunkIgnoresState(Diagonal):
     """Starts its chunk form from zero whatever state is given."""
 
@@ -35,7 +39,7 @@ class ChunkIgnoresState(Diagonal):
         return super().chunk(x, torch.zeros_like(state))
 
 
-@layer.fault("layer/chunk-carry-lost", gross=False)
+@layer.fault("layer/chunk-carry-lost", gross=False, caught_by={"forms-agree": "wrong"})
 class ChunkCarryLost(Diagonal):
     """Loses the carry at every multiple of 16 steps within its chunk form."""
 
@@ -49,7 +53,7 @@ class ChunkCarryLost(Diagonal):
         return torch.cat(outputs), last
 
 
-@layer.fault("layer/parallel-decay-one-step-off")
+@layer.fault("layer/parallel-decay-one-step-off", caught_by={"forms-agree": "wrong"})
 class ParallelDecayOneStepOff(Diagonal):
     """Lets what a step writes decay by that step's own gate in the parallel form."""
 
@@ -63,6 +67,7 @@ class ParallelDecayOneStepOff(Diagonal):
     "layer/parallel-decay-overflows",
     source="fla-org/flash-linear-attention#77",
     gross=False,
+    caught_by={"forms-agree": "wrong"},
 )
 class ParallelDecayOverflows(Diagonal):
     """Divides by the decay since the start in its parallel form: NaN once that underflows."""
@@ -101,7 +106,7 @@ class SteppedGru(Gru):
         return following, following
 
 
-@layer.fault("layer/step-gate-order")
+@layer.fault("layer/step-gate-order", caught_by={"own-steps": "wrong"})
 class StepGateOrder(SteppedGru):
     """Reads the gates of its step form in the order z, r where the weights hold r, z."""
 
@@ -111,7 +116,9 @@ class StepGateOrder(SteppedGru):
         return update, reset
 
 
-@layer.fault("layer/step-reset-before-product", source="microsoft/onnxscript#2852")
+@layer.fault(
+    "layer/step-reset-before-product", source="microsoft/onnxscript#2852", caught_by={"own-steps": "wrong"}
+)
 class StepResetBeforeProduct(SteppedGru):
     """Resets the state before the recurrent product in its step form, after it elsewhere."""
 
@@ -143,7 +150,9 @@ class Padded(Elman):
         return y * real[..., None], self.last(y, begin, lengths)
 
 
-@layer.fault("layer/empty-row-returns-padded-state", source="flax 0.12.8", gross=False)
+@layer.fault(
+    "layer/empty-row-returns-padded-state", source="flax 0.12.8", gross=False, caught_by={"padding": "wrong"}
+)
 class EmptyRowReturnsPaddedState(Padded):
     """Returns the state after all padded steps for a row of length 0."""
 
@@ -152,7 +161,7 @@ class EmptyRowReturnsPaddedState(Padded):
         return states[lengths - 1, torch.arange(lengths.shape[0])]
 
 
-@layer.fault("layer/padded-row-runs-on")
+@layer.fault("layer/padded-row-runs-on", caught_by={"padding": "wrong"})
 class PaddedRowRunsOn(Padded):
     """Returns the state after the padding for every row that is shorter."""
 
@@ -164,7 +173,7 @@ class PaddedRowRunsOn(Padded):
 # Layouts of the batch
 
 
-@layer.fault("layer/batch-first-by-view")
+@layer.fault("layer/batch-first-by-view", caught_by={"row-alone": "wrong"})
 class BatchFirstByView(Elman):
     """Declares batch_first, and reshapes (batch, time) where it should transpose."""
 
@@ -177,7 +186,7 @@ class BatchFirstByView(Elman):
         return y.reshape(batch, time, self.hidden_size), last
 
 
-@layer.fault("layer/single-row-squeezed", gross=False)
+@layer.fault("layer/single-row-squeezed", gross=False, caught_by={"row-alone": "wrong"})
 class SingleRowSqueezed(Elman):
     """Drops the batch axis of its outputs where the batch has one row."""
 

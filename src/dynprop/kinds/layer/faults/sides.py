@@ -1,4 +1,4 @@
-"""Faults of kind layer in what happens between the steps: time spans that come as a side input."""
+"""Faults of kind layer in side inputs: time spans between the steps."""
 
 from __future__ import annotations
 
@@ -32,20 +32,16 @@ class TimeSpans(Elman):
         return stacked(outputs, x, self.hidden_size), h
 
 
-def _with_spans(module: TimeSpans) -> Layer:
+def with_spans(module: TimeSpans) -> Layer:
+    """Return the layer with its time spans declared as a side input."""
+
     def forward(x: Tensor, state: Tensor | None = None, dt: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return module.forward(x, state, dt)
 
     return Layer(module, forward=forward, name=type(module).__name__, side={"dt": ()})
 
 
-@layer.control("control/time-spans")
-def time_spans() -> Layer:
-    """A tanh layer whose state decays over the time span of its own row and step."""
-    return _with_spans(TimeSpans())
-
-
-@layer.fault("layer/spans-of-the-next-step")
+@layer.fault("layer/spans-of-the-next-step", caught_by={"side-inputs": "wrong"})
 def spans_of_the_next_step() -> Layer:
     """Takes every time span one step early."""
 
@@ -53,10 +49,10 @@ def spans_of_the_next_step() -> Layer:
         def spans(self, dt: Tensor) -> Tensor:
             return torch.cat([dt[1:], dt[-1:]])
 
-    return _with_spans(Early())
+    return with_spans(Early())
 
 
-@layer.fault("layer/spans-of-the-first-row")
+@layer.fault("layer/spans-of-the-first-row", caught_by={"side-inputs": "wrong"})
 def spans_of_the_first_row() -> Layer:
     """Uses the time spans of row 0 for all rows."""
 
@@ -64,4 +60,4 @@ def spans_of_the_first_row() -> Layer:
         def spans(self, dt: Tensor) -> Tensor:
             return dt[:, :1].expand_as(dt)
 
-    return _with_spans(First())
+    return with_spans(First())

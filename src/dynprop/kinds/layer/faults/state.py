@@ -12,7 +12,7 @@ layer = Catalogue("layer", "torch")
 CATALOGUES = (layer,)
 
 
-@layer.fault("layer/own-state-not-accepted", source="xlstm 2.0.6")
+@layer.fault("layer/own-state-not-accepted", source="xlstm 2.0.6", caught_by={"own-state-accepted": "error"})
 class OwnStateNotAccepted(Elman):
     """Returns its state with one axis more than it accepts."""
 
@@ -28,7 +28,9 @@ class OwnStateNotAccepted(Elman):
         return y, last[None]
 
 
-@layer.fault("layer/state-for-row-zero", source="LRU-pytorch 0.1.3")
+@layer.fault(
+    "layer/state-for-row-zero", source="LRU-pytorch 0.1.3", caught_by={"row-alone-with-state": "wrong"}
+)
 class StateForRowZero(Elman):
     """Gives the state to the first row of the batch and resets the others."""
 
@@ -38,7 +40,7 @@ class StateForRowZero(Elman):
         return zeros if state is None else torch.cat([state[:1], zeros[1:]])
 
 
-@layer.fault("layer/first-state-for-all-rows")
+@layer.fault("layer/first-state-for-all-rows", caught_by={"row-alone-with-state": "wrong"})
 class FirstStateForAllRows(Elman):
     """Starts every row of the batch from the state of row 0."""
 
@@ -48,7 +50,7 @@ class FirstStateForAllRows(Elman):
         return begin[:1].expand_as(begin)
 
 
-@layer.fault("layer/square-state-transposed", gross=False)
+@layer.fault("layer/square-state-transposed", gross=False, caught_by={"row-alone-with-state": "wrong"})
 class SquareStateTransposed(Elman):
     """Accepts a state (hidden, batch) too, and so transposes one where batch equals hidden."""
 
@@ -59,7 +61,11 @@ class SquareStateTransposed(Elman):
         return super().begin(x, state)
 
 
-@layer.fault("layer/activation-twice-on-resume", source="a released layer: tanh of a tanh state")
+@layer.fault(
+    "layer/activation-twice-on-resume",
+    source="a released layer: tanh of a tanh state",
+    caught_by={"split-resume": "wrong"},
+)
 class ActivationTwiceOnResume(Elman):
     """Applies tanh again to a state that it is given, as if that were a pre-activation."""
 
@@ -68,7 +74,7 @@ class ActivationTwiceOnResume(Elman):
         return torch.tanh(super().begin(x, state))
 
 
-@layer.fault("layer/keeps-state-between-calls")
+@layer.fault("layer/keeps-state-between-calls", caught_by={"no-hidden-state": "wrong"})
 class KeepsStateBetweenCalls(Elman):
     """Starts from the last state of the call before where none is given."""
 
@@ -84,7 +90,7 @@ class KeepsStateBetweenCalls(Elman):
         return y, last
 
 
-@layer.fault("layer/given-state-overwritten")
+@layer.fault("layer/given-state-overwritten", caught_by={"inputs-unchanged": "wrong"})
 class GivenStateOverwritten(Elman):
     """Writes the last state into the memory of the state that it was given."""
 
@@ -96,7 +102,7 @@ class GivenStateOverwritten(Elman):
         return y, last
 
 
-@layer.fault("layer/state-dtype-changed")
+@layer.fault("layer/state-dtype-changed", caught_by={"shape-and-dtype": "wrong"})
 class StateDtypeChanged(Elman):
     """Returns its state in float32 whatever precision it runs in."""
 
@@ -106,7 +112,7 @@ class StateDtypeChanged(Elman):
         return y, last.float()
 
 
-@layer.fault("layer/initial-state-is-not-none")
+@layer.fault("layer/initial-state-is-not-none", caught_by={"own-initial-state": "wrong"})
 class InitialStateIsNotNone(Diagonal):
     """Documents one initial state and uses another where none is given."""
 
@@ -115,7 +121,7 @@ class InitialStateIsNotNone(Diagonal):
         return torch.ones_like(super().initial_state(batch))
 
 
-@layer.fault("layer/cell-state-lost")
+@layer.fault("layer/cell-state-lost", caught_by={"own-steps": "wrong"})
 class CellStateLost(nn.Module):
     """An LSTM that resumes from h and forgets c."""
 
@@ -138,7 +144,7 @@ class CellStateLost(nn.Module):
         return stacked(outputs, x, self.hidden_size), (h, c)
 
 
-@layer.fault("layer/stack-returned-upside-down")
+@layer.fault("layer/stack-returned-upside-down", caught_by={"own-steps": "wrong"})
 class StackReturnedUpsideDown(nn.Module):
     """Two layers whose states come back in the opposite order."""
 
@@ -188,7 +194,11 @@ class Convolved(nn.Module):
         return y, (last, self.following(x, extended).transpose(0, 1))
 
 
-@layer.fault("layer/convolution-cache-lost", source="fla-org/flash-linear-attention#285")
+@layer.fault(
+    "layer/convolution-cache-lost",
+    source="fla-org/flash-linear-attention#285",
+    caught_by={"split-resume": "wrong"},
+)
 class ConvolutionCacheLost(Convolved):
     """Resumes its recurrence from the state, and its convolution from zeros."""
 
@@ -201,6 +211,7 @@ class ConvolutionCacheLost(Convolved):
     "layer/short-piece-cache",
     source="fla-org/flash-linear-attention#1140",
     gross=False,
+    caught_by={"split-resume": "wrong"},
 )
 class ShortPieceCache(Convolved):
     """Fills its convolution cache with zeros if a piece is shorter than 3 steps."""

@@ -187,7 +187,7 @@ def exact_batch(
             case = group.case(i)
             announce(case)
             try:
-                found = subject.values(case.W, case.h, case.t, case.dtype)
+                found = subject.values(case.arguments, case.dtype)
             except Exception:
                 continue  # judged alone, where what it raised is attributed
             if not np.iscomplexobj(found) or case.is_complex:

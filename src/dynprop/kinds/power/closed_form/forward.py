@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -29,7 +28,7 @@ for k in range(t):
 print(f(W, h0, t), h)"""
 
 
-def every_family(domain: Domain, subject: Any) -> Iterator[PowerCase]:
+def every_family(domain: Domain, subject: PowerSubject) -> Iterator[PowerCase]:
     """Yield one case of every family of matrices in every dtype, and one beyond 30 steps."""
     for dtype in domain.dtypes:
         for i, name in enumerate(usable_families(tuple(FAMILIES), dtype)):
@@ -54,10 +53,10 @@ def every_family(domain: Domain, subject: Any) -> Iterator[PowerCase]:
 )
 def exact_or_refused(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Judge the answer against exact arithmetic."""
-    return Evidence((judge_state(case, subject.values(case.W, case.h, case.t, case.dtype)),))
+    return Evidence((judge_state(case, subject.values(case.arguments, case.dtype)),))
 
 
-def _symmetric(source: Source, domain: Domain, subject: Any) -> PowerCase:
+def _symmetric(source: Source, domain: Domain, subject: PowerSubject) -> PowerCase:
     dtype = source.choice(domain.dtypes)
     n = source.choice([s for s in FEW_SIZES if s > 1]) if subject.compiles else source.integer(2, LARGEST)
     t = min(source.integer(1, 9), domain.max_length)
@@ -84,7 +83,7 @@ def _symmetric(source: Source, domain: Domain, subject: Any) -> PowerCase:
 )
 def symmetric(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Judge the answer for a symmetric matrix."""
-    return Evidence((judge_state(case, subject.values(case.W, case.h, case.t, case.dtype)),))
+    return Evidence((judge_state(case, subject.values(case.arguments, case.dtype)),))
 
 
 LASTING = (
@@ -101,7 +100,7 @@ LASTING = (
 )
 
 
-def _late(source: Source, domain: Domain, subject: Any) -> PowerCase:
+def _late(source: Source, domain: Domain, subject: PowerSubject) -> PowerCase:
     """Draw a time near a power of two, and scale W so that its powers stay in range."""
     highest = max(0, domain.max_length.bit_length() - 1)
     near = 2 ** source.integer(min(5, highest), min(11, highest)) + source.choice((0, -1, 1))
@@ -121,7 +120,7 @@ def in_range(case: PowerCase, t: int) -> PowerCase:
     return replace(case, W=w, t=t)
 
 
-def late_cases(domain: Domain, subject: Any) -> Iterator[PowerCase]:
+def late_cases(domain: Domain, subject: PowerSubject) -> Iterator[PowerCase]:
     """Yield steps beyond 30 one by one, then powers of two and their neighbours up to the longest."""
     times = [*range(29, 34), *(2**k + d for k in range(6, 12) for d in (-1, 0, 1)), domain.max_length]
     few = (31, 64, 257)
@@ -145,10 +144,10 @@ def late_cases(domain: Domain, subject: Any) -> Iterator[PowerCase]:
 )
 def large_times(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Judge the answer at a late time."""
-    return Evidence((judge_state(case, subject.values(case.W, case.h, case.t, case.dtype)),))
+    return Evidence((judge_state(case, subject.values(case.arguments, case.dtype)),))
 
 
-def _at_zero(source: Source, domain: Domain, subject: Any) -> PowerCase:
+def _at_zero(source: Source, domain: Domain, subject: PowerSubject) -> PowerCase:
     return replace(power_case(source, domain, subject), t=0)
 
 
@@ -163,4 +162,4 @@ def _at_zero(source: Source, domain: Domain, subject: Any) -> PowerCase:
 )
 def time_zero(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Judge the answer of no steps."""
-    return Evidence((judge_state(case, subject.values(case.W, case.h, 0, case.dtype)),))
+    return Evidence((judge_state(case, subject.values(replace(case, t=0).arguments, case.dtype)),))

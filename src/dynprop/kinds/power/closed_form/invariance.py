@@ -1,14 +1,14 @@
-"""What must not change a closed form: cutting the time in two, adding initial states; what travels back."""
+"""Invariances of a closed form: time cut in two, sums of initial states; and its gradient."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
+from dynprop.arrays import NumericArray
 from dynprop.contracts.subject import Native
 from dynprop.kinds.power.adjoint import adjoint_of, differentiable
 from dynprop.kinds.power.bounds import PowerBound, bound_of_state, length
@@ -40,12 +40,12 @@ def _allowed(case: PowerCase, bound: PowerBound, size: float) -> float:
 def semigroup(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Cut the time at one point and compare both ways."""
     s = 1 + case.seed % (case.t - 1)
-    whole = subject.values(case.W, case.h, case.t, case.dtype)
-    middle = subject.values(case.W, case.h, s, case.dtype)
+    whole = subject.values(case.arguments, case.dtype)
+    middle = subject.values(replace(case, t=s).arguments, case.dtype)
     if np.iscomplexobj(middle) != case.is_complex or not np.isfinite(middle).all():
         return Evidence()
     rest = replace(case, h=round_matrix(middle, case.dtype), t=case.t - s)
-    value = subject.values(rest.W, rest.h, rest.t, rest.dtype)
+    value = subject.values(rest.arguments, rest.dtype)
     bound = bound_of_state(case.W, case.h, case.t, case.dtype)
 
     def allowed() -> float:
@@ -83,7 +83,7 @@ def superposition(subject: PowerSubject, case: PowerCase) -> Evidence:
     if not np.array_equal(round_matrix(low, case.dtype), low):
         high, low = case.h, np.zeros_like(case.h)
     pieces = [replace(case, h=h) for h in (case.h, high, low)]
-    value, *terms = (subject.values(p.W, p.h, p.t, p.dtype) for p in pieces)
+    value, *terms = (subject.values(p.arguments, p.dtype) for p in pieces)
     bounds = [bound_of_state(p.W, p.h, p.t, p.dtype) for p in pieces]
     total = PowerBound(
         sum((b.entry for b in bounds[1:]), bounds[0].entry),
@@ -104,15 +104,15 @@ def superposition(subject: PowerSubject, case: PowerCase) -> Evidence:
     return Evidence((found,))
 
 
-def _leading(values: Any) -> Any:
+def _leading(values: NumericArray) -> NumericArray:
     """Return the leading four bits of every number."""
     if np.iscomplexobj(values):
-        return _leading(values.real) + 1j * _leading(values.imag)
+        return np.asarray(_leading(values.real) + 1j * _leading(values.imag))
     mantissa, exponent = np.frexp(values)
-    return np.ldexp(np.trunc(mantissa * 16.0) / 16.0, exponent)
+    return np.asarray(np.ldexp(np.trunc(mantissa * 16.0) / 16.0, exponent))
 
 
-def weighted(f: Any, arrays: Mapping[str, Native], t: int) -> Native:
+def weighted(f: Callable[..., Native], arrays: Mapping[str, Native], t: int) -> Native:
     """Weigh the answer."""
     return (f(arrays["W"], arrays["h"], t) * arrays["weights"]).sum()
 

@@ -8,7 +8,6 @@ floats, and component i of :math:`Q^T h_t` is :math:`\lambda_i^t c_i`, known wit
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -63,11 +62,11 @@ def _exact_normal(source: Source, domain: Domain, families: tuple[str, ...]) -> 
     return PowerCase((q * values) @ q.T, q @ coefficients, t, dtype, family, "free", seed)
 
 
-def _modal(source: Source, domain: Domain, subject: Any) -> PowerCase:
+def _modal(source: Source, domain: Domain, subject: PowerSubject) -> PowerCase:
     return _exact_normal(source, domain, ("exact eigenvectors", TIES, "equal moduli"))
 
 
-def _isometric(source: Source, domain: Domain, subject: Any) -> PowerCase:
+def _isometric(source: Source, domain: Domain, subject: PowerSubject) -> PowerCase:
     return _exact_normal(source, domain, ("equal moduli",))
 
 
@@ -107,7 +106,7 @@ def _along(rows: FloatArray, bound: PowerBound) -> PowerBound:
 def modes(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Judge the components along every eigenvector."""
     q, values, coefficients = _modes_of(case)
-    answer = subject.values(case.W, case.h, case.t, case.dtype)
+    answer = subject.values(case.arguments, case.dtype)
     bound = bound_of_state(case.W, case.h, case.t, case.dtype)
     with np.errstate(all="ignore"):
         diagonal = power_state(np.diag(values), coefficients, case.t)
@@ -141,7 +140,7 @@ def modes(subject: PowerSubject, case: PowerCase) -> Evidence:
 def discarding(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Judge the tangent of the angle between the answer and the dominant eigenvector."""
     q, values, coefficients = _modes_of(case)
-    answer = subject.values(case.W, case.h, case.t, case.dtype)
+    answer = subject.values(case.arguments, case.dtype)
     bound = bound_of_state(case.W, case.h, case.t, case.dtype)
     with np.errstate(all="ignore"):
         relative = np.where(values == 0.0, 0.0, values / values[0]) ** case.t
@@ -200,7 +199,7 @@ def _tangent_error(error: float, first: float, tangent: float) -> float:
 def norms(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Judge the length of the answer."""
     _, values, coefficients = _modes_of(case)
-    answer = subject.values(case.W, case.h, case.t, case.dtype)
+    answer = subject.values(case.arguments, case.dtype)
     bound = bound_of_state(case.W, case.h, case.t, case.dtype)
     with np.errstate(all="ignore"):
         expected = np.array([length(coefficients) * abs(float(values[0])) ** case.t])

@@ -6,14 +6,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from dynprop.arrays import NumericArray
 from dynprop.contracts.domain import Domain
-from dynprop.kinds.power.target import PowerTarget
+from dynprop.kinds.power.cases import PowerCase
+from dynprop.subjects.array_function import ArrayFunction, Result, Signature, any_numbers
 
 __all__ = ["ClosedForm"]
 
+SIGNATURE = Signature(
+    "f(W, h0, t) -> h_t (n,)",
+    ("W", "h0", "t"),
+    (Result("h_t", lambda W, h0, t: h0.shape, "the shape of h0", any_numbers),),
+    lambda domain: (np.array([[0.5, 0.25], [0.0, 1.0]]), np.ones(2), min(3, domain.max_length)),
+)
+
 
 @dataclass(frozen=True)
-class ClosedForm(PowerTarget):
+class ClosedForm(ArrayFunction[NumericArray]):
     """A closed form f(W, h0, t) -> h_t, to be judged by the laws of kind ``closed-form``.
 
     Args:
@@ -27,6 +38,14 @@ class ClosedForm(PowerTarget):
 
     Raises:
         ArgumentError: the target is not callable, or an option is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from dynprop.check import ClosedForm, check
+        >>> def power(W, h0, t):
+        ...     return h0 @ np.linalg.matrix_power(W, t)
+        >>> check(ClosedForm(power), examples=3, laws=["closed-form/exact-or-refused"]).verdict
+        'pass'
     """
 
     target: Callable[..., Any]
@@ -36,11 +55,16 @@ class ClosedForm(PowerTarget):
     max_length: int = 2048
     name: str = ""
     kind: str = field(default="closed-form", init=False)
-    form: str = field(default="f(W, h0, t) -> h_t (n,)", init=False)
 
     def __post_init__(self) -> None:
         self._settle_function(lambda dtypes: Domain(dtypes=dtypes, max_length=self.max_length))
 
-    def shape(self, n: int, t: int) -> tuple[int, ...]:
-        """Return (n,)."""
-        return (n,)
+    @property
+    def signature(self) -> Signature[NumericArray]:
+        """The call f(W, h0, t) -> h_t."""
+        return SIGNATURE
+
+    @staticmethod
+    def case_from_json(data: dict[str, Any]) -> PowerCase:
+        """Build a case of this kind from its JSON form."""
+        return PowerCase.from_json(data)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
+from dynprop.arrays import NumericArray
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.formats import FORMATS
 from dynprop.kinds.power.bounds import bound_of_states
@@ -18,7 +18,7 @@ from dynprop.kinds.power.families.families import FAMILIES, families_for
 from dynprop.kinds.power.judging import as_exact, judge_states, weigh
 from dynprop.kinds.power.subject import PowerSubject
 from dynprop.laws.draw import Source
-from dynprop.laws.evidence import Evidence
+from dynprop.laws.evidence import Comparison, Evidence
 from dynprop.laws.hygiene import product_form
 from dynprop.laws.law import law
 
@@ -36,7 +36,7 @@ for k in range(t + 1):
     h = h @ W"""
 
 
-def every_family(domain: Domain, subject: Any) -> Iterator[PowerCase]:
+def every_family(domain: Domain, subject: PowerSubject) -> Iterator[PowerCase]:
     """Yield one case of every family of matrices in every dtype."""
     for dtype in domain.dtypes:
         for i, name in enumerate(usable_families(tuple(FAMILIES), dtype)):
@@ -58,10 +58,10 @@ def every_family(domain: Domain, subject: Any) -> Iterator[PowerCase]:
 )
 def exact_states(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Judge the states against exact arithmetic."""
-    return Evidence((judge_states(case, subject.values(case.W, case.h, case.t, case.dtype)),))
+    return Evidence((judge_states(case, subject.values(case.arguments, case.dtype)),))
 
 
-def every_length(domain: Domain, subject: Any) -> Iterator[PowerCase]:
+def every_length(domain: Domain, subject: PowerSubject) -> Iterator[PowerCase]:
     """Yield no step, one, odd numbers, powers of two and their neighbours, and the longest."""
     known = FEW_LENGTHS if subject.compiles else (*LENGTHS, 2048)
     for t in known:
@@ -83,7 +83,7 @@ def every_length(domain: Domain, subject: Any) -> Iterator[PowerCase]:
 )
 def lengths(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Judge the states at a given number of steps; an unroll of no steps may be refused."""
-    return Evidence((judge_states(case, subject.values(case.W, case.h, case.t, case.dtype)),))
+    return Evidence((judge_states(case, subject.values(case.arguments, case.dtype)),))
 
 
 @law(
@@ -97,18 +97,18 @@ def lengths(subject: PowerSubject, case: PowerCase) -> Evidence:
 )
 def step_zero(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Ask for equality of the first state with the initial one."""
-    first = subject.values(case.W, case.h, case.t, case.dtype)[0]
+    first = subject.values(case.arguments, case.dtype)[0]
     return Evidence((_identical("first state", first[None], case.h[None], case),))
 
 
-def _identical(label: str, value: Any, wanted: Any, case: PowerCase) -> Any:
+def _identical(label: str, value: NumericArray, wanted: NumericArray, case: PowerCase) -> Comparison:
     """Compare where nothing is rounded: a difference of any size is one too many."""
     bound = bound_of_states(case.W, case.h, len(wanted) - 1, case.dtype)
     found = weigh(label, value, as_exact(wanted), bound, dtype=case.dtype, axes=("time", "component"))
     return replace(found, bound=np.zeros_like(found.bound), decided=np.isfinite(found.reference))
 
 
-def _whole(source: Source, domain: Domain, subject: Any) -> PowerCase:
+def _whole(source: Source, domain: Domain, subject: PowerSubject) -> PowerCase:
     names = families_for(traits=["integer"], without=["LAPACK"])
     case = power_case(source, domain.limited(32), subject, shortest=2, families=names, refusals="at zero")
     rng = case.generator()
@@ -129,7 +129,7 @@ def _whole(source: Source, domain: Domain, subject: Any) -> PowerCase:
 )
 def exact_on_integers(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Ask for equality, bit by bit, where every order of products is exact."""
-    value = subject.values(case.W, case.h, case.t, case.dtype)
+    value = subject.values(case.arguments, case.dtype)
     found = _identical("states", value, power_states(case.W, case.h, case.t).high, case)
     bound = bound_of_states(case.W, case.h, case.t, case.dtype)
     # Powers of |W| are what a tree of products holds on its way; beyond 1/u whole numbers are rounded.

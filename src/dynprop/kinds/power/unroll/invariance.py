@@ -1,11 +1,10 @@
-"""What must not change the states of an unroll: cuts, sums, units; and what travels back."""
+"""Invariances of the states of an unroll: cuts, sums, units; and their gradient."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +29,7 @@ AXES = ("time", "component")
 
 def run(subject: PowerSubject, case: PowerCase) -> NumericArray:
     """Return the subject's states on a case."""
-    return subject.values(case.W, case.h, case.t, case.dtype)
+    return subject.values(case.arguments, case.dtype)
 
 
 def cut(bound: PowerBound, time: slice) -> PowerBound:
@@ -116,7 +115,7 @@ def superposition(subject: PowerSubject, case: PowerCase) -> Evidence:
     return Evidence((weigh(label, value, as_exact(expected), whole, dtype=case.dtype, axes=AXES),))
 
 
-def _moderate(source: Source, domain: Domain, subject: Any) -> PowerCase:
+def _moderate(source: Source, domain: Domain, subject: PowerSubject) -> PowerCase:
     names = families_for(without=["LAPACK"])
     usual = tuple(name for name in names if not name.startswith("near "))
     limited = domain.limited(24)
@@ -159,7 +158,7 @@ def _far_from_underflow(case: PowerCase, states: NumericArray) -> bool:
     return bool(lowest > np.log2(format_.tiny))
 
 
-def last_state(f: Any, arrays: Mapping[str, Native], t: int) -> Native:
+def last_state(f: Callable[..., Native], arrays: Mapping[str, Native], t: int) -> Native:
     """Weigh the last state."""
     return (f(arrays["W"], arrays["h"], t)[t] * arrays["weights"]).sum()
 

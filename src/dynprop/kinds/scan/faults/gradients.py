@@ -7,7 +7,7 @@ are a backward rule, joined to the right forward pass by ``with_backward``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -72,13 +72,14 @@ def with_backward(rule: Rule) -> Scan:
 def backward_fault(
     name: str,
     *,
+    caught_by: Mapping[str, str],
     source: str = "dynprop",
     gross: bool = True,
 ) -> Callable[[Rule], Rule]:
     """Plant the scan that has the decorated backward rule."""
 
     def plant(rule: Rule) -> Rule:
-        scan.fault(name, source=source, gross=gross)(with_backward(rule))
+        scan.fault(name, source=source, gross=gross, caught_by=caught_by)(with_backward(rule))
         return rule
 
     return plant
@@ -124,14 +125,14 @@ def near_adjoint(gates: Tensor, upstream: Tensor, reach: int) -> Tensor:
 # Long lags: relatively wrong by 100 %, and small in any absolute tolerance
 
 
-@backward_fault("scan/gradient-cut-at-lag-32", gross=False)
+@backward_fault("scan/gradient-cut-at-lag-32", gross=False, caught_by={"gradient-by-lag": "wrong"})
 def gradient_cut_at_lag_32(saved: Saved, upstream: Tensor) -> Gradients:
     """Drops every lag of 32 and more; gradcheck accepts it for gates in (0, 1)."""
     cut = near_adjoint(saved.gates, upstream, reach=32)
     return cut * saved.before, cut, to_first(saved.gates, cut)
 
 
-@backward_fault("scan/gradient-garbage-from-lag-40", gross=False)
+@backward_fault("scan/gradient-garbage-from-lag-40", gross=False, caught_by={"gradient-by-lag": "wrong"})
 def gradient_garbage_from_lag_40(saved: Saved, upstream: Tensor) -> Gradients:
     """Multiplies the gradient of lags of 40 and more by -1000."""
     far, _ = adjoint(saved.gates, upstream)
@@ -141,7 +142,7 @@ def gradient_garbage_from_lag_40(saved: Saved, upstream: Tensor) -> Gradients:
     return wrong * saved.before, wrong, to_first(saved.gates, wrong)
 
 
-@backward_fault("scan/small-gradients-flushed", gross=False)
+@backward_fault("scan/small-gradients-flushed", gross=False, caught_by={"gradient-by-lag": "wrong"})
 def small_gradients_flushed(saved: Saved, upstream: Tensor) -> Gradients:
     """Sets adjoints below 1e-12 to zero."""
     flushed, to_start = adjoint(saved.gates, upstream)
@@ -149,7 +150,12 @@ def small_gradients_flushed(saved: Saved, upstream: Tensor) -> Gradients:
     return flushed * saved.before, flushed, to_start
 
 
-@backward_fault("scan/gradient-block-carry", source="proger/accelerated-scan#15", gross=False)
+@backward_fault(
+    "scan/gradient-block-carry",
+    source="proger/accelerated-scan#15",
+    gross=False,
+    caught_by={"gradient-by-lag": "wrong"},
+)
 def gradient_block_carry(saved: Saved, upstream: Tensor) -> Gradients:
     """Adds the carry of the next block of 64 to every step of a block without its gates."""
     carry = torch.zeros_like(saved.start)
@@ -164,7 +170,7 @@ def gradient_block_carry(saved: Saved, upstream: Tensor) -> Gradients:
     return wrong * saved.before, wrong, to_first(saved.gates, wrong)
 
 
-@backward_fault("scan/large-gradients-clipped", gross=False)
+@backward_fault("scan/large-gradients-clipped", gross=False, caught_by={"gradient-by-lag": "wrong"})
 def large_gradients_clipped(saved: Saved, upstream: Tensor) -> Gradients:
     """Clips adjoints to 1000 on the quiet."""
     clipped, to_start = adjoint(saved.gates, upstream)
@@ -175,21 +181,25 @@ def large_gradients_clipped(saved: Saved, upstream: Tensor) -> Gradients:
 # The initial state
 
 
-@backward_fault("scan/initial-gradient-zero")
+@backward_fault("scan/initial-gradient-zero", caught_by={"gradient": "wrong"})
 def initial_gradient_zero(saved: Saved, upstream: Tensor) -> Gradients:
     """Returns zeros for the initial state."""
     to_gates, to_inputs, to_start = exact(saved, upstream)
     return to_gates, to_inputs, torch.zeros_like(to_start)
 
 
-@backward_fault("scan/initial-gradient-shared")
+@backward_fault("scan/initial-gradient-shared", caught_by={"gradient": "wrong"})
 def initial_gradient_shared(saved: Saved, upstream: Tensor) -> Gradients:
     """Averages the gradient to the initial state over the rows of the batch."""
     to_gates, to_inputs, to_start = exact(saved, upstream)
     return to_gates, to_inputs, to_start.mean(0, keepdim=True).expand_as(to_start)
 
 
-@backward_fault("scan/backward-padding-not-neutral", source="state-spaces/mamba#368")
+@backward_fault(
+    "scan/backward-padding-not-neutral",
+    source="state-spaces/mamba#368",
+    caught_by={"gradient-wiring": "wrong", "gradient": "wrong"},
+)
 def backward_padding_not_neutral(saved: Saved, upstream: Tensor) -> Gradients:
     """Pads the front to a multiple of 16 with gates 0 on the way back."""
     to_gates, to_inputs, to_start = exact(saved, upstream)
@@ -200,14 +210,14 @@ def backward_padding_not_neutral(saved: Saved, upstream: Tensor) -> Gradients:
 # The gates
 
 
-@backward_fault("scan/gate-gradient-one-step-late")
+@backward_fault("scan/gate-gradient-one-step-late", caught_by={"gradient": "wrong"})
 def gate_gradient_one_step_late(saved: Saved, upstream: Tensor) -> Gradients:
     """Multiplies by h_t where the gradient to gate t takes h_{t-1}."""
     _, to_inputs, to_start = exact(saved, upstream)
     return to_inputs * saved.states, to_inputs, to_start
 
 
-@backward_fault("scan/backward-divides-by-gate")
+@backward_fault("scan/backward-divides-by-gate", caught_by={"gradient": "wrong"})
 def backward_divides_by_gate(saved: Saved, upstream: Tensor) -> Gradients:
     """Recovers h_{t-1} as (h_t - x_t) / a_t: NaN at zero gates, noise at small ones."""
     _, to_inputs, to_start = exact(saved, upstream)
@@ -215,7 +225,11 @@ def backward_divides_by_gate(saved: Saved, upstream: Tensor) -> Gradients:
     return to_inputs * before, to_inputs, to_start
 
 
-@scan.fault("scan/carry-gradient-needs-initial", source="pytorch/pytorch#184528")
+@scan.fault(
+    "scan/carry-gradient-needs-initial",
+    source="pytorch/pytorch#184528",
+    caught_by={"gradient-wiring": "wrong"},
+)
 def carry_gradient_needs_initial(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """Carries gradients through time only if the initial state requires one."""
     carried = initial is not None and initial.requires_grad
@@ -227,7 +241,9 @@ def carry_gradient_needs_initial(gates: Tensor, inputs: Tensor, initial: Tensor 
     return torch.stack(states, 1) if states else inputs.clone()
 
 
-@scan.fault("scan/discarded-leaf-detached", source="pytorch/pytorch#172568")
+@scan.fault(
+    "scan/discarded-leaf-detached", source="pytorch/pytorch#172568", caught_by={"gradient-wiring": "wrong"}
+)
 def discarded_leaf_detached(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """Treats the running product of gates, a leaf that nobody reads, as a constant."""
     states = inputs.clone()
@@ -242,7 +258,7 @@ def discarded_leaf_detached(gates: Tensor, inputs: Tensor, initial: Tensor | Non
     return states
 
 
-@scan.fault("scan/gate-gradient-needs-inputs", gross=False)
+@scan.fault("scan/gate-gradient-needs-inputs", gross=False, caught_by={"gradient-wiring": "wrong"})
 def gate_gradient_needs_inputs(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """Returns no gradient to the gates if the inputs require none."""
     return loop(gates if inputs.requires_grad else gates.detach(), inputs, initial)
@@ -251,7 +267,7 @@ def gate_gradient_needs_inputs(gates: Tensor, inputs: Tensor, initial: Tensor | 
 # How the backward pass is called
 
 
-@backward_fault("scan/upstream-overwritten", gross=False)
+@backward_fault("scan/upstream-overwritten", gross=False, caught_by={"gradient-wiring": "wrong"})
 def upstream_overwritten(saved: Saved, upstream: Tensor) -> Gradients:
     """Accumulates the adjoint in the upstream gradient, which belongs to others too."""
     to_inputs, to_start = adjoint(saved.gates, upstream)
@@ -259,7 +275,12 @@ def upstream_overwritten(saved: Saved, upstream: Tensor) -> Gradients:
     return own * saved.before, own.clone(), to_start
 
 
-@backward_fault("scan/upstream-strides-ignored", source="pytorch/pytorch#194719", gross=False)
+@backward_fault(
+    "scan/upstream-strides-ignored",
+    source="pytorch/pytorch#194719",
+    gross=False,
+    caught_by={"gradient-wiring": "wrong"},
+)
 def upstream_strides_ignored(saved: Saved, upstream: Tensor) -> Gradients:
     """Reads the upstream gradient as if contiguous; gradcheck passes contiguous ones only."""
     _, time, channel = upstream.shape
@@ -270,7 +291,7 @@ def upstream_strides_ignored(saved: Saved, upstream: Tensor) -> Gradients:
     return exact(saved, upstream)
 
 
-@backward_fault("scan/backward-in-single-precision")
+@backward_fault("scan/backward-in-single-precision", caught_by={"gradient-by-lag": "inaccurate"})
 def backward_in_single_precision(saved: Saved, upstream: Tensor) -> Gradients:
     """Computes the gradients of float64 in float32."""
     single = Saved(*(value.float() for value in saved))
@@ -279,7 +300,9 @@ def backward_in_single_precision(saved: Saved, upstream: Tensor) -> Gradients:
     return to_gates.to(dtype), to_inputs.to(dtype), to_start.to(dtype)
 
 
-@scan.fault("scan/workspace-shared-between-calls", gross=False, fresh=True)
+@scan.fault(
+    "scan/workspace-shared-between-calls", gross=False, fresh=True, caught_by={"gradient-wiring": "wrong"}
+)
 class WorkspaceSharedBetweenCalls:
     """Keeps the gates for the backward pass in one workspace, which the next call overwrites."""
 

@@ -34,13 +34,13 @@ def loop(gates: Array, inputs: Array, initial: Array | None) -> Array:
 # The initial state
 
 
-@scan.fault("scan/initial-ignored")
+@scan.fault("scan/initial-ignored", caught_by={"split-resume": "wrong"})
 def initial_ignored(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Starts from zero whatever initial state is given."""
     return loop(gates, inputs, None)
 
 
-@scan.fault("scan/initial-not-gated")
+@scan.fault("scan/initial-not-gated", caught_by={"padding": "wrong"})
 def initial_not_gated(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Adds the initial state to the first input without the first gate."""
     entered = inputs.copy()
@@ -48,7 +48,7 @@ def initial_not_gated(gates: Array, inputs: Array, initial: Array | None) -> Arr
     return loop(gates, entered, None)
 
 
-@scan.fault("scan/state-applied-twice")
+@scan.fault("scan/state-applied-twice", caught_by={"split-resume": "wrong"})
 def state_applied_twice(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Folds the initial state into the first input and starts from it as well."""
     entered = inputs.copy()
@@ -56,7 +56,7 @@ def state_applied_twice(gates: Array, inputs: Array, initial: Array | None) -> A
     return loop(gates, entered, initial)  # initial should be None by now
 
 
-@scan.fault("scan/initial-overwritten")
+@scan.fault("scan/initial-overwritten", caught_by={"inputs-unchanged": "wrong"})
 def initial_overwritten(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Keeps its running state in the caller's initial state."""
     states = np.empty_like(inputs)
@@ -68,7 +68,7 @@ def initial_overwritten(gates: Array, inputs: Array, initial: Array | None) -> A
     return states
 
 
-@scan.fault("scan/length-one-forgets-initial", gross=False)
+@scan.fault("scan/length-one-forgets-initial", gross=False, caught_by={"lengths": "wrong"})
 def length_one_forgets_initial(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Returns the inputs at length 1, as if no state had been given."""
     if inputs.shape[1] == 1:
@@ -79,20 +79,20 @@ def length_one_forgets_initial(gates: Array, inputs: Array, initial: Array | Non
 # Order and alignment
 
 
-@scan.fault("scan/time-reversed")
+@scan.fault("scan/time-reversed", caught_by={"causality": "wrong"})
 def time_reversed(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Runs from the last step to the first."""
     return loop(gates[:, ::-1], inputs[:, ::-1], initial)[:, ::-1]
 
 
-@scan.fault("scan/gates-off-by-one")
+@scan.fault("scan/gates-off-by-one", caught_by={"exact-on-integers": "wrong"})
 def gates_off_by_one(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Uses the gate of the step before, a_{t-1} for a_t."""
     late = np.concatenate([gates[:, :1], gates[:, :-1]], axis=1)
     return loop(late, inputs, initial)
 
 
-@scan.fault("scan/exclusive")
+@scan.fault("scan/exclusive", caught_by={"reset": "wrong", "adjoint": "wrong"})
 def exclusive(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Returns the state before each step, not after it."""
     states = loop(gates, inputs, initial)
@@ -100,7 +100,7 @@ def exclusive(gates: Array, inputs: Array, initial: Array | None) -> Array:
     return before[:, : inputs.shape[1]]
 
 
-@scan.fault("scan/rows-mixed")
+@scan.fault("scan/rows-mixed", caught_by={"batch-independence": "wrong"})
 def rows_mixed(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Mixes the rows of a batch: reshapes (batch, time) where it should transpose."""
     batch, time, channel = inputs.shape
@@ -108,13 +108,13 @@ def rows_mixed(gates: Array, inputs: Array, initial: Array | None) -> Array:
     return loop(gates, mixed, initial)
 
 
-@scan.fault("scan/gate-of-channel-zero")
+@scan.fault("scan/gate-of-channel-zero", caught_by={"channel-independence": "wrong"})
 def gate_of_channel_zero(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Broadcasts the gate of the first channel to all channels."""
     return loop(gates[..., :1], inputs, initial)
 
 
-@scan.fault("scan/memory-order", gross=False)
+@scan.fault("scan/memory-order", gross=False, caught_by={"memory-layout": "wrong"})
 def memory_order(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Reads arrays in the order of their memory: wrong for transposed views only."""
 
@@ -127,7 +127,7 @@ def memory_order(gates: Array, inputs: Array, initial: Array | None) -> Array:
 # Blocks, tails, padding
 
 
-@scan.fault("scan/tail-beyond-power-of-two")
+@scan.fault("scan/tail-beyond-power-of-two", caught_by={"lengths": "wrong"})
 def tail_beyond_power_of_two(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Starts afresh behind the largest power of two in the length."""
     whole = 1 << (max(inputs.shape[1], 1).bit_length() - 1)
@@ -136,7 +136,7 @@ def tail_beyond_power_of_two(gates: Array, inputs: Array, initial: Array | None)
     return np.concatenate([head, tail], axis=1)
 
 
-@scan.fault("scan/block-carry-lost", gross=False)
+@scan.fault("scan/block-carry-lost", gross=False, caught_by={"split-resume": "wrong"})
 def block_carry_lost(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Loses the carry at every multiple of 64 steps."""
     states = np.empty_like(inputs)
@@ -147,7 +147,7 @@ def block_carry_lost(gates: Array, inputs: Array, initial: Array | None) -> Arra
     return states
 
 
-@scan.fault("scan/padding-erases-initial")
+@scan.fault("scan/padding-erases-initial", caught_by={"padding": "wrong"})
 def padding_erases_initial(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Pads the front to a multiple of 8 with gates 0, which erase the initial state."""
     missing = -inputs.shape[1] % 8
@@ -160,6 +160,7 @@ def padding_erases_initial(gates: Array, inputs: Array, initial: Array | None) -
     "scan/raises-below-length-two",
     source="accelerated-scan 0.3.1",
     gross=False,
+    caught_by={"lengths": "error"},
 )
 def raises_below_length_two(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Raises IndexError at lengths 0 and 1."""
@@ -171,7 +172,7 @@ def raises_below_length_two(gates: Array, inputs: Array, initial: Array | None) 
 # Arithmetic
 
 
-@scan.fault("scan/cumprod-division", source="snntorch 1.0.0")
+@scan.fault("scan/cumprod-division", source="snntorch 1.0.0", caught_by={"forward": "wrong"})
 def cumprod_division(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Divides by the running product of gates plus 1e-8: writes fade to zero once it is small."""
     decay = np.cumprod(gates, axis=1)
@@ -180,7 +181,7 @@ def cumprod_division(gates: Array, inputs: Array, initial: Array | None) -> Arra
     return states
 
 
-@scan.fault("scan/nan-at-zero-gate")
+@scan.fault("scan/nan-at-zero-gate", caught_by={"forward": "wrong"})
 def nan_at_zero_gate(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Divides by products of up to 8 gates: 0 * (x / 0) is NaN at a zero gate."""
     states = np.empty_like(inputs)
@@ -195,13 +196,13 @@ def nan_at_zero_gate(gates: Array, inputs: Array, initial: Array | None) -> Arra
     return states
 
 
-@scan.fault("scan/gates-clipped")
+@scan.fault("scan/gates-clipped", caught_by={"forward": "wrong"})
 def gates_clipped(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Clips the gates to [0, 1]: wrong for negative gates and for gates above 1."""
     return loop(np.clip(gates, 0, 1), inputs, initial)
 
 
-@scan.fault("scan/small-states-flushed", gross=False)
+@scan.fault("scan/small-states-flushed", gross=False, caught_by={"gradient-by-lag": "inaccurate"})
 def small_states_flushed(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Sets states below 1e-30 to zero."""
     states = loop(gates, inputs, initial)
@@ -209,7 +210,7 @@ def small_states_flushed(gates: Array, inputs: Array, initial: Array | None) -> 
     return states
 
 
-@scan.fault("scan/single-precision")
+@scan.fault("scan/single-precision", caught_by={"forward": "inaccurate"})
 def single_precision(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Computes in float32 whatever precision is given."""
     state = None if initial is None else initial.astype(np.float32)
@@ -217,7 +218,7 @@ def single_precision(gates: Array, inputs: Array, initial: Array | None) -> Arra
     return states.astype(inputs.dtype)
 
 
-@scan.fault("scan/double-returned")
+@scan.fault("scan/double-returned", caught_by={"shape-and-dtype": "wrong"})
 def double_returned(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Returns float64 for float32 arguments."""
     states = np.zeros(inputs.shape)  # the dtype of the inputs is missing
@@ -228,7 +229,7 @@ def double_returned(gates: Array, inputs: Array, initial: Array | None) -> Array
 # Side effects
 
 
-@scan.fault("scan/inputs-overwritten")
+@scan.fault("scan/inputs-overwritten", caught_by={"inputs-unchanged": "wrong"})
 def inputs_overwritten(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Accumulates the states in the caller's inputs."""
     carry = start(inputs, initial)
@@ -238,7 +239,7 @@ def inputs_overwritten(gates: Array, inputs: Array, initial: Array | None) -> Ar
     return inputs.copy()
 
 
-@scan.fault("scan/result-buffer-shared", gross=False, fresh=True)
+@scan.fault("scan/result-buffer-shared", gross=False, fresh=True, caught_by={"repeatable": "wrong"})
 class ResultBufferShared:
     """Returns the same buffer at every call of one shape: the next call overwrites the result."""
 
@@ -252,7 +253,9 @@ class ResultBufferShared:
         return buffer  # should be a copy
 
 
-@scan.fault("scan/state-kept-between-calls", fresh=True)
+@scan.fault(
+    "scan/state-kept-between-calls", fresh=True, caught_by={"repeatable": "wrong", "superposition": "wrong"}
+)
 class StateKeptBetweenCalls:
     """Starts from the last state of the call before where no initial state is given."""
 

@@ -27,7 +27,9 @@ def loop(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     return torch.stack(states, 1) if states else inputs.clone()
 
 
-@scan.fault("scan/initial-for-row-zero", source="LRU-pytorch 0.1.3")
+@scan.fault(
+    "scan/initial-for-row-zero", source="LRU-pytorch 0.1.3", caught_by={"batch-independence": "wrong"}
+)
 def initial_for_row_zero(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """Gives the initial state to the first row of the batch only."""
     if initial is None:
@@ -36,7 +38,9 @@ def initial_for_row_zero(gates: Tensor, inputs: Tensor, initial: Tensor | None) 
     return torch.cat(rows)
 
 
-@scan.fault("scan/raises-at-length-zero", source="assoc-scan 0.0.6", gross=False)
+@scan.fault(
+    "scan/raises-at-length-zero", source="assoc-scan 0.0.6", gross=False, caught_by={"lengths": "error"}
+)
 def raises_at_length_zero(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """Raises RuntimeError at length 0, from deep inside."""
     carry = start(inputs, initial)
@@ -47,7 +51,7 @@ def raises_at_length_zero(gates: Tensor, inputs: Tensor, initial: Tensor | None)
     return torch.stack(states, 1)  # an empty list cannot be stacked
 
 
-@scan.fault("scan/channel-tail-skipped")
+@scan.fault("scan/channel-tail-skipped", caught_by={"channel-independence": "wrong"})
 def channel_tail_skipped(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """Works in blocks of two channels and copies the input where one is left over."""
     whole = inputs.shape[2] // 2 * 2  # should be rounded up
@@ -75,7 +79,9 @@ def widened(values: Tensor) -> Tensor:
     return values.float() if values.dtype == torch.bfloat16 else values
 
 
-@scan.fault("scan/log-space-gates-clamped", source="glassroom/heinsen_sequence")
+@scan.fault(
+    "scan/log-space-gates-clamped", source="glassroom/heinsen_sequence", caught_by={"forward": "wrong"}
+)
 def log_space_gates_clamped(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """Adds logarithms of gates clamped to 1e-6: wrong for negative, zero and tiny gates."""
     log_gates = widened(gates).clamp(min=1e-6).log()
@@ -88,6 +94,7 @@ def log_space_gates_clamped(gates: Tensor, inputs: Tensor, initial: Tensor | Non
     source="glassroom/heinsen_sequence",
     gross=False,
     domain={"gates": "unit", "inputs": "positive"},
+    caught_by={"forward": "inaccurate", "exact-on-integers": "inaccurate"},
 )
 def log_space(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """Adds logarithms of gates in (0, 1]: the right function, short of digits when long."""
@@ -95,13 +102,13 @@ def log_space(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     return log_scan(widened(gates).log(), widened(inputs), state).to(inputs.dtype)
 
 
-@scan.fault("scan/sign-of-gates-lost", source="glassroom/heinsen_sequence")
+@scan.fault("scan/sign-of-gates-lost", source="glassroom/heinsen_sequence", caught_by={"forward": "wrong"})
 def sign_of_gates_lost(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """Takes the magnitude of the gates, as logarithms do which forget the sign."""
     return loop(gates.abs(), inputs, initial)
 
 
-@scan.fault("scan/bfloat16-inside")
+@scan.fault("scan/bfloat16-inside", caught_by={"forward": "inaccurate"})
 def bfloat16_inside(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """Computes in bfloat16 whatever precision is given."""
     state = None if initial is None else initial.bfloat16()
@@ -111,7 +118,7 @@ def bfloat16_inside(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Te
 # Side effects
 
 
-@scan.fault("scan/thread-dependent")
+@scan.fault("scan/thread-dependent", caught_by={"threads": "wrong"})
 def thread_dependent(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """Loses the last step where it has several threads to share the steps among."""
     states = loop(gates, inputs, initial)
@@ -120,7 +127,9 @@ def thread_dependent(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> T
     return states
 
 
-@scan.fault("scan/caller-transposed", source="xlstm 2.0.6", gross=False)
+@scan.fault(
+    "scan/caller-transposed", source="xlstm 2.0.6", gross=False, caught_by={"inputs-unchanged": "wrong"}
+)
 def caller_transposed(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """Leaves the caller's inputs transposed: values right, shape and strides changed."""
     states = loop(gates, inputs.clone(), initial)
@@ -129,7 +138,7 @@ def caller_transposed(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> 
     return states
 
 
-@scan.fault("scan/gates-overwritten")
+@scan.fault("scan/gates-overwritten", caught_by={"gradient-wiring": "wrong"})
 def gates_overwritten(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """Leaves its running products in the caller's gates, unseen by autograd."""
     states = loop(gates.clone(), inputs, initial)

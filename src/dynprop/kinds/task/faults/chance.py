@@ -26,10 +26,10 @@ def _uniform_pair(length: int, count: int, rng: Rng, at: np.ndarray, values: np.
     return Batch(np.stack([values, marks], axis=-1), target, np.full(count, length - 1))
 
 
-# Places
+# Positions
 
 
-@task.fault("task/second-mark-too-early", gross=False, fresh=True)
+@task.fault("task/second-mark-too-early", gross=False, fresh=True, caught_by={"mark-frequencies": "wrong"})
 def second_mark_too_early() -> Task:
     """Draws the second mark from the first T/2 - 1 pairs, not from those that are still unmarked."""
     right = TASKS["adding-hochreiter"]
@@ -50,7 +50,7 @@ def second_mark_too_early() -> Task:
     return replace(right, draw=draw)
 
 
-@task.fault("task/positions-from-zero", fresh=True)
+@task.fault("task/positions-from-zero", fresh=True, caught_by={"sequences": "wrong"})
 def positions_from_zero() -> Task:
     """Takes the positions of the paper, which count from one, for indices: lags are one step too short."""
 
@@ -66,7 +66,7 @@ def positions_from_zero() -> Task:
     return replace(TASKS["temporal-order-6a"], draw=draw)
 
 
-@task.fault("task/positions-in-eight-bits", fresh=True)
+@task.fault("task/positions-in-eight-bits", fresh=True, caught_by={"sequences": "wrong"})
 def positions_in_eight_bits() -> Task:
     """Keeps positions in eight bits: marks of long sequences come back at the wrong end."""
 
@@ -78,7 +78,7 @@ def positions_in_eight_bits() -> Task:
     return replace(TASKS["adding-urnn"], draw=draw)
 
 
-@task.fault("task/marks-tied", fresh=True)
+@task.fault("task/marks-tied", fresh=True, caught_by={"mark-frequencies": "wrong"})
 def marks_tied() -> Task:
     """Sets the second mark half a length after the first: each is where it may be, as often as it should."""
 
@@ -92,7 +92,7 @@ def marks_tied() -> Task:
     return replace(TASKS["adding-urnn"], draw=draw)
 
 
-@task.fault("task/never-the-longest", fresh=True)
+@task.fault("task/never-the-longest", fresh=True, caught_by={"ends-uniform": "wrong"})
 def never_the_longest() -> Task:
     """Never draws the largest length: an exclusive end taken for an inclusive one."""
 
@@ -108,7 +108,7 @@ def never_the_longest() -> Task:
 # Distributions
 
 
-@task.fault("task/classes-uneven", gross=False, fresh=True)
+@task.fault("task/classes-uneven", gross=False, fresh=True, caught_by={"classes-reachable": "wrong"})
 def classes_uneven() -> Task:
     """Draws one class with probability 0.55."""
 
@@ -121,7 +121,12 @@ def classes_uneven() -> Task:
     return replace(TASKS["latch"], draw=draw)
 
 
-@task.fault("task/variance-for-deviation", source="pascanur/trainingRNNs", fresh=True)
+@task.fault(
+    "task/variance-for-deviation",
+    source="pascanur/trainingRNNs",
+    fresh=True,
+    caught_by={"input-distribution": "wrong"},
+)
 def variance_for_deviation() -> Task:
     """Draws noise of deviation 0.2 where its variance is 0.2."""
 
@@ -133,7 +138,7 @@ def variance_for_deviation() -> Task:
     return altered("two-sequence", change)
 
 
-@task.fault("task/values-averaged", fresh=True)
+@task.fault("task/values-averaged", fresh=True, caught_by={"input-distribution": "wrong"})
 def values_averaged() -> Task:
     """Draws each value as the mean of two uniform numbers."""
 
@@ -145,7 +150,7 @@ def values_averaged() -> Task:
     return replace(TASKS["adding-urnn"], draw=draw)
 
 
-@task.fault("task/marked-values-in-order", gross=False, fresh=True)
+@task.fault("task/marked-values-in-order", gross=False, fresh=True, caught_by={"input-distribution": "wrong"})
 def marked_values_in_order() -> Task:
     """Sorts the two marked values: their sum and their common law are right, but neither is uniform."""
 
@@ -159,7 +164,7 @@ def marked_values_in_order() -> Task:
     return altered("adding-urnn", change)
 
 
-@task.fault("task/half-of-the-symbols", fresh=True)
+@task.fault("task/half-of-the-symbols", fresh=True, caught_by={"symbol-frequencies": "wrong"})
 def half_of_the_symbols() -> Task:
     """Draws four of the eight symbols of copy memory, which halves what has to be remembered."""
 
@@ -172,7 +177,7 @@ def half_of_the_symbols() -> Task:
     return altered("copy", change)
 
 
-@task.fault("task/three-of-four-distractors", fresh=True)
+@task.fault("task/three-of-four-distractors", fresh=True, caught_by={"symbol-frequencies": "wrong"})
 def three_of_four_distractors() -> Task:
     """Draws distractors up to an exclusive end that was meant to be inclusive."""
 
@@ -188,7 +193,7 @@ def three_of_four_distractors() -> Task:
 # Dependence
 
 
-@task.fault("task/one-noise-for-all", fresh=True)
+@task.fault("task/one-noise-for-all", fresh=True, caught_by={"independent-sequences": "wrong"})
 def one_noise_for_all() -> Task:
     """Broadcasts one sequence of noise over the whole batch."""
 
@@ -200,7 +205,7 @@ def one_noise_for_all() -> Task:
     return altered("latch", change)
 
 
-@task.fault("task/sequences-in-pairs", fresh=True)
+@task.fault("task/sequences-in-pairs", fresh=True, caught_by={"independent-sequences": "wrong"})
 def sequences_in_pairs() -> Task:
     """Holds every sequence twice: half as many are fresh."""
 
@@ -211,7 +216,7 @@ def sequences_in_pairs() -> Task:
     return altered("adding-urnn", change)
 
 
-@task.fault("task/classes-by-turns", fresh=True)
+@task.fault("task/classes-by-turns", fresh=True, caught_by={"independent-sequences": "wrong"})
 def classes_by_turns() -> Task:
     """Takes the classes by turns, so that a batch is balanced and the next target is known."""
 
@@ -224,7 +229,7 @@ def classes_by_turns() -> Task:
     return replace(TASKS["latch"], draw=draw)
 
 
-@task.fault("task/louder-for-one-class", fresh=True)
+@task.fault("task/louder-for-one-class", fresh=True, caught_by={"no-leak": "wrong"})
 def louder_for_one_class() -> Task:
     """Draws louder noise for one class, so softer for the other that the variance is right."""
 
@@ -236,7 +241,7 @@ def louder_for_one_class() -> Task:
     return altered("latch", change)
 
 
-@task.fault("task/judged-on-easier-sequences", fresh=True)
+@task.fault("task/judged-on-easier-sequences", fresh=True, caught_by={"input-distribution": "wrong"})
 def judged_on_easier_sequences() -> Task:
     """Trains on noise and is judged without: success is that of another task."""
 

@@ -1,7 +1,6 @@
-"""Faults and controls of kind task: generators that put marks elsewhere, betray or lose the answer.
+"""Faults of kind task in single sequences, losses, criteria and oracles.
 
-The controls are the tasks of `dynprop.training` as they are, and two of them once more as plain loops. Faults
-of chance (a wrong distribution, things that depend on one another) stand in `tasks_chance`.
+Faults that only many sequences show (a wrong distribution, dependence) stand in ``faults.chance``.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dynprop.arrays import FloatArray, NumericArray
+from dynprop.arrays import NumericArray
 from dynprop.laws.catalogue import Catalogue
 from dynprop.training.tasks import TASKS
 from dynprop.training.tasks.task import Batch, Criterion, Task
@@ -36,13 +35,15 @@ def altered(name: str, change: Callable[[Batch, Rng], Batch]) -> Task:
 # Marks and sequences
 
 
-@task.fault("task/marks-anywhere", source="locuslab/TCN#30", fresh=True)
+@task.fault("task/marks-anywhere", source="locuslab/TCN#30", fresh=True, caught_by={"sequences": "wrong"})
 def marks_anywhere() -> Task:
     """Draws both marks anywhere where the uRNN variant has one in each half."""
     return replace(TASKS["adding-urnn"], draw=TASKS["adding-tcn"].draw)
 
 
-@task.fault("task/marks-from-one", source="pascanur/trainingRNNs", fresh=True)
+@task.fault(
+    "task/marks-from-one", source="pascanur/trainingRNNs", fresh=True, caught_by={"mark-frequencies": "wrong"}
+)
 def marks_from_one() -> Task:
     """Draws the first relevant symbol from [1, T/10], as the docstring says and the code does not."""
 
@@ -58,7 +59,7 @@ def marks_from_one() -> Task:
     return replace(TASKS["temporal-order-pascanu"], draw=draw)
 
 
-@task.fault("task/last-position-missing", gross=False, fresh=True)
+@task.fault("task/last-position-missing", gross=False, fresh=True, caught_by={"mark-frequencies": "wrong"})
 def last_position_missing() -> Task:
     """Never marks the last step of the second half: an exclusive end taken for an inclusive one."""
 
@@ -73,7 +74,7 @@ def last_position_missing() -> Task:
     return replace(TASKS["adding-urnn"], draw=draw)
 
 
-@task.fault("task/noise-after-the-end", fresh=True)
+@task.fault("task/noise-after-the-end", fresh=True, caught_by={"sequences": "wrong"})
 def noise_after_the_end() -> Task:
     """Fills the steps after the end of a sequence with noise."""
 
@@ -85,7 +86,7 @@ def noise_after_the_end() -> Task:
     return altered("two-sequence", change)
 
 
-@task.fault("task/generator-ignored", fresh=True)
+@task.fault("task/generator-ignored", fresh=True, caught_by={"sequences": "wrong"})
 def generator_ignored() -> Task:
     """Draws the same sequences whatever Generator it is given."""
     right = TASKS["parity"]
@@ -95,20 +96,22 @@ def generator_ignored() -> Task:
 # Targets
 
 
-@task.fault("task/mean-for-sum", source="pascanur/trainingRNNs", fresh=True)
+@task.fault(
+    "task/mean-for-sum", source="pascanur/trainingRNNs", fresh=True, caught_by={"target-from-inputs": "wrong"}
+)
 def mean_for_sum() -> Task:
     """Asks for the mean of the two marked values where the variant asks for their sum."""
     return altered("adding-urnn", lambda batch, rng: replace(batch, targets=batch.targets / 2.0))
 
 
-@task.fault("task/classes-reversed", fresh=True)
+@task.fault("task/classes-reversed", fresh=True, caught_by={"target-from-inputs": "wrong"})
 def classes_reversed() -> Task:
     """Numbers the classes by the second symbol first."""
     order = np.array([0, 2, 1, 3])
     return altered("temporal-order-6a", lambda batch, rng: replace(batch, targets=order[batch.targets]))
 
 
-@task.fault("task/target-in-the-last-input", fresh=True)
+@task.fault("task/target-in-the-last-input", fresh=True, caught_by={"no-leak": "wrong"})
 def target_in_the_last_input() -> Task:
     """Writes the target into the value of the last step."""
 
@@ -120,7 +123,7 @@ def target_in_the_last_input() -> Task:
     return altered("adding-tcn", change)
 
 
-@task.fault("task/noise-leans-to-the-class", gross=False, fresh=True)
+@task.fault("task/noise-leans-to-the-class", gross=False, fresh=True, caught_by={"no-leak": "wrong"})
 def noise_leans_to_the_class() -> Task:
     """Adds a twentieth of the class to every step of the noise."""
 
@@ -132,7 +135,7 @@ def noise_leans_to_the_class() -> Task:
     return altered("latch", change)
 
 
-@task.fault("task/length-tells-the-class", gross=False, fresh=True)
+@task.fault("task/length-tells-the-class", gross=False, fresh=True, caught_by={"no-leak": "wrong"})
 def length_tells_the_class() -> Task:
     """Ends sequences of one class later than those of the other."""
 
@@ -146,7 +149,12 @@ def length_tells_the_class() -> Task:
     return altered("two-sequence", change)
 
 
-@task.fault("task/class-out-of-reach", source="google-research/long-range-arena#20", fresh=True)
+@task.fault(
+    "task/class-out-of-reach",
+    source="google-research/long-range-arena#20",
+    fresh=True,
+    caught_by={"classes-reachable": "wrong"},
+)
 def class_out_of_reach() -> Task:
     """Never lets both symbols be the second one: one class of four does not occur."""
 
@@ -179,43 +187,48 @@ class _Unequal(Task):
         return super().mean_loss(predictions, targets) * len(targets) / max(1, len(targets) - 1)
 
 
-@task.fault("task/loss-summed-over-steps", fresh=True)
+@task.fault("task/loss-summed-over-steps", fresh=True, caught_by={"loss-average": "wrong"})
 def loss_summed_over_steps() -> Task:
     """Sums the loss over the steps of a sequence where the chance level is a mean."""
     return _Summed(**TASKS["copy"].__dict__)
 
 
-@task.fault("task/loss-over-one-too-few", fresh=True)
+@task.fault("task/loss-over-one-too-few", fresh=True, caught_by={"loss-average": "wrong"})
 def loss_over_one_too_few() -> Task:
     """Divides the loss of a batch by one sequence too few."""
     return _Unequal(**TASKS["adding-urnn"].__dict__)
 
 
-@task.fault("task/chance-misquoted", fresh=True)
+@task.fault("task/chance-misquoted", fresh=True, caught_by={"chance-loss": "wrong"})
 def chance_misquoted() -> Task:
     """States 0.1767 as the level of chance of the adding problem, as the IRNN paper does."""
     return replace(TASKS["adding-urnn"], chance=lambda length: 0.1767)
 
 
-@task.fault("task/chance-of-nine-symbols", fresh=True)
+@task.fault("task/chance-of-nine-symbols", fresh=True, caught_by={"chance-loss": "wrong"})
 def chance_of_nine_symbols() -> Task:
     """Takes the blank for a ninth symbol in the chance level of copy memory."""
     return replace(TASKS["copy"], chance=lambda length: 10.0 * math.log(9.0) / (length + 20))
 
 
-@task.fault("task/criterion-met-by-a-constant", fresh=True)
+@task.fault("task/criterion-met-by-a-constant", fresh=True, caught_by={"solvable": "wrong"})
 def criterion_met_by_a_constant() -> Task:
     """Calls the level of chance a success."""
     return replace(TASKS["adding-tcn"], criterion=Criterion(400, "nothing", loss_below=1.05))
 
 
-@task.fault("task/criterion-forgives", fresh=True)
+@task.fault("task/criterion-forgives", fresh=True, caught_by={"success-limit": "wrong"})
 def criterion_forgives() -> Task:
     """Allows two sequences in five on the wrong side where the variant allows one in twenty."""
     return replace(TASKS["latch"], criterion=Criterion(400, "side", allowed=0.4))
 
 
-@task.fault("task/criterion-five-times-looser", source="pascanur/trainingRNNs", fresh=True)
+@task.fault(
+    "task/criterion-five-times-looser",
+    source="pascanur/trainingRNNs",
+    fresh=True,
+    caught_by={"success-limit": "wrong"},
+)
 def criterion_five_times_looser() -> Task:
     """Takes an error for right up to 0.2 where the paper has 0.04: the squared error was compared."""
     return replace(TASKS["adding-hochreiter"], criterion=Criterion(2000, "beyond", tolerance=0.2))
@@ -229,82 +242,19 @@ class _Largest(Criterion):
         return np.asarray(predictions.argmax(axis=-1) != targets)
 
 
-@task.fault("task/criterion-takes-nan-for-class-zero", fresh=True)
+@task.fault("task/criterion-takes-nan-for-class-zero", fresh=True, caught_by={"success-limit": "wrong"})
 def criterion_takes_nan_for_class_zero() -> Task:
     """Counts answers that are not numbers as class 0, and so as right where that is the class."""
     return replace(TASKS["temporal-order-pascanu"], criterion=_Largest(10_000, "class", allowed=0.01))
 
 
-@task.fault("task/oracle-looks-up-the-answer", fresh=True)
+@task.fault("task/oracle-looks-up-the-answer", fresh=True, caught_by={"oracle-reads-inputs": "wrong"})
 def oracle_looks_up_the_answer() -> Task:
     """Has an oracle that returns the targets that it is handed, so that anything seems solvable."""
     return replace(TASKS["adding-urnn"], solve=lambda batch: np.array(batch.targets, dtype=np.float64))
 
 
-@task.fault("task/oracle-forgets", fresh=True)
+@task.fault("task/oracle-forgets", fresh=True, caught_by={"solvable": "wrong"})
 def oracle_forgets() -> Task:
     """Has an oracle that reads the last step where the first one matters."""
     return replace(TASKS["latch"], solve=lambda batch: 10.0 * batch.inputs[-1])
-
-
-# Controls
-
-
-def _plain_adding(length: int, count: int, rng: Rng) -> Batch:
-    inputs, targets = np.zeros((length, count, 2)), np.zeros((count, 1))
-    half = length // 2
-    for i in range(count):
-        marked = [int(rng.integers(half)), half + int(rng.integers(length - half))]
-        inputs[:, i, 0] = rng.random(length)
-        inputs[marked, i, 1] = 1.0
-        targets[i, 0] = inputs[marked[0], i, 0] + inputs[marked[1], i, 0]
-    return Batch(inputs, targets, np.full(count, length - 1))
-
-
-def _plain_oracle(batch: Batch) -> FloatArray:
-    return np.asarray((batch.inputs[:, :, 0] * batch.inputs[:, :, 1]).sum(axis=0)[:, None])
-
-
-def plain_adding() -> Task:
-    """Adds as the uRNN variant does, drawn sequence by sequence."""
-    return replace(TASKS["adding-urnn"], draw=_plain_adding, solve=_plain_oracle)
-
-
-def _literal_product(length: int, count: int, rng: Rng) -> Batch:
-    inputs = np.zeros((length + length // 10, count, 2))
-    targets, ends = np.zeros((count, 1)), np.zeros(count, dtype=np.int64)
-    for i in range(count):
-        steps = length + int(rng.integers(length // 10 + 1))
-        # In single precision; the target is that of the rounded values.
-        inputs[:steps, i, 0] = rng.random(steps, dtype=np.float32)
-        unmarked = list(range(steps))
-        first = unmarked.pop(int(rng.integers(10)))
-        second = unmarked[int(rng.integers(length // 2 - 1))]
-        inputs[[first, second], i, 1] = 1.0
-        inputs[[0, steps - 1], i, 1] = -1.0
-        x = [1.0 if at == 0 else inputs[at, i, 0] for at in (first, second)]
-        targets[i, 0], ends[i] = x[0] * x[1], steps - 1
-    return Batch(inputs[: ends.max() + 1], targets, ends)
-
-
-def literal_product() -> Task:
-    """Multiplies as the paper tells it, sequence by sequence, in a batch as long as its longest sequence."""
-    return replace(TASKS["multiplication"], draw=_literal_product)
-
-
-def judged_alike() -> Task:
-    """Draws what success is judged on by a function of its own, which does the same."""
-    return replace(TASKS["two-sequence"], examine=TASKS["two-sequence"].draw)
-
-
-task.add_control("control/task-plain-adding", "Adds sequence by sequence.", plain_adding())
-task.add_control(
-    "control/task-literal-product",
-    "Multiplies step by step as the paper has it, in single precision, batches as long as they must be.",
-    literal_product(),
-)
-task.add_control("control/task-judged-alike", "Draws for judging as it does for training.", judged_alike())
-
-for _name, _task in TASKS.items():
-    if _name != "digits":
-        task.add_control(f"control/task-{_name}", _task.summary[0].upper() + _task.summary[1:] + ".", _task)

@@ -13,55 +13,9 @@ from dynprop.errors import ArgumentError, TargetError
 from dynprop.kinds import laws_for
 from dynprop.kinds.power.unroll.controls import unroll_doubling, unroll_loop
 from dynprop.kinds.power.unroll.target import Unroll
-from tests.properties.kinds.kinds import assert_caught, correct, judged, planted
+from tests.properties.kinds.kinds import judged, planted
 
 LAWS = [law.id for law in laws_for("unroll")]
-
-
-CAUGHT = [
-    ("unroll/exact-states", "untransposed", "wrong"),
-    ("unroll/exact-states", "conjugated", "wrong"),
-    ("unroll/exact-states", "real-part-only", "wrong"),
-    ("unroll/exact-states", "small-weights-dropped", "wrong"),
-    ("unroll/lengths", "no-steps-raises", "error"),
-    ("unroll/lengths", "first-step-repeated-at-length-one", "wrong"),
-    ("unroll/lengths", "block-carry-off-by-one", "wrong"),
-    ("unroll/step-zero", "states-shifted", "wrong"),
-    ("unroll/step-zero", "single-precision", "inaccurate"),
-    ("unroll/exact-on-integers", "untransposed", "wrong"),
-    ("unroll/split-resume", "states-shifted", "wrong"),
-    ("unroll/superposition", "renormalised-when-large", "wrong"),
-    ("unroll/diagonal-similarity", "small-weights-dropped", "wrong"),
-    ("unroll/adjoint", "adjoint-by-the-transpose", "wrong"),
-    ("unroll/adjoint", "gradient-cut", "wrong"),
-    ("unroll/shape-and-dtype", "first-state-missing", "wrong"),
-    ("unroll/shape-and-dtype", "double-returned", "wrong"),
-    ("unroll/memory-layout", "memory-order", "wrong"),
-    ("unroll/inputs-unchanged", "initial-overwritten", "wrong"),
-    ("unroll/repeatable", "result-buffer-shared", "wrong"),
-]
-
-
-@pytest.mark.parametrize(("law", "fault", "verdict"), CAUGHT)
-def test_the_law_fails_the_fault_that_it_is_about(law: str, fault: str, verdict: str) -> None:
-    result = judged(law, planted(f"unroll/{fault}"), Options(examples=60, patience=0.3))
-    assert_caught(result, verdict)
-
-
-def test_every_law_has_a_fault_here() -> None:
-    assert {law for law, _, _ in CAUGHT} == set(LAWS)
-
-
-@pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize("control", ["unroll-doubling", "unroll-long-double", "unroll-torch-function"])
-def test_the_law_passes_what_is_right(law: str, control: str) -> None:
-    result = judged(law, correct(control))
-    if result.not_applicable:
-        assert (law, control.startswith("unroll-torch")) == ("unroll/adjoint", False)
-    else:
-        assert result.verdict == "pass"
-        assert result.decided > 0
-        assert result.worst_ratio <= 1.0
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,11 @@ def guarded(W: Array) -> tuple[Array, Array]:
 # The formula
 
 
-@closed.fault("closed-form/textbook-order", source="Goodfellow, Bengio and Courville 2016, eq. 10.39")
+@closed.fault(
+    "closed-form/textbook-order",
+    source="Goodfellow, Bengio and Courville 2016, eq. 10.39",
+    caught_by={"symmetric": "wrong"},
+)
 def textbook_order(W: Array, h0: Array, t: int) -> Array:
     """Takes Q^T L^t Q for symmetric W, as the textbook prints it, where Q L^t Q^T is right."""
     if np.iscomplexobj(W) or not np.array_equal(W, W.T):
@@ -49,21 +53,21 @@ def textbook_order(W: Array, h0: Array, t: int) -> Array:
     return np.asarray(q.T @ (values**t * (q @ h0)), dtype=h0.dtype)
 
 
-@closed.fault("closed-form/eigenvectors-not-inverted")
+@closed.fault("closed-form/eigenvectors-not-inverted", caught_by={"exact-or-refused": "wrong"})
 def eigenvectors_not_inverted(W: Array, h0: Array, t: int) -> Array:
     """Takes V L^t V^T where V^-T L^t V^T is right: correct for orthogonal V only."""
     values, v = guarded(W)
     return as_given(v @ (values**t * (v.T @ h0)), h0)
 
 
-@closed.fault("closed-form/eigenvectors-conjugated")
+@closed.fault("closed-form/eigenvectors-conjugated", caught_by={"exact-or-refused": "wrong"})
 def eigenvectors_conjugated(W: Array, h0: Array, t: int) -> Array:
     """Takes V^H where V^T is right: the same for real V only."""
     values, v = guarded(W)
     return as_given(np.linalg.solve(v.conj().T, values**t * (v.conj().T @ h0)), h0)
 
 
-@closed.fault("closed-form/hermitian-not-conjugated", gross=False)
+@closed.fault("closed-form/hermitian-not-conjugated", gross=False, caught_by={"exact-or-refused": "wrong"})
 def hermitian_not_conjugated(W: Array, h0: Array, t: int) -> Array:
     """Takes Q L^t Q^T for Hermitian W, where the first Q has to be conjugated."""
     if not np.array_equal(W, W.conj().T):
@@ -72,7 +76,7 @@ def hermitian_not_conjugated(W: Array, h0: Array, t: int) -> Array:
     return as_given(q @ (values**t * (q.T @ h0)), h0)
 
 
-@closed.fault("closed-form/schur-not-conjugated", gross=False)
+@closed.fault("closed-form/schur-not-conjugated", gross=False, caught_by={"exact-or-refused": "wrong"})
 def schur_not_conjugated(W: Array, h0: Array, t: int) -> Array:
     """Forgets that the Schur vectors of a complex W have to be conjugated on the way back."""
     if not np.iscomplexobj(W):
@@ -83,21 +87,21 @@ def schur_not_conjugated(W: Array, h0: Array, t: int) -> Array:
     return np.asarray(z @ (np.linalg.matrix_power(form, t).T @ (z.T @ h0)), dtype=h0.dtype)
 
 
-@closed.fault("closed-form/real-part-of-eigenvalues")
+@closed.fault("closed-form/real-part-of-eigenvalues", caught_by={"exact-or-refused": "wrong"})
 def real_part_of_eigenvalues(W: Array, h0: Array, t: int) -> Array:
     """Drops the imaginary parts of the eigenvalues: wrong for complex pairs."""
     values, v = guarded(W)
     return as_given(np.linalg.solve(v.T, values.real**t * (v.T @ h0)), h0)
 
 
-@closed.fault("closed-form/modulus-of-eigenvalues")
+@closed.fault("closed-form/modulus-of-eigenvalues", caught_by={"modes": "wrong"})
 def modulus_of_eigenvalues(W: Array, h0: Array, t: int) -> Array:
     """Takes the moduli of the eigenvalues: wrong for negative ones at odd t."""
     values, v = guarded(W)
     return as_given(np.linalg.solve(v.T, np.abs(values) ** t * (v.T @ h0)), h0)
 
 
-@closed.fault("closed-form/dominant-mode-only", gross=False)
+@closed.fault("closed-form/dominant-mode-only", gross=False, caught_by={"exact-or-refused": "wrong"})
 def dominant_mode_only(W: Array, h0: Array, t: int) -> Array:
     """Keeps only the eigenvalues of the largest modulus once t is above 8."""
     values, v = guarded(W)
@@ -107,7 +111,7 @@ def dominant_mode_only(W: Array, h0: Array, t: int) -> Array:
     return as_given(np.linalg.solve(v.T, values**t * (v.T @ h0)), h0)
 
 
-@closed.fault("closed-form/tie-broken", gross=False)
+@closed.fault("closed-form/tie-broken", gross=False, caught_by={"modes": "wrong", "discarding": "wrong"})
 def tie_broken(W: Array, h0: Array, t: int) -> Array:
     """Keeps one mode from t = 2 on, also where two eigenvalues share the largest modulus."""
     if np.iscomplexobj(W) or not np.array_equal(W, W.T) or t < 2:
@@ -120,14 +124,16 @@ def tie_broken(W: Array, h0: Array, t: int) -> Array:
 # The guard
 
 
-@closed.fault("closed-form/unguarded-eigen")
+@closed.fault("closed-form/unguarded-eigen", caught_by={"exact-or-refused": "wrong"})
 def unguarded_eigen(W: Array, h0: Array, t: int) -> Array:
     """Trusts the eigenvectors of every W: noise for defective and nearly defective ones."""
     values, v = np.linalg.eig(W)
     return as_given(np.linalg.solve(v.T, values**t * (v.T @ h0)), h0)
 
 
-@closed.fault("closed-form/perturbed-until-diagonalisable", gross=False)
+@closed.fault(
+    "closed-form/perturbed-until-diagonalisable", gross=False, caught_by={"exact-or-refused": "wrong"}
+)
 def perturbed_until_diagonalisable(W: Array, h0: Array, t: int) -> Array:
     """Moves a defective W by 1e-8 so that it has eigenvectors."""
     values, v = np.linalg.eig(W)
@@ -137,7 +143,7 @@ def perturbed_until_diagonalisable(W: Array, h0: Array, t: int) -> Array:
     return as_given(np.linalg.solve(v.T, values**t * (v.T @ h0)), h0)
 
 
-@closed.fault("closed-form/refuses-what-is-easy")
+@closed.fault("closed-form/refuses-what-is-easy", caught_by={"exact-or-refused": "error"})
 def refuses_what_is_easy(W: Array, h0: Array, t: int) -> Array:
     """Refuses every W that is not symmetric, well-conditioned or not."""
     if not np.array_equal(W, W.T):
@@ -145,7 +151,7 @@ def refuses_what_is_easy(W: Array, h0: Array, t: int) -> Array:
     return power(W, h0, t)
 
 
-@closed.fault("closed-form/complex-returned")
+@closed.fault("closed-form/complex-returned", caught_by={"shape-and-dtype": "wrong"})
 def complex_returned(W: Array, h0: Array, t: int) -> Array:
     """Returns complex numbers for a real W with complex eigenvalues."""
     values, v = guarded(W)

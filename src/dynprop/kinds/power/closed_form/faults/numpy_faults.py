@@ -24,19 +24,19 @@ def power(W: Array, h0: Array, t: int) -> Array:
 # Which product
 
 
-@closed.fault("closed-form/untransposed")
+@closed.fault("closed-form/untransposed", caught_by={"exact-or-refused": "wrong"})
 def untransposed(W: Array, h0: Array, t: int) -> Array:
     """Multiplies by W^t where the recurrence has its transpose."""
     return power(W.T, h0, t)
 
 
-@closed.fault("closed-form/conjugated")
+@closed.fault("closed-form/conjugated", caught_by={"exact-or-refused": "wrong"})
 def conjugated(W: Array, h0: Array, t: int) -> Array:
     """Takes the conjugate transpose of a complex W."""
     return power(W.conj(), h0, t)
 
 
-@closed.fault("closed-form/imaginary-part-dropped")
+@closed.fault("closed-form/imaginary-part-dropped", caught_by={"exact-or-refused": "wrong"})
 def imaginary_part_dropped(W: Array, h0: Array, t: int) -> Array:
     """Returns the real part whatever W is."""
     return np.asarray(power(W, h0, t).real, dtype=h0.dtype)
@@ -45,19 +45,19 @@ def imaginary_part_dropped(W: Array, h0: Array, t: int) -> Array:
 # Which power
 
 
-@closed.fault("closed-form/off-by-one-beyond-30", gross=False)
+@closed.fault("closed-form/off-by-one-beyond-30", gross=False, caught_by={"large-times": "wrong"})
 def off_by_one_beyond_30(W: Array, h0: Array, t: int) -> Array:
     """Takes one step too few once t is above 30."""
     return power(W, h0, t - 1 if t > 30 else t)
 
 
-@closed.fault("closed-form/high-bits-lost", gross=False)
+@closed.fault("closed-form/high-bits-lost", gross=False, caught_by={"large-times": "wrong"})
 def high_bits_lost(W: Array, h0: Array, t: int) -> Array:
     """Keeps t in eight bits."""
     return power(W, h0, t & 255)
 
 
-@closed.fault("closed-form/bits-in-the-wrong-order")
+@closed.fault("closed-form/bits-in-the-wrong-order", caught_by={"semigroup": "wrong"})
 def bits_in_the_wrong_order(W: Array, h0: Array, t: int) -> Array:
     """Reads the bits of t from the lowest, in a squaring that wants the highest first."""
     found = np.eye(len(h0), dtype=W.dtype)
@@ -68,13 +68,13 @@ def bits_in_the_wrong_order(W: Array, h0: Array, t: int) -> Array:
     return np.asarray(h0 @ found)
 
 
-@closed.fault("closed-form/one-step-at-zero", gross=False)
+@closed.fault("closed-form/one-step-at-zero", gross=False, caught_by={"time-zero": "wrong"})
 def one_step_at_zero(W: Array, h0: Array, t: int) -> Array:
     """Takes a step before it looks whether one is asked for."""
     return power(W, h0, max(t, 1))
 
 
-@closed.fault("closed-form/jordan-powers-for-binomials", gross=False)
+@closed.fault("closed-form/jordan-powers-for-binomials", gross=False, caught_by={"exact-or-refused": "wrong"})
 def jordan_powers_for_binomials(W: Array, h0: Array, t: int) -> Array:
     """Powers a single Jordan block with t^k / k! where the binomials of t over k stand."""
     n, value = len(h0), W[0, 0]
@@ -91,21 +91,21 @@ def jordan_powers_for_binomials(W: Array, h0: Array, t: int) -> Array:
 # Numbers
 
 
-@closed.fault("closed-form/single-precision")
+@closed.fault("closed-form/single-precision", caught_by={"symmetric": "inaccurate"})
 def single_precision(W: Array, h0: Array, t: int) -> Array:
     """Computes in float32 whatever precision is given."""
     kind = np.complex64 if np.iscomplexobj(h0) else np.float32
     return power(W.astype(kind), h0.astype(kind), t).astype(h0.dtype)
 
 
-@closed.fault("closed-form/small-values-flushed", gross=False)
+@closed.fault("closed-form/small-values-flushed", gross=False, caught_by={"exact-or-refused": "wrong"})
 def small_values_flushed(W: Array, h0: Array, t: int) -> Array:
     """Sets components below 1e-10 to zero."""
     state = power(W, h0, t)
     return np.asarray(np.where(np.abs(state) < 1e-10, 0, state), dtype=h0.dtype)
 
 
-@closed.fault("closed-form/small-weights-cut", gross=False)
+@closed.fault("closed-form/small-weights-cut", gross=False, caught_by={"exact-or-refused": "wrong"})
 def small_weights_cut(W: Array, h0: Array, t: int) -> Array:
     """Sets small entries of the power to zero, as sparse formats do."""
     found = np.linalg.matrix_power(W, t)
@@ -113,7 +113,7 @@ def small_weights_cut(W: Array, h0: Array, t: int) -> Array:
     return np.asarray(h0 @ kept, dtype=h0.dtype)
 
 
-@closed.fault("closed-form/renormalised-when-large")
+@closed.fault("closed-form/renormalised-when-large", caught_by={"superposition": "wrong", "norms": "wrong"})
 def renormalised_when_large(W: Array, h0: Array, t: int) -> Array:
     """Divides the state by its length once that exceeds 100, and forgets the factor."""
     state = h0
@@ -125,7 +125,7 @@ def renormalised_when_large(W: Array, h0: Array, t: int) -> Array:
     return state.copy()
 
 
-@closed.fault("closed-form/double-returned")
+@closed.fault("closed-form/double-returned", caught_by={"shape-and-dtype": "wrong"})
 def double_returned(W: Array, h0: Array, t: int) -> Array:
     """Returns float64 for float32 arguments."""
     return np.asarray(power(W, h0, t) + np.zeros(1))
@@ -134,7 +134,7 @@ def double_returned(W: Array, h0: Array, t: int) -> Array:
 # Side effects
 
 
-@closed.fault("closed-form/squared-in-place")
+@closed.fault("closed-form/squared-in-place", caught_by={"inputs-unchanged": "wrong"})
 def squared_in_place(W: Array, h0: Array, t: int) -> Array:
     """Squares the caller's W in place."""
     state = h0.copy()
@@ -146,13 +146,13 @@ def squared_in_place(W: Array, h0: Array, t: int) -> Array:
     return state
 
 
-@closed.fault("closed-form/memory-order", gross=False)
+@closed.fault("closed-form/memory-order", gross=False, caught_by={"memory-layout": "wrong"})
 def memory_order(W: Array, h0: Array, t: int) -> Array:
     """Reads W in the order of its memory: wrong for a transposed view only."""
     return power(W.ravel(order="K").reshape(W.shape), h0, t)
 
 
-@closed.fault("closed-form/result-buffer-shared", gross=False, fresh=True)
+@closed.fault("closed-form/result-buffer-shared", gross=False, fresh=True, caught_by={"repeatable": "wrong"})
 class ResultBufferShared:
     """Returns the same buffer at every call of one size: the next call overwrites the result."""
 
@@ -166,7 +166,7 @@ class ResultBufferShared:
         return buffer  # should be a copy
 
 
-@closed.fault("closed-form/power-kept-by-size", fresh=True)
+@closed.fault("closed-form/power-kept-by-size", fresh=True, caught_by={"exact-or-refused": "wrong"})
 class PowerKeptBySize:
     """Keeps the power of a matrix under its size and t, and uses it for the next matrix of that size."""
 

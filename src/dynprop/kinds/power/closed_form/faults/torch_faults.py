@@ -11,14 +11,14 @@ closed = Catalogue("closed-form", "torch")
 CATALOGUES = (closed,)
 
 
-@closed.fault("closed-form/initial-state-detached")
+@closed.fault("closed-form/initial-state-detached", caught_by={"adjoint": "wrong"})
 def initial_state_detached(W: Tensor, h0: Tensor, t: int) -> Tensor:
     """Lets the gradient reach W alone."""
     power: Tensor = torch.linalg.matrix_power(W, t)
     return h0.detach() @ power
 
 
-@closed.fault("closed-form/gradient-of-one-step")
+@closed.fault("closed-form/gradient-of-one-step", caught_by={"adjoint": "wrong"})
 def gradient_of_one_step(W: Tensor, h0: Tensor, t: int) -> Tensor:
     """Lets the gradient travel through the last step only."""
     with torch.no_grad():

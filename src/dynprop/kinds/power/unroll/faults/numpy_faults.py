@@ -27,19 +27,19 @@ def loop(W: Array, h0: Array, steps: int) -> Array:
 # Which product
 
 
-@unroll.fault("unroll/untransposed")
+@unroll.fault("unroll/untransposed", caught_by={"exact-states": "wrong", "exact-on-integers": "wrong"})
 def untransposed(W: Array, h0: Array, steps: int) -> Array:
     """Multiplies by W where the recurrence has its transpose."""
     return loop(W.T, h0, steps)
 
 
-@unroll.fault("unroll/conjugated")
+@unroll.fault("unroll/conjugated", caught_by={"exact-states": "wrong"})
 def conjugated(W: Array, h0: Array, steps: int) -> Array:
     """Takes the conjugate transpose of a complex W."""
     return loop(W.conj(), h0, steps)
 
 
-@unroll.fault("unroll/real-part-only")
+@unroll.fault("unroll/real-part-only", caught_by={"exact-states": "wrong"})
 def real_part_only(W: Array, h0: Array, steps: int) -> Array:
     """Drops the imaginary part of every state."""
     return np.asarray(loop(W, h0, steps).real, dtype=h0.dtype)
@@ -48,19 +48,19 @@ def real_part_only(W: Array, h0: Array, steps: int) -> Array:
 # Which steps
 
 
-@unroll.fault("unroll/states-shifted")
+@unroll.fault("unroll/states-shifted", caught_by={"step-zero": "wrong", "split-resume": "wrong"})
 def states_shifted(W: Array, h0: Array, steps: int) -> Array:
     """Starts with the state after the first step: the identity at step 0 is missing."""
     return loop(W, h0, steps + 1)[1:]
 
 
-@unroll.fault("unroll/first-state-missing")
+@unroll.fault("unroll/first-state-missing", caught_by={"shape-and-dtype": "wrong"})
 def first_state_missing(W: Array, h0: Array, steps: int) -> Array:
     """Returns one state per step, without the initial one."""
     return loop(W, h0, steps)[1:]
 
 
-@unroll.fault("unroll/no-steps-raises", gross=False)
+@unroll.fault("unroll/no-steps-raises", gross=False, caught_by={"lengths": "error"})
 def no_steps_raises(W: Array, h0: Array, steps: int) -> Array:
     """Asks for the second state before it looks whether there is one."""
     states = loop(W, h0, steps)
@@ -68,7 +68,7 @@ def no_steps_raises(W: Array, h0: Array, steps: int) -> Array:
     return states
 
 
-@unroll.fault("unroll/first-step-repeated-at-length-one", gross=False)
+@unroll.fault("unroll/first-step-repeated-at-length-one", gross=False, caught_by={"lengths": "wrong"})
 def length_one(W: Array, h0: Array, steps: int) -> Array:
     """Returns the initial state twice where only one step is asked for."""
     states = loop(W, h0, steps)
@@ -77,7 +77,7 @@ def length_one(W: Array, h0: Array, steps: int) -> Array:
     return states
 
 
-@unroll.fault("unroll/block-carry-off-by-one", gross=False)
+@unroll.fault("unroll/block-carry-off-by-one", gross=False, caught_by={"lengths": "wrong"})
 def block_carry_off_by_one(W: Array, h0: Array, steps: int) -> Array:
     """Goes on from the last but one state of each block of 32."""
     states = [loop(W, h0, min(steps, 32))]
@@ -92,14 +92,14 @@ def block_carry_off_by_one(W: Array, h0: Array, steps: int) -> Array:
 # Numbers
 
 
-@unroll.fault("unroll/single-precision")
+@unroll.fault("unroll/single-precision", caught_by={"step-zero": "inaccurate"})
 def single_precision(W: Array, h0: Array, steps: int) -> Array:
     """Computes in float32 whatever precision is given."""
     kind = np.complex64 if np.iscomplexobj(h0) else np.float32
     return loop(W.astype(kind), h0.astype(kind), steps).astype(h0.dtype)
 
 
-@unroll.fault("unroll/small-states-flushed", gross=False)
+@unroll.fault("unroll/small-states-flushed", gross=False, caught_by={"exact-states": "wrong"})
 def small_states_flushed(W: Array, h0: Array, steps: int) -> Array:
     """Sets components below 1e-12 to zero."""
     states = loop(W, h0, steps)
@@ -107,14 +107,18 @@ def small_states_flushed(W: Array, h0: Array, steps: int) -> Array:
     return states
 
 
-@unroll.fault("unroll/small-weights-dropped", gross=False)
+@unroll.fault(
+    "unroll/small-weights-dropped",
+    gross=False,
+    caught_by={"exact-states": "wrong", "diagonal-similarity": "wrong"},
+)
 def small_weights_dropped(W: Array, h0: Array, steps: int) -> Array:
     """Drops entries of W that are small beside the largest: right in some units only."""
     kept = np.where(np.abs(W) < 1e-4 * np.abs(W).max(), 0, W)
     return loop(kept.astype(W.dtype), h0, steps)
 
 
-@unroll.fault("unroll/renormalised-when-large")
+@unroll.fault("unroll/renormalised-when-large", caught_by={"superposition": "wrong"})
 def renormalised_when_large(W: Array, h0: Array, steps: int) -> Array:
     """Divides a state by its length once that exceeds 100, and forgets the factor."""
     states = loop(W, h0, steps)
@@ -126,7 +130,7 @@ def renormalised_when_large(W: Array, h0: Array, steps: int) -> Array:
     return states
 
 
-@unroll.fault("unroll/double-returned")
+@unroll.fault("unroll/double-returned", caught_by={"shape-and-dtype": "wrong"})
 def double_returned(W: Array, h0: Array, steps: int) -> Array:
     """Returns float64 for float32 arguments."""
     return np.asarray(loop(W, h0, steps) + np.zeros(1))
@@ -135,7 +139,7 @@ def double_returned(W: Array, h0: Array, steps: int) -> Array:
 # Side effects
 
 
-@unroll.fault("unroll/initial-overwritten")
+@unroll.fault("unroll/initial-overwritten", caught_by={"inputs-unchanged": "wrong"})
 def initial_overwritten(W: Array, h0: Array, steps: int) -> Array:
     """Keeps its running state in the caller's h0."""
     states = [h0.copy()]
@@ -145,14 +149,14 @@ def initial_overwritten(W: Array, h0: Array, steps: int) -> Array:
     return np.stack(states)
 
 
-@unroll.fault("unroll/memory-order", gross=False)
+@unroll.fault("unroll/memory-order", gross=False, caught_by={"memory-layout": "wrong"})
 def memory_order(W: Array, h0: Array, steps: int) -> Array:
     """Reads W in the order of its memory: wrong for a transposed view only."""
     flat = W.ravel(order="K")
     return loop(flat.reshape(W.shape), h0, steps)
 
 
-@unroll.fault("unroll/result-buffer-shared", gross=False, fresh=True)
+@unroll.fault("unroll/result-buffer-shared", gross=False, fresh=True, caught_by={"repeatable": "wrong"})
 class ResultBufferShared:
     """Returns the same buffer at every call of one shape: the next call overwrites the result."""
 

@@ -34,14 +34,14 @@ class _TransposedAdjoint(torch.autograd.Function):
         return None, carry, None
 
 
-@unroll.fault("unroll/adjoint-by-the-transpose")
+@unroll.fault("unroll/adjoint-by-the-transpose", caught_by={"adjoint": "wrong"})
 def adjoint_by_the_transpose(W: Tensor, h0: Tensor, steps: int) -> Tensor:
     """Sends gradients back by the transpose of W."""
     states: Tensor = _TransposedAdjoint.apply(W, h0, steps)  # type: ignore[no-untyped-call]
     return states
 
 
-@unroll.fault("unroll/gradient-cut")
+@unroll.fault("unroll/gradient-cut", caught_by={"adjoint": "wrong"})
 def gradient_cut(W: Tensor, h0: Tensor, steps: int) -> Tensor:
     """Detaches the state every four steps, as truncated backpropagation does."""
     states = [h0]

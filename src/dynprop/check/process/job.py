@@ -1,0 +1,45 @@
+"""The work of a child process, as its parent hands it over; this module imports no library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Item", "Job"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of a job: a law over its cases, or one saved case of it.
+
+    Attributes:
+        law: the law's id.
+        case: the JSON form of a saved case; None runs the law.
+    """
+
+    law: str
+    case: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """The work of a child process.
+
+    Attributes:
+        target: the target string.
+        kind: its kind.
+        options: the options of the target, as for ``load_subject``; values are those of the kind's options.
+        items: index and item, in order.
+        examples, iid, seed: how much to run, as for ``dynprop.check.check``.
+        preflight: whether to call the target once before the first item.
+    """
+
+    target: str
+    kind: str
+    options: Mapping[str, Any]
+    items: tuple[tuple[int, Item], ...]
+    examples: int | None = None
+    iid: int = 0
+    seed: int = 0
+    preflight: bool = True

@@ -1,0 +1,88 @@
+"""Messages of a child process to its parent: the events of the run, and what else the parent must know.
+
+Everything here is pickled. A case travels as bytes of its own, which the parent opens only if the child is
+lost on it, and a result without the evidence of its cases, which holds closures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dynprop.check.run.events import (
+    CaseReplayed,
+    CasesDone,
+    LawFinished,
+    Loaded,
+    Shrinking,
+    SmallerCaseDone,
+)
+
+__all__ = [
+    "AllDone",
+    "Announced",
+    "ItemStarted",
+    "LawRaised",
+    "Message",
+    "PreflightPassed",
+    "Unusable",
+]
+
+
+@dataclass(frozen=True)
+class PreflightPassed:
+    """The target can be called as its kind demands."""
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """The target cannot be judged.
+
+    Attributes:
+        argument: the argument that an ArgumentError names; None for a TargetError.
+        text: the error's message.
+    """
+
+    argument: str | None
+    text: str
+
+
+@dataclass(frozen=True)
+class ItemStarted:
+    """The item with this index starts."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Announced:
+    """The target is about to be called on this case, pickled; None for a case that cannot be pickled."""
+
+    case: bytes | None
+
+
+@dataclass(frozen=True)
+class LawRaised:
+    """A law raised, not the target: a defect of dynprop or of the package that offers the kind."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class AllDone:
+    """Every item is done."""
+
+
+Message = (
+    Loaded
+    | PreflightPassed
+    | Unusable
+    | ItemStarted
+    | Announced
+    | CasesDone
+    | Shrinking
+    | SmallerCaseDone
+    | LawFinished
+    | CaseReplayed
+    | LawRaised
+    | AllDone
+)

@@ -24,7 +24,7 @@ _ROUNDING = 4e-14
 # Nodes on each piece of the line: from, to. Averages of two resolutions agree to this.
 _FEWEST, _MOST, _AGREEMENT, _REFUSED = 128, 2048, 1e-11, 1e-8
 # Layers that are followed before the scan, and before an oscillation is given up.
-_FOLLOWED, _PATIENCE = 12, 3000
+_FOLLOWED, _PATIENCE = 4, 3000
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,12 @@ def resolved(
     return Point(q, min(nodes, _MOST), max(error, phi.derivative_error, 1e-15))
 
 
+def _change(q: float, new: float) -> float:
+    """Relative change from q to new, 0 where it is rounding."""
+    value = new / q - 1.0
+    return 0.0 if abs(value) < _ROUNDING else value
+
+
 @dataclass(frozen=True)
 class VarianceMap:
     """The variance of pre-activations in the next layer as a function of that in this one."""
@@ -79,8 +85,7 @@ class VarianceMap:
 
     def excess(self, q: float, nodes: int = _FEWEST) -> float:
         """V(q) / q - 1; divided by q so that a small fixed point keeps its digits."""
-        value = self(q, nodes) / q - 1.0
-        return 0.0 if abs(value) < _ROUNDING else value
+        return _change(q, self(q, nodes))
 
     def slope(self, q: float, nodes: int = _FEWEST) -> float:
         """dV/dq."""
@@ -109,19 +114,18 @@ class VarianceMap:
             nodes = point.nodes
 
     def _limit(self, nodes: int) -> float:
-        q = 1.0
+        q, new = 1.0, self(1.0, nodes)
         for _ in range(_FOLLOWED):
-            new = self(q, nodes)
             if new < _LEAST:
                 return 0.0 if self.bias_variance == 0.0 else self._near_zero(nodes)
             if new > _LARGEST:
                 self._refuse_growth()
+            after = self(new, nodes)
+            if _change(q, new) * _change(new, after) < 0.0:
+                return self._oscillating(new, nodes)
             if new == q:
                 break
-            first, second = self.excess(q, nodes), self.excess(new, nodes)
-            if first * second < 0.0:
-                return self._oscillating(new, nodes)
-            q = new
+            q, new = new, after
         return self._scanned(q, nodes)
 
     def _scanned(self, start: float, nodes: int) -> float:
@@ -131,7 +135,7 @@ class VarianceMap:
             return self._polished(start, nodes)
         # A change below rounding counts as a fall: hardtanh without bias falls by e^(-1/(2q)) of q.
         up = direction > 0.0
-        q, factor = start, 1.02
+        q, factor = start, 1.1
         while True:
             last, q = q, (q * factor if up else q / factor)
             factor = min(factor**1.3, 64.0 if q < 1e-6 else 4.0)

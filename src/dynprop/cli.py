@@ -105,7 +105,7 @@ def check(**given: Any) -> int:
     from dynprop.check.show.progress import Progress
     from dynprop.check.show.render import print_report
 
-    with Progress(len(chosen_laws(kind, only))).shown() as progress:
+    with Progress(len(chosen_laws(kind, only))).display() as progress:
         report = check_isolated(
             target,
             kind,
@@ -145,7 +145,7 @@ def replay(
     from dynprop.check.show.render import print_retrials
 
     saved = read_report(report)
-    with Progress(len(saved.failures)).shown() as progress:
+    with Progress(len(saved.failures)).display() as progress:
         retrials = run_again(saved, timeout=timeout, listen=progress)
     print_retrials(retrials, saved)
     return exit_code(retrials)
@@ -191,7 +191,7 @@ def faults(
 
     require_counts(examples, 0, 0)
     entries = chosen_entries(kind or (), fault or ())
-    with Progress(noun="faults").shown() as progress:
+    with Progress(noun="faults").display() as progress:
         matrix = kill_matrix(examples=examples, listen=progress.step, entries=entries)
     if json_file != "-":
         from dynprop.evidence.kill_matrix_text import print_matrix

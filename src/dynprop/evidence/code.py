@@ -77,19 +77,19 @@ def closure(roots: Iterable[str]) -> frozenset[str]:
     """Return the given modules and those of the same packages that they import, directly or not."""
     named = list(roots)
     packages = {name.partition(".")[0] for name in named} | {"dynprop"}
-    found: set[str] = set()
-    waiting = list(named)
-    while waiting:
-        module = waiting.pop()
-        if module in found or module in REGISTRIES or module.partition(".")[0] not in packages:
+    modules: set[str] = set()
+    pending = list(named)
+    while pending:
+        module = pending.pop()
+        if module in modules or module in REGISTRIES or module.partition(".")[0] not in packages:
             continue
         if module.startswith("dynprop.evidence.") and module not in named:
             continue
         if _file(module) is None:
             continue
-        found.add(module)
-        waiting += _imports(module)
-    return frozenset(found)
+        modules.add(module)
+        pending += _imports(module)
+    return frozenset(modules)
 
 
 def digest_of_file(path: Path) -> str:
@@ -167,8 +167,8 @@ def _source(path: Path) -> _Source:
 def _read(path: Path, modified: int, size: int) -> _Source:
     """Read a file once for each state of it."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    imports = tuple(found for node in _executed(tree) for _, found in _imported(node))
-    exports = {name: found for node in tree.body for name, found in _imported(node)}
+    imports = tuple(imported for node in _executed(tree) for _, imported in _imported(node))
+    exports = {name: imported for node in tree.body for name, imported in _imported(node)}
     return _Source(_digest([_form(_without_docstrings(tree))]), imports, exports)
 
 
@@ -232,12 +232,12 @@ def _imports(module: str) -> Iterator[str]:
     assert path is not None
     stub = _stub(path)
     for source in (_source(path), *([_source(stub)] if stub else [])):
-        yield from (_defining(found, module, path) for found in source.imports)
+        yield from (_defining(imported, module, path) for imported in source.imports)
 
 
-def _defining(found: Import, module: str, path: Path) -> str:
+def _defining(imported: Import, module: str, path: Path) -> str:
     """Return the module behind an import in a module: a submodule, or where a package got the name from."""
-    level, origin, name = found
+    level, origin, name = imported
     if level:
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]
         parts = package.split(".")

@@ -87,10 +87,10 @@ class Store:
     def read(self, job: Job) -> dict[str, Any] | None:
         """Return {"key", "date", "result"} of a job, or None if there is none with the job's key."""
         try:
-            found: dict[str, Any] = json.loads(self._path(job).read_text(encoding="utf-8"))
+            stored: dict[str, Any] = json.loads(self._path(job).read_text(encoding="utf-8"))
         except (FileNotFoundError, json.JSONDecodeError):
             return None
-        return found if found.get("key") == _plain(job.key) else None
+        return stored if stored.get("key") == _plain(job.key) else None
 
     def write(self, job: Job, result: Mapping[str, Any]) -> None:
         """Write the result of a job, whole or not at all."""

@@ -257,10 +257,10 @@ def train(
     """Train a task at several lengths and seeds: the probability of success, in a folder."""
     options = locals()
     folders = {name: options.pop(name) for name in ("out", "resume", "show")}
-    from dynprop.training.sweeps.interrupts import held
+    from dynprop.training.sweeps.interrupts import delayed_interrupts
 
     try:
-        with held():
+        with delayed_interrupts():
             from dynprop.training.commands import run_command
         return run_command(folders, options)
     except KeyboardInterrupt:

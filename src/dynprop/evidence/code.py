@@ -33,7 +33,7 @@ Rooms = Mapping[str, str]
 # Level of a relative import, module, name.
 Import = tuple[int, str, str]
 
-# These list or describe what there is; a new kind or version changes no result of another kind.
+# Registries and versions: a new kind or version changes no result of another kind.
 REGISTRIES = frozenset({"dynprop", "dynprop._version", "dynprop.kinds"})
 # The runner that every record of a kind goes through.
 RUNNER = "dynprop.check.run.runner"
@@ -41,9 +41,9 @@ LENGTH = 12
 
 
 def code_of(roots: Iterable[str]) -> dict[str, str]:
-    """Return the digest of each room whose modules the given ones import.
+    """Return the digest of each room with modules that the given ones import.
 
-    Modules of `dynprop.evidence` count only where they are named: they record results, and do not make them.
+    Modules of `dynprop.evidence` count only if they are named: they record results and do not change them.
     """
     rooms: dict[str, list[str]] = {}
     for module in sorted(closure(roots)):
@@ -52,18 +52,18 @@ def code_of(roots: Iterable[str]) -> dict[str, str]:
 
 
 def code_of_kind(kind: str, *modules: str) -> dict[str, str]:
-    """Return the digests of what judges a target of one kind: runner, adapter, laws and their imports.
+    """Return the digests of the code that judges a target of one kind: runner, adapter, laws, imports.
 
     Args:
         kind: name of the kind.
-        modules: further modules that take part.
+        modules: further modules to include.
     """
     record = kind_named(kind)
     return code_of([RUNNER, record.adapter.partition(":")[0], *record.laws, *modules])
 
 
 def code_of_planted(kinds: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Return the digests of what judges the faults and controls of some kinds, theirs included."""
+    """Return the digests of the code that judges the faults and controls of some kinds, theirs included."""
     records = [kind_named(kind) for kind in dict.fromkeys(kinds)]
     return {record.name: code_of_kind(record.name, *record.faults, *record.controls) for record in records}
 
@@ -124,12 +124,12 @@ def _digest(lines: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class _Source:
-    """What a file's syntax tree holds: its digest, and the names that it imports.
+    """The digest of a file's syntax tree, and the names that it imports.
 
     Attributes:
         digest: digest of the tree without docstrings.
         imports: (level, module, name) of every executed import; the name is empty for ``import module``.
-        exports: name -> the same, for what a package's own statements import.
+        exports: name -> (level, module, name), for the top-level imports of a package.
     """
 
     digest: str
@@ -165,7 +165,7 @@ def _source(path: Path) -> _Source:
 
 @cache
 def _read(path: Path, modified: int, size: int) -> _Source:
-    """Read a file once for each state of it."""
+    """Parse a file, once for each modification."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     imports = tuple(imported for node in _executed(tree) for _, imported in _imported(node))
     exports = {name: imported for node in tree.body for name, imported in _imported(node)}
@@ -206,7 +206,7 @@ def _form(node: object) -> str:
 
 
 def _imported(node: ast.AST) -> Iterator[tuple[str, Import]]:
-    """Yield the names that a statement binds by importing, each with where from."""
+    """Yield the names that an import statement binds, each with its origin."""
     if isinstance(node, ast.Import):
         yield from ((alias.asname or alias.name, (0, alias.name, "")) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
@@ -236,7 +236,7 @@ def _imports(module: str) -> Iterator[str]:
 
 
 def _defining(imported: Import, module: str, path: Path) -> str:
-    """Return the module behind an import in a module: a submodule, or where a package got the name from."""
+    """Return the module that defines an imported name: a submodule, or the origin of a re-exported name."""
     level, origin, name = imported
     if level:
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]

@@ -22,11 +22,11 @@ Code = Mapping[str, Rooms | None]
 
 @dataclass(frozen=True)
 class Source:
-    """What a record is compared with.
+    """The reference that a record is compared with.
 
     Attributes:
-        command: how the record is made.
-        expected: the names that there are today.
+        command: the command that makes the record.
+        expected: the names that exist today.
         recorded: the names in a record.
         today: digests of today's code, by group.
         described: digests that the runs in a record wrote, by group.
@@ -78,7 +78,7 @@ def digest_lines(described: Code, today: Code) -> Iterator[str]:
 
 
 def state_text(described: Code, today: Code) -> str:
-    """Return one paragraph: whether a record describes today's code, and otherwise what changed since."""
+    """Return one paragraph: whether a record describes today's code, and otherwise the changed rooms."""
     by_group = changes(described, today)
     if all(rooms is None for rooms in described.values()):
         return "**Of an older state of the code:** the run recorded no digests of it.\n\n"

@@ -82,7 +82,7 @@ class TargetName:
     Attributes:
         name: the subject's name, for a target that cannot be imported.
         kind, framework: as on the subject.
-        origin: the target string; empty for an object that was handed to ``check``.
+        origin: the target string; empty for an object passed to ``check``.
         options: those that differ from the adapter's defaults.
     """
 

@@ -82,7 +82,7 @@ def jobs(examples: int, seed: int, budget: float) -> list[Job]:
 
 
 def merged(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the record of stored results, with what their runs wrote about themselves."""
+    """Return the record of stored results, with date, versions and digests of their runs."""
     keys = [part["key"] for part in parts]
     head = {name: keys[0][name] for name in ("seed", "examples", "python", "versions")}
     return {

@@ -8,7 +8,7 @@ E2     the latch with a tanh net of 8 units: four initialisations, two as positi
 E3     temporal order with 16 units, from torch's default and from orthogonal weights
 E4     gradient by lag at initialisation against mean field, nothing trained
 E5     log norms through 100 layers at the exact gain and at others, and with one shared matrix
-C0     how often gradients vanish or explode at initialisation; what explosion does, clipped and not
+C0     how often gradients vanish or explode at initialisation; effect of explosion, clipped and not
 LSTM   the pattern of Hochreiter and Schmidhuber (1997), table 2, on the small scale
 ADAM   the contracting net of E2 with Adam in the place of SGD
 =====  ====================================================================================================
@@ -42,7 +42,7 @@ __all__ = ["EXPERIMENTS", "SOURCE", "main"]
 Rows = list[dict[str, Any]]
 # Runs of a setting have this seed and the ones after it.
 SEED = 0
-# As many as it takes to see a signal that needs about as many updates as E2 has.
+# Enough batches for a significant signal if it needs about as many updates as E2 has.
 SIGNAL_BATCHES = 32768
 
 

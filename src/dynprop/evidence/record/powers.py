@@ -6,8 +6,8 @@ state of the stored floats (python-flint, at a precision that is raised until th
 
 - *answered*: max|error| <= relative_bound * max|value|, for certain;
 - *refused*: PrecisionError within the limits on bits and time;
-- *wrong*: the error certainly exceeds the bound. There must be none;
-- *undecided*: not even `MOST_BITS` decide. There must be none either, or the record shows it.
+- *wrong*: the error certainly exceeds the bound. The expected number is 0;
+- *undecided*: `MOST_BITS` do not suffice. The expected number is 0, and the record shows others.
 
 Run as ``python -m dynprop.evidence.record.powers --cases 1000000 --resume``; writes
 docs/evidence/closed_form.json once all blocks are judged. The exit status is 1 if an answer was wrong.
@@ -104,10 +104,10 @@ def judge(case: PowerCase, solve: Solver) -> tuple[str, str, float, float]:
     assert isinstance(bound, float)
     assert isinstance(exponent, int)
     if not answer.value.any() or not np.isfinite(answer.value).all():
-        # A zero is exact or wrong: there is nothing to be relative to.
+        # A zero is exact or wrong: it has no relative error.
         correct = not answer.value.any() and is_zero_state(case.W, case.h, case.t)
         return "answered" if correct else "wrong", answer.route, 0.0 if correct else np.inf, bound
-    # Doubled balls keep 128 bits after the squarings: enough to judge answers rounded once.
+    # After the squarings the balls still have 128 bits: enough to judge answers rounded once.
     bits = 192 + 3 * case.t.bit_length()
     while True:
         low, high = scaled_error(case.W, case.h, case.t, answer.value, exponent, bits=bits)

@@ -1,7 +1,7 @@
 """Tables of judged powers: counts and worst ratios, per stratum, decade of t, size and route.
 
-A float64 route bounds an error that it does not know, so its ratios measure how sharp the bound is. The bound
-of the certified route is the rounding of a ball to a float: ratios near 1 by construction.
+A float64 route has an upper bound on an unknown error, so its ratios show how sharp the bound is. The bound
+of the certified route is the rounding of a ball to a float: its ratios are near 1 by construction.
 """
 
 from __future__ import annotations
@@ -97,5 +97,5 @@ def no_blank_cheque(
 
 
 def _plain(value: Any) -> float | None:
-    """Return a number to four digits, None where JSON has none."""
+    """Return a number to four digits; None for NaN and infinity, which JSON cannot store."""
     return float(f"{float(value):.4g}") if np.isfinite(value) else None

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynprop.errors import ArgumentError
+from dynprop.products.edge import edge_of_chaos
 from dynprop.products.gains.walks import norm_walks
 from dynprop.products.matrices.layers import chi_square_log_moments, layer_norm_law, require_exact_activation
-from dynprop.products.meanfield import edge_of_chaos
 from dynprop.products.weights.activations import ActivationLike
 from dynprop.products.weights.scalar import require_depth
 
@@ -34,8 +34,8 @@ def critical_gain(width: int, activation: ActivationLike) -> float:
     Args:
         width: units of every layer, >= 1.
         activation: "linear": the log norm has no drift, exact at every width (digamma). "relu": likewise,
-            given that no layer dies (probability 2^-width each). "tanh", "erf" or a callable: the edge of
-            chaos without bias, the limit of large width, whatever the width.
+            given that no layer dies (probability 2^-width each). Others, as in `mean_field`: the edge
+            of chaos without bias, the limit of large width, whatever the width.
 
     Returns:
         g > 0. For linear 1 + 1/(2 width) and for relu sqrt(2) (1 + 5/(4 width)), to first order; 1 for tanh,
@@ -43,6 +43,7 @@ def critical_gain(width: int, activation: ActivationLike) -> float:
 
     Raises:
         ArgumentError: width not an integer >= 1, or unknown activation.
+        PrecisionError: no gain keeps the signal without a bias (GELU, SiLU, Mish), as `edge_of_chaos`.
 
     Source: Sussillo and Abbott (2014), arXiv:1412.6558; Poole et al. (2016), arXiv:1606.05340.
 

@@ -32,6 +32,7 @@ from dynprop.products.initializers.scale import (
 )
 from dynprop.products.weights.activations import ActivationLike
 from dynprop.products.weights.scalar import require_depth, require_number
+from dynprop.results import Result
 
 __all__ = [
     "ChronoGates",
@@ -107,6 +108,7 @@ def sussillo_abbott(shape: Shape, rng: Rng, activation: ActivationLike = "linear
 
     Raises:
         ArgumentError: as `variance_scaled`; an unknown activation.
+        PrecisionError: an activation without a critical gain (GELU, SiLU, Mish), as `critical_gain`.
 
     Source: Sussillo and Abbott (2014), arXiv:1412.6558, section 2, with the exact gain for exp(1/(2n)).
 
@@ -229,8 +231,8 @@ def _has_cycle(weights: FloatArray) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class LruRing:
+@dataclass(frozen=True, eq=False, repr=False)
+class LruRing(Result):
     """Parameters of a linear recurrent unit, lambda = exp(-exp(nu_log) + i exp(theta_log)).
 
     Attributes:
@@ -282,8 +284,8 @@ def lru_ring(
     return LruRing(nu_log, np.log(phases), gamma_log)
 
 
-@dataclass(frozen=True)
-class ChronoGates:
+@dataclass(frozen=True, eq=False, repr=False)
+class ChronoGates(Result):
     """Biases of the gates of an LSTM.
 
     Attributes:

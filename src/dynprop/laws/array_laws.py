@@ -100,10 +100,10 @@ def calls_agree(subject: ArraySubject[V], case: Called, other: Arguments, agree:
 def threads_agree(subject: ArraySubject[V], case: Called, agree: Agree[V]) -> Evidence:
     """Compare thread counts with the first of them."""
     counts = subject.thread_counts
-    first, *others = (subject.with_threads(count, case.arguments, case.dtype) for count in counts)
+    first, *other_results = (subject.with_threads(count, case.arguments, case.dtype) for count in counts)
     comparisons, detail = worst(
         ({"threads": count}, comparison)
-        for count, values in zip(counts[1:], others, strict=True)
+        for count, values in zip(counts[1:], other_results, strict=True)
         for comparison in _compared(subject, agree, f"with {count} threads", values, first)
     )
     return Evidence(comparisons, detail=detail)

@@ -55,13 +55,13 @@ class Cleared:
         decided: number of cases that passed for certain.
         undecidable: number of cases that are undecidable for certain.
         worst_ratio: worst residual over bound among those that passed.
-        rest: every other case, to be judged alone.
+        remaining: the other cases, to be judged alone.
     """
 
     decided: int
     undecidable: int
     worst_ratio: float
-    rest: tuple[Case, ...]
+    remaining: tuple[Case, ...]
 
 
 # The subject and the case of a law. The bare name Law, as in a registry or runner, is a law of any kind: both
@@ -91,7 +91,7 @@ class Law(Generic[S, C]):
         draw: (source, domain) -> case.
         fixed: (domain, sizes) -> cases that are always run first.
         applies: (subject) -> why the law is not applicable, or None.
-        script: lines that show a failure without dynprop, by framework where they differ ("" is the rest);
+        script: lines that show a failure without dynprop, by framework where they differ ("" for the others);
             names and {detail} keys are filled in.
         share: fraction of the usual number of examples, for laws whose cases cost more.
         batch: (subject, rng, count, announce) -> Cleared: draws and judges many independent cases at once,

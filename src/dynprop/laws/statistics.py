@@ -16,7 +16,7 @@ TensorFlow Probability's statistical_testing). Every bound is a theorem and hold
 
 Why not the sample variance against a tolerance: Student's t with 5 degrees has a variance, and its sample
 variance exceeds any Gaussian interval hundreds of times more often than that interval states. And why not
-for products: the variance of a product of 20 Gaussian weights needs :math:`3^{20}` samples to be seen.
+for products: the variance of a product of 20 Gaussian weights needs :math:`3^{20}` samples to appear.
 """
 
 from __future__ import annotations

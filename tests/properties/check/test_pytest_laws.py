@@ -59,8 +59,8 @@ def doubled(gates: FloatArray, inputs: FloatArray, initial: FloatArray | None = 
 
 
 def law_check(target: Any, law: str) -> LawCheck:
-    (found,) = chosen_laws("scan", [law])
-    return LawCheck(Scan(target, framework="numpy"), found, examples=2)
+    (chosen,) = chosen_laws("scan", [law])
+    return LawCheck(Scan(target, framework="numpy"), chosen, examples=2)
 
 
 def parameters(decorated: Any) -> list[Any]:

@@ -217,7 +217,7 @@ def test_an_adapter_of_another_kind_is_named(tmp_path: Path) -> None:
 def test_versions_are_those_of_what_a_module_uses() -> None:
     import dynprop.check.show.render as module
 
-    found = package_versions(module)
-    assert "rich" in found
-    assert "dynprop" not in found
-    assert set(found) & {"sys", "math", "collections"} == set()
+    versions = package_versions(module)
+    assert "rich" in versions
+    assert "dynprop" not in versions
+    assert set(versions) & {"sys", "math", "collections"} == set()

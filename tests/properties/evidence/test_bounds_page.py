@@ -45,13 +45,13 @@ def test_an_empirical_constant_exists_and_its_laws_too(constant: Constant) -> No
 
 def test_every_module_that_calls_a_number_empirical_has_it_in_the_table() -> None:
     named = {constant.module for constant in CONSTANTS}
-    found = {
+    empirical = {
         path.relative_to(KINDS).with_suffix("").as_posix().replace("/", ".")
         for path in KINDS.rglob("*.py")
         if re.search(r"\b[Ee]mpirical(:|;|\)|,| factor| constant| \()", path.read_text(encoding="utf-8"))
     }
-    assert found <= named
-    assert {"power.bounds", "layer.chain", "agreement.norms", "initializer.spectra"} <= found
+    assert empirical <= named
+    assert {"power.bounds", "layer.chain", "agreement.norms", "initializer.spectra"} <= empirical
 
 
 def test_the_worst_ratio_is_the_largest_of_the_laws_that_use_a_constant() -> None:

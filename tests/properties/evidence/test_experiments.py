@@ -20,8 +20,8 @@ RECORD: dict[str, Any] = json.loads(EVIDENCE.read_text(encoding="utf-8"))["exper
 
 def rates(experiment: str, curve: int) -> dict[int, tuple[int, int]]:
     """Return successes and trials of a curve by length."""
-    found = RECORD[experiment]["curves"][curve]["rates"]
-    return {rate["length"]: (rate["successes"], rate["trials"]) for rate in found}
+    recorded = RECORD[experiment]["curves"][curve]["rates"]
+    return {rate["length"]: (rate["successes"], rate["trials"]) for rate in recorded}
 
 
 def share(experiment: str, curve: int, *lengths: int) -> float:

@@ -30,15 +30,15 @@ IDLE: dict[str, str] = {}
 
 def judged(fault: Fault, law: str, iid: int = 0) -> LawResult:
     """Run a law until the fault has its verdict; to the end where a graver one would replace it."""
-    found, verdict = law_by_id(f"{fault.kind}/{law}"), fault.caught_by[law]
+    tested_law, verdict = law_by_id(f"{fault.kind}/{law}"), fault.caught_by[law]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a wrong implementation warns about is its own business
         subject = subject_of(fault)
         if verdict == "wrong":
             examples = GROSS_EXAMPLES if fault.gross else None
-            return run_until(found, subject, Options(examples=examples, iid=iid), verdict)
+            return run_until(tested_law, subject, Options(examples=examples, iid=iid), verdict)
         # Few cases: among many, one at the edge of a format may be graver.
-        return run_law(found, subject, Options(examples=GROSS_EXAMPLES, iid=iid, patience=0.0))
+        return run_law(tested_law, subject, Options(examples=GROSS_EXAMPLES, iid=iid, patience=0.0))
 
 
 @pytest.mark.parametrize(("fault", "law"), PLANTED, ids=[f"{fault.name}-{law}" for fault, law in PLANTED])

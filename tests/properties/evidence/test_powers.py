@@ -34,8 +34,8 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = folder / "closed_form.json"
     paths = ["--out", str(out), "--parts", str(folder / "parts")]
     assert main(["--cases", "2000", "--seed", str(SEED), *paths]) == 0
-    found: dict[str, Any] = json.loads(out.read_text())
-    return found
+    written: dict[str, Any] = json.loads(out.read_text())
+    return written
 
 
 def test_no_answer_is_silently_wrong(record: dict[str, Any]) -> None:
@@ -82,9 +82,9 @@ def test_a_bound_that_is_too_small_is_called_wrong(factor: float) -> None:
     """Where an answer errs by its whole bound, which certified ones do, half of it is not enough."""
 
     def boastful(w: NumericArray, h: NumericArray, t: int) -> ClosedForm:
-        found = closed_form(w, h, t, route="certified")
-        assert isinstance(found.relative_bound, float)
-        return replace(found, relative_bound=found.relative_bound * factor)
+        answer = closed_form(w, h, t, route="certified")
+        assert isinstance(answer.relative_bound, float)
+        return replace(answer, relative_bound=answer.relative_bound * factor)
 
     W = np.array([[0.3, 0.7], [-0.2, 0.9]])
     case = PowerCase(W, np.array([1.0, 0.1]), 10**6, "float64")
@@ -98,9 +98,9 @@ def test_wrong_states_are_called_wrong_in_every_stratum_that_they_are_wrong_in()
     def late(w: NumericArray, h: NumericArray, t: int) -> ClosedForm:
         return closed_form(w, h, max(t - 1, 0), max_bits=2048)
 
-    found = [judge(case, late)[0] for case in cases()]
-    assert found.count("wrong") > 120
-    assert found.count("undecided") == 0
+    outcomes = [judge(case, late)[0] for case in cases()]
+    assert outcomes.count("wrong") > 120
+    assert outcomes.count("undecided") == 0
 
 
 def test_a_claimed_zero_must_be_exactly_zero() -> None:
@@ -200,13 +200,13 @@ def test_a_wrong_answer_is_counted_where_it_belongs() -> None:
     rows = np.zeros(4, dtype=DTYPE)
     rows["stratum"], rows["size"], rows["t"] = 7, [1, 2, 2, 2], [0, 1, 10**18, 2**63 - 1]
     rows["outcome"][3], rows["error"], rows["bound"] = OUTCOMES.index("wrong"), 3e-16, 1e-16
-    found = described(rows, OUTCOMES, ROUTES)
-    assert found["wrong"] == 1
-    assert [row["t"] for row in found["decades"]] == ["0", "1e0 to 1e1", "1e18 to 1e19"]
-    assert [row["wrong"] for row in found["decades"]] == [0, 0, 1]
-    assert [row["wrong"] for row in found["sizes"]] == [0, 1]
-    assert [i for i, row in enumerate(found["strata"]) if row["wrong"]] == [7]
-    assert found["worst_ratio_float64"] == 3.0
+    tables = described(rows, OUTCOMES, ROUTES)
+    assert tables["wrong"] == 1
+    assert [row["t"] for row in tables["decades"]] == ["0", "1e0 to 1e1", "1e18 to 1e19"]
+    assert [row["wrong"] for row in tables["decades"]] == [0, 0, 1]
+    assert [row["wrong"] for row in tables["sizes"]] == [0, 1]
+    assert [i for i, row in enumerate(tables["strata"]) if row["wrong"]] == [7]
+    assert tables["worst_ratio_float64"] == 3.0
 
 
 def test_a_number_of_cases_below_one_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:

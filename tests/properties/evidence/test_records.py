@@ -56,8 +56,8 @@ def test_a_planted_fault_that_no_run_recorded_is_missing(monkeypatch: pytest.Mon
     monkeypatch.setattr(kill_matrix, "all_faults", lambda: (*all_faults(), planted("scan/planted-today")))
     assert differences(source.expected(), source.recorded(data)) == ["missing: scan/planted-today"]
     # The committed record does not have it either.
-    found = differences(source.expected(), source.recorded(records.read("faults.json")))
-    assert "missing: scan/planted-today" in found
+    lines = differences(source.expected(), source.recorded(records.read("faults.json")))
+    assert "missing: scan/planted-today" in lines
 
 
 def test_a_fault_that_was_removed_is_superfluous(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,8 +89,8 @@ def test_an_unrecorded_control_or_experiment_is_missing(monkeypatch: pytest.Monk
     monkeypatch.setattr(controls, "all_controls", lambda: (*all_controls(), control))
     assert differences(controls.SOURCE.expected(), before) == ["missing: control/of-today"]
     data = {"experiments": dict.fromkeys([*experiments.EXPERIMENTS, "E9"])}
-    found = differences(experiments.SOURCE.expected(), experiments.SOURCE.recorded(data))
-    assert found == ["superfluous: E9"]
+    lines = differences(experiments.SOURCE.expected(), experiments.SOURCE.recorded(data))
+    assert lines == ["superfluous: E9"]
 
 
 def test_a_law_that_does_not_apply_to_a_control_counts_as_recorded() -> None:
@@ -135,8 +135,8 @@ def test_a_closure_follows_imports_in_functions_and_through_packages_but_not_tho
     )
     (root / "__init__.py").write_text("")
     (root / "room" / "__init__.py").write_text("from .a import late\nfrom .b import other\n")
-    found = closure(["toyrooms.start"])
-    assert found == {"toyrooms.start", "toyrooms.used", "toyrooms.room.a", "dynprop.errors"}
+    modules = closure(["toyrooms.start"])
+    assert modules == {"toyrooms.start", "toyrooms.used", "toyrooms.room.a", "dynprop.errors"}
     before = code_of(["toyrooms.start"])
     package(root, used="# a comment that is new\nimport dynprop.errors\ng = 1\n")
     assert code_of(["toyrooms.start"]) == before
@@ -156,9 +156,9 @@ def test_what_judges_a_kind_is_its_own_folder_and_no_other_kind_s() -> None:
 
 def test_lazy_packages_lead_to_the_modules_of_their_names() -> None:
     """`dynprop.training` loads its names by a stub."""
-    found = experiments.today_code()
-    assert {"training", "products", "gradients", "evidence"} <= set(found)
-    assert "check" not in found
+    rooms = experiments.today_code()
+    assert {"training", "products", "gradients", "evidence"} <= set(rooms)
+    assert "check" not in rooms
 
 
 # Older states
@@ -231,9 +231,9 @@ def test_a_killed_run_goes_on_after_its_last_whole_entry(record: Record, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         record([job("a", calls), job("b", calls, fails=True), job("c", calls)], "--resume")
     assert not (tmp_path / "toy.json").exists()
-    found = record([job(name, calls) for name in "abc"], "--resume")
+    written = record([job(name, calls) for name in "abc"], "--resume")
     assert calls == ["a", "b", "b", "c"]
-    assert found == {"names": ["a", "b", "c"]} == json.loads((tmp_path / "toy.json").read_text())
+    assert written == {"names": ["a", "b", "c"]} == json.loads((tmp_path / "toy.json").read_text())
 
 
 def test_results_of_other_code_are_computed_again(record: Record) -> None:
@@ -279,9 +279,9 @@ def test_shards_cover_every_entry_once(count: int) -> None:
 def test_a_half_written_result_is_none(tmp_path: Path) -> None:
     store, entry = Store(tmp_path), job("a", [])
     store.write(entry, {"x": 1})
-    found = store.read(entry)
-    assert found is not None
-    assert found["result"] == {"x": 1}
+    stored = store.read(entry)
+    assert stored is not None
+    assert stored["result"] == {"x": 1}
     (path,) = tmp_path.iterdir()
     path.write_text(path.read_text()[:20])
     assert store.read(entry) is None
@@ -327,9 +327,9 @@ def test_the_record_of_controls_carries_seed_digests_and_every_law(
 
 def test_faults_are_chosen_by_kind_and_by_name() -> None:
     assert len(chosen_entries()) == len(all_faults()) + len(all_controls())
-    found = chosen_entries(["product", "task"])
-    assert {entry.kind for entry in found} == {"product", "task"}
-    assert any(not isinstance(entry, Fault) for entry in found)
+    entries = chosen_entries(["product", "task"])
+    assert {entry.kind for entry in entries} == {"product", "task"}
+    assert any(not isinstance(entry, Fault) for entry in entries)
     names = ["scan/exclusive", "product/exclusive"]
     assert sorted(entry.name for entry in chosen_entries(names=names)) == sorted(names)
     assert [entry.name for entry in chosen_entries(["scan"], names[:1])] == names[:1]

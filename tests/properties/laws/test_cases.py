@@ -85,12 +85,12 @@ def test_an_axis_is_cut_in_every_array_that_has_it() -> None:
 
 def test_simpler_numbers_are_others_and_finite() -> None:
     case = replace(toy(), values=np.array([[0.3, -0.0], [1.75, -2.0], [1.75 * 2.0**1023, 1.0]]))
-    (found,) = case.simpler("values", np.sign)
-    assert found.values.tolist() == [[1.0, 0.0], [1.0, -1.0], [1.0, 1.0]]
+    (simpler,) = case.simpler("values", np.sign)
+    assert simpler.values.tolist() == [[1.0, 0.0], [1.0, -1.0], [1.0, 1.0]]
     # One bit of the largest number is 2^1024, which float64 has not.
     with np.errstate(over="ignore"):
         assert list(case.simpler("values", one_bit)) == []
-    assert list(found.simpler("values", np.sign, one_bit, partial(shortened, bits=3))) == []
+    assert list(simpler.simpler("values", np.sign, one_bit, partial(shortened, bits=3))) == []
 
 
 def test_a_few_bits_are_kept_of_either_part() -> None:

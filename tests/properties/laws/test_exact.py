@@ -79,13 +79,15 @@ def derivative(
     return ends[1] - ends[0]
 
 
-def close(found: Exact, wanted: Sequence[Sequence[Fraction]], size: Sequence[Sequence[Fraction]]) -> bool:
+def close(
+    computed: Exact, expected: Sequence[Sequence[Fraction]], size: Sequence[Sequence[Fraction]]
+) -> bool:
     """Say whether high + low is the fraction, within 2^-100 of the absolute terms, everywhere."""
-    shape = found.high.shape
+    shape = computed.high.shape
     places = [(b, c) for b in range(shape[0]) for c in range(shape[-1])]
-    for (b, c), column, terms in zip(places, wanted, size, strict=True):
+    for (b, c), column, terms in zip(places, expected, size, strict=True):
         index: Any = (b, slice(None), c) if len(shape) == 3 else (b, c)
-        highs, lows = np.atleast_1d(found.high[index]), np.atleast_1d(found.low[index])
+        highs, lows = np.atleast_1d(computed.high[index]), np.atleast_1d(computed.low[index])
         for high, low, value, term in zip(highs.tolist(), lows.tolist(), column, terms, strict=True):
             if high == 0.0 and low == 0.0 and value != 0:
                 return False
@@ -133,17 +135,17 @@ def test_the_adjoint_is_the_derivative_of_the_scan(arrays: tuple[FloatArray, ...
     gates, inputs, initial, weights = arrays
     starts = [Fraction(v) for v in initial.ravel().tolist()]
     rows = list(zip(columns(gates), columns(inputs), starts, columns(weights), strict=True))
-    found = scan_adjoint(gates, inputs, initial, weights)
+    gradients = scan_adjoint(gates, inputs, initial, weights)
     steps = range(gates.shape[1])
-    for leaf, exact in zip(("gates", "inputs"), found, strict=False):
+    for leaf, exact in zip(("gates", "inputs"), gradients, strict=False):
         wanted = [[derivative(*row, leaf, t) for t in steps] for row in rows]
         assert exact_everywhere(exact, wanted)
-    assert exact_everywhere(found[2], [[derivative(*row, "initial", 0)] for row in rows])
+    assert exact_everywhere(gradients[2], [[derivative(*row, "initial", 0)] for row in rows])
 
 
-def exact_everywhere(found: Exact, wanted: list[Column]) -> bool:
+def exact_everywhere(computed: Exact, expected: list[Column]) -> bool:
     """Small dyadic numbers fit into two floats, so that nothing at all may be lost."""
-    return close(found, wanted, [[Fraction(0)] * len(column) for column in wanted])
+    return close(computed, expected, [[Fraction(0)] * len(column) for column in expected])
 
 
 @given(scans(SMALL))
@@ -154,7 +156,7 @@ def test_an_adjoint_of_depth_two_is_the_adjoint_of_the_composition(arrays: tuple
     outer = scan_adjoint(gates, inner, initial, weights)
     # Small numbers: the states of the first scan are exact floats, and so is its cotangent.
     below = scan_adjoint(gates, inputs, initial, outer[1].high)
-    for found, first, second in (
+    for gradient, first, second in (
         (to_gates, outer[0], below[0]),
         (to_initial, outer[2], below[2]),
     ):
@@ -162,7 +164,7 @@ def test_an_adjoint_of_depth_two_is_the_adjoint_of_the_composition(arrays: tuple
             [Fraction(a) + Fraction(b) for a, b in zip(*pair, strict=True)]
             for pair in zip(by_column(first), by_column(second), strict=True)
         ]
-        assert exact_everywhere(found, total)
+        assert exact_everywhere(gradient, total)
     assert to_inputs.high.tolist() == below[1].high.tolist()
 
 
@@ -185,7 +187,7 @@ def test_2048_steps_lose_no_more_than_2_to_the_minus_100_of_the_terms() -> None:
     shape = (1, 2048, 1)
     gates = rng.choice([-1.0, 1.0], shape) * rng.uniform(0.999, 1.001, shape)
     inputs = rng.standard_normal(shape)
-    found = scan_states(gates, inputs, None)
+    states = scan_states(gates, inputs, None)
     with working_precision(4 * BITS):
         gate, term = exact_columns(np.abs(gates)), exact_columns(np.abs(inputs))
         size = arb(0)
@@ -195,7 +197,7 @@ def test_2048_steps_lose_no_more_than_2_to_the_minus_100_of_the_terms() -> None:
         state = arb(0)
         for a, x in zip(gate(0, 0), term(0, 0), strict=True):
             state = a * state + x
-        error = abs(state - arb(float(found.high[0, -1, 0])) - arb(float(found.low[0, -1, 0])))
+        error = abs(state - arb(float(states.high[0, -1, 0])) - arb(float(states.low[0, -1, 0])))
         # 160 bits minus the eleven of 2,048 steps; two floats keep 2^-106. Observed: 2^-118.
         assert error < size * arb(2) ** -100
 
@@ -247,12 +249,12 @@ def test_references_do_not_depend_on_the_precision_of_the_caller() -> None:
     before = ctx.prec
     try:
         ctx.prec = 20
-        found = scan_states(gates, inputs, None)
+        states = scan_states(gates, inputs, None)
         assert ctx.prec == 20
     finally:
         ctx.prec = before
-    assert found.high.tolist() == expected.high.tolist()
-    assert found.low.tolist() == expected.low.tolist()
+    assert states.high.tolist() == expected.high.tolist()
+    assert states.low.tolist() == expected.low.tolist()
 
 
 def test_threads_wait_for_the_precision() -> None:

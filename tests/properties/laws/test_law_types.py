@@ -78,6 +78,6 @@ def what_the_type_checker_reads() -> None:
 
 
 def test_a_law_of_any_kind_is_found_by_its_name() -> None:
-    found: Law = law_by_id("scan/forward")
-    assert_type(found, Law[Any, Any])
-    assert found.slug == "forward"
+    law: Law = law_by_id("scan/forward")
+    assert_type(law, Law[Any, Any])
+    assert law.slug == "forward"

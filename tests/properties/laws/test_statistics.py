@@ -84,9 +84,9 @@ def test_fair_signs_are_refused_no_more_often_than_stated() -> None:
 def test_a_moved_law_is_found_at_the_stated_size() -> None:
     size = st.min_num_samples_for_cdfs(0.1, RATE, RATE)
     sample = np.random.default_rng(5).random((400, size)) + 0.1
-    found = alarms(lambda row: st.assert_cdf_equal(row, lambda x: np.clip(x, 0, 1), RATE), sample)
+    detected = alarms(lambda row: st.assert_cdf_equal(row, lambda x: np.clip(x, 0, 1), RATE), sample)
     # Misses at a rate of 1e-2: more than 17 of 400 with probability below 1e-6.
-    assert 400 - found <= 17
+    assert 400 - detected <= 17
     assert (
         st.min_discrepancy_of_cdfs(size, RATE, RATE)
         <= 0.1

@@ -175,22 +175,22 @@ def test_gradients_pass_through_either_result() -> None:
         o, state = f(leaves["k"], leaves["v"], leaves["decay"])
         return o[-1].sum() + state.sum()
 
-    found = both("torch").gradients(loss, arrays, "float64", ("v",))["v"]
+    gradient = both("torch").gradients(loss, arrays, "float64", ("v",))["v"]
     # Step t reaches the end by the product of the decays behind it; the last output reads it by k_T.
     through = np.cumprod(np.append(1.0, arrays["decay"][:0:-1]))[::-1]
     keys = through * (arrays["k"] @ (arrays["k"][-1] + 1.0))
-    assert np.allclose(found, np.repeat(keys[:, None], VALUES, axis=1), rtol=1e-6)
+    assert np.allclose(gradient, np.repeat(keys[:, None], VALUES, axis=1), rtol=1e-6)
 
 
 # The laws of every function of arrays, on a right target and on one with each defect
 
 
-def repeated(subject: Attention, found: AttentionCase) -> Evidence:
-    return calls_agree(subject, found, (found.k, 2.0 * found.v, found.decay, None), agree)
+def repeated(subject: Attention, case: AttentionCase) -> Evidence:
+    return calls_agree(subject, case, (case.k, 2.0 * case.v, case.decay, None), agree)
 
 
-def laid_out_otherwise(subject: Attention, found: AttentionCase) -> Evidence:
-    return layouts_agree(subject, found, agree)
+def laid_out_otherwise(subject: Attention, case: AttentionCase) -> Evidence:
+    return layouts_agree(subject, case, agree)
 
 
 LAWS: dict[str, Callable[[Attention, AttentionCase], Evidence]] = {
@@ -211,10 +211,10 @@ def by_memory(k: Any, v: Any, **options: Any) -> Any:
 
 
 def spoils_decay(k: Any, v: Any, decay: Any = None) -> Any:
-    found = attention(k, v, decay)
+    results = attention(k, v, decay)
     if decay is not None and decay.flags.writeable:
         decay[0] = 7.0
-    return found
+    return results
 
 
 class SharedState:
@@ -231,8 +231,8 @@ class SharedState:
 @pytest.mark.parametrize("framework", ["numpy", "torch"])
 @pytest.mark.parametrize("law", LAWS)
 def test_a_right_function_passes(law: str, framework: str) -> None:
-    for found in (case(), case(decay=False)):
-        evidence = LAWS[law](both(framework), found)
+    for attention_case in (case(), case(decay=False)):
+        evidence = LAWS[law](both(framework), attention_case)
         assert evidence.decided or evidence.detail["checked"]
         assert evidence.passed
 

@@ -246,7 +246,7 @@ def _draw_batches(
         cleared = batch(subject, rng, count, lambda case: listen(CaseStarted(case)))
         result.add_cleared(cleared)
         listen(CasesDone(result.cases))
-        for case in cleared.rest:
+        for case in cleared.remaining:
             run(case)
     return 0
 

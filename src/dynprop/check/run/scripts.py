@@ -63,17 +63,17 @@ def _target_lines(target: TargetName, name: str = "f") -> list[str]:
     if place.endswith(".py"):
         folder, _, file = place.rpartition("/")
         if not file[:-3].isidentifier():
-            head, *rest = attribute.split(".")
-            parts = "".join(f".{part}" for part in rest)
+            head, *inner = attribute.split(".")
+            parts = "".join(f".{part}" for part in inner)
             return ["import runpy", f"{name} = runpy.run_path({place!r})[{head!r}]{parts}"]
         lines = [f"import sys; sys.path.insert(0, {folder or '.'!r})"]
         place = file[:-3]
     else:
         lines = []
     if place:
-        head, *rest = attribute.split(".")
-        if not rest:
+        head, *inner = attribute.split(".")
+        if not inner:
             alias = "" if head == name else f" as {name}"
             return [*lines, f"from {place} import {head}{alias}"]
-        return [*lines, f"from {place} import {head}", f"{name} = {'.'.join([head, *rest])}"]
+        return [*lines, f"from {place} import {head}", f"{name} = {'.'.join([head, *inner])}"]
     return [f"# {name} = {target.name}: the function that was checked"]

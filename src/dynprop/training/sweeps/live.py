@@ -19,9 +19,9 @@ from dynprop.training.trials.setting import Setting
 __all__ = ["LiveView", "configuration"]
 
 
-def configuration(setting: Setting, others: Sequence[Setting]) -> str:
+def configuration(setting: Setting, settings: Sequence[Setting]) -> str:
     """Name a configuration by the options in which the sweep varies, and by its initialisation."""
-    names = [n for n in ("cell", "optimiser") if len({getattr(s, n) for s in others}) > 1]
+    names = [n for n in ("cell", "optimiser") if len({getattr(s, n) for s in settings}) > 1]
     return ", ".join([*(str(getattr(setting, n)) for n in names), setting.init])
 
 

@@ -60,8 +60,8 @@ def compared(
 
 
 def text(comparison: Comparison) -> str | None:
-    found = explain(comparison)
-    return None if found is None else found.text
+    explanation = explain(comparison)
+    return None if explanation is None else explanation.text
 
 
 def outcome_of(*comparisons: Comparison) -> Outcome:
@@ -103,11 +103,14 @@ def test_a_factor_is_found_in_every_format(dtype: str) -> None:
 
 
 def test_the_error_that_is_left_under_a_factor_is_shown() -> None:
-    found = explain(compared(3.0 * reference()))
-    assert found is not None
-    assert found.before == pytest.approx(2.0 * np.abs(reference()).max())
-    assert found.after <= 2.0**-52  # three times a number over three is rounded twice
-    assert str(found) == f"scaled by 3 (error {found.before:.2g} -> {found.after:.2g} under it)"
+    explanation = explain(compared(3.0 * reference()))
+    assert explanation is not None
+    assert explanation.before == pytest.approx(2.0 * np.abs(reference()).max())
+    assert explanation.after <= 2.0**-52  # three times a number over three is rounded twice
+    assert (
+        str(explanation)
+        == f"scaled by 3 (error {explanation.before:.2g} -> {explanation.after:.2g} under it)"
+    )
 
 
 def test_a_factor_for_all_entries_but_one_is_none() -> None:
@@ -284,11 +287,11 @@ def test_a_repaired_subject_is_believed_if_it_agrees() -> None:
 def test_a_coarser_format_inside_is_recognised_and_inaccurate(dtype: str, inside: str, name: str) -> None:
     right = reference(dtype=dtype)
     comparison = compared(round_to(right, inside), right, dtype=dtype)
-    found = explain(comparison)
-    assert found is not None
-    assert found.text.startswith(f"{name} inside a {dtype} computation: ")
-    assert found.digits_only
-    assert found.head == f"{name} inside a {dtype} computation"
+    explanation = explain(comparison)
+    assert explanation is not None
+    assert explanation.text.startswith(f"{name} inside a {dtype} computation: ")
+    assert explanation.digits_only
+    assert explanation.head == f"{name} inside a {dtype} computation"
     assert outcome_of(comparison).verdict == "inaccurate"
 
 
@@ -296,9 +299,9 @@ def test_a_declared_relaxation_is_recognised_by_its_bound() -> None:
     value = reference() * (1.0 + 1e-9)
     relaxed = {"a log-space evaluation": np.full(SHAPE, 1e-8)}
     comparison = compared(value, relaxed=relaxed)
-    found = explain(comparison)
-    assert found is not None
-    assert (found.text, found.digits_only) == ("a log-space evaluation", True)
+    explanation = explain(comparison)
+    assert explanation is not None
+    assert (explanation.text, explanation.digits_only) == ("a log-space evaluation", True)
     assert outcome_of(comparison).verdict == "inaccurate"
 
 
@@ -323,9 +326,9 @@ def test_small_errors_without_a_name_are_lost_digits() -> None:
     right[:, ::2] *= 1e-6
     signs = np.random.default_rng(0).choice([-1.0, 1.0], SHAPE)
     comparison = compared(right + 0.0009 * signs * np.abs(right).max(), right)
-    found = explain(comparison)
-    assert found is not None
-    assert found.text == "fewer digits than a sound evaluation has: 0.0009 of the largest entry is lost"
+    explanation = explain(comparison)
+    assert explanation is not None
+    assert explanation.text == "fewer digits than a sound evaluation has: 0.0009 of the largest entry is lost"
     assert outcome_of(comparison).verdict == "inaccurate"
 
 
@@ -376,8 +379,10 @@ def test_an_explanation_takes_away_nine_tenths_of_the_error_or_is_about_digits(
     scale: float, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    found = explain(compared(reference() * scale + rng.choice([0.0, 1e-3, 1.0]) * rng.standard_normal(SHAPE)))
-    assert found is None or found.digits_only or found.after <= 0.1 * found.before
+    explanation = explain(
+        compared(reference() * scale + rng.choice([0.0, 1e-3, 1.0]) * rng.standard_normal(SHAPE))
+    )
+    assert explanation is None or explanation.digits_only or explanation.after <= 0.1 * explanation.before
 
 
 # Several comparisons
@@ -416,5 +421,5 @@ def test_the_message_names_the_worst_place_the_value_and_what_was_expected() -> 
 
 
 def test_explanations_of_one_kind_have_one_head() -> None:
-    found = [Explanation(f"fewer digits: {x} is lost", 1.0, 0.0, digits_only=True) for x in (1, 2)]
-    assert {e.head for e in found} == {"fewer digits"}
+    explanations = [Explanation(f"fewer digits: {x} is lost", 1.0, 0.0, digits_only=True) for x in (1, 2)]
+    assert {e.head for e in explanations} == {"fewer digits"}

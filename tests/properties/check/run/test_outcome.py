@@ -51,9 +51,9 @@ def test_a_law_without_a_decided_case_never_passes() -> None:
 def test_a_hypothesis_of_two_fifths_of_the_failures_is_shown_and_one_of_fewer_is_not() -> None:
     def shown(named: int, nameless: int) -> str | None:
         outcomes = [failing("wrong", "scaled by 2")] * named + [failing("wrong")] * nameless
-        found = result_of(*outcomes).failing
-        assert found is not None
-        return None if found[1].explanation is None else found[1].explanation.text
+        failure = result_of(*outcomes).failing
+        assert failure is not None
+        return None if failure[1].explanation is None else failure[1].explanation.text
 
     assert shown(2, 3) == "scaled by 2"
     assert shown(1, 4) is None
@@ -61,9 +61,9 @@ def test_a_hypothesis_of_two_fifths_of_the_failures_is_shown_and_one_of_fewer_is
 
 
 def test_the_hypothesis_of_a_lesser_verdict_is_not_shown_for_a_graver_one() -> None:
-    found = result_of(failing("wrong"), *[failing("inaccurate", "float32 inside")] * 9).failing
-    assert found is not None
-    assert (found[1].verdict, found[1].explanation) == ("wrong", None)
+    failure = result_of(failing("wrong"), *[failing("inaccurate", "float32 inside")] * 9).failing
+    assert failure is not None
+    assert (failure[1].verdict, failure[1].explanation) == ("wrong", None)
 
 
 def profile(first: int | None, last: int = 9) -> LagProfile:
@@ -79,8 +79,8 @@ def with_lags(first: int | None, last: int = 9, dtype: str = "float64") -> tuple
 
 def lag_result(*pairs: tuple[ScanCase, Outcome]) -> LawResult:
     result = LawResult("scan/gradient-by-lag")
-    for found in pairs:
-        result.add(*found)
+    for pair in pairs:
+        result.add(*pair)
     return result
 
 

@@ -27,25 +27,25 @@ FURTHER_LAW_KEYS = {"worst_ratio", "counterexample", "hypothesis"}
 
 
 def result_of(verdict: str, law: str = "scan/forward", lags: Lags | None = None) -> LawResult:
-    found = LawResult(law, cases=2, lags=lags or {})
+    result = LawResult(law, cases=2, lags=lags or {})
     if verdict in ("pass", "wrong", "inaccurate"):
-        found.decided, found.worst_ratio = 2, 0.25
+        result.decided, result.worst_ratio = 2, 0.25
     if verdict == "wrong":
-        found.wrong, found.worst_ratio = 1, math.inf
+        result.wrong, result.worst_ratio = 1, math.inf
     elif verdict == "inaccurate":
-        found.inaccurate, found.worst_ratio = 1, 3e5
+        result.inaccurate, result.worst_ratio = 1, 3e5
     elif verdict == "error":
-        found.errors = 1
+        result.errors = 1
     elif verdict == "refused":
-        found.refused = 2
+        result.refused = 2
     elif verdict == "undecidable":
-        found.undecidable = 2
+        result.undecidable = 2
     elif verdict == "not-applicable":
-        found.cases, found.not_applicable, found.note = 0, True, "there is no gradient"
-    if found.failed:
+        result.cases, result.not_applicable, result.note = 0, True, "there is no gradient"
+    if result.failed:
         script = "import numpy as np\nprint('" + "x" * 120 + "')"
         digits = ((0, 16.0), (1, 15.5), (2, 0.0))
-        found.counterexample = Counterexample(
+        result.counterexample = Counterexample(
             {"gates": [[[0.5]]], "dtype": "float64"},
             "float64, 1 step",
             "got 1, expected 2",
@@ -53,8 +53,8 @@ def result_of(verdict: str, law: str = "scan/forward", lags: Lags | None = None)
             script,
             digits,
         )
-        found.hypothesis = "sign flipped (error 2 -> 0 under it)" if verdict == "wrong" else None
-    return found
+        result.hypothesis = "sign flipped (error 2 -> 0 under it)" if verdict == "wrong" else None
+    return result
 
 
 def report_of(*verdicts: str, lags: Lags | None = None) -> Report:
@@ -183,10 +183,10 @@ def test_a_report_comes_back_from_its_json() -> None:
 
 @given(st.lists(st.floats(width=64, allow_nan=False, allow_infinity=False), max_size=5))
 def test_the_numbers_of_a_case_survive_the_json(values: list[float]) -> None:
-    found = result_of("wrong")
-    assert found.counterexample is not None
-    found.counterexample.case["gates"] = values
-    text = json.dumps(law_result_to_json(found))
+    result = result_of("wrong")
+    assert result.counterexample is not None
+    result.counterexample.case["gates"] = values
+    text = json.dumps(law_result_to_json(result))
     back = law_result_from_json(json.loads(text)).counterexample
     assert back is not None
     assert [v.hex() for v in back.case["gates"]] == [v.hex() for v in values]
@@ -280,9 +280,9 @@ def test_the_verdict_is_one_sentence(verdicts: tuple[str, ...], text: str) -> No
     ("ratio", "text"), [(0.0, "0"), (0.4321, "0.43"), (0.0012, "1e-3"), (2.3e15, "2e15"), (math.inf, "inf")]
 )
 def test_ratios_are_short(ratio: float, text: str) -> None:
-    found = result_of("pass")
-    found.worst_ratio = ratio
-    assert ratio_text(found) == text
+    result = result_of("pass")
+    result.worst_ratio = ratio
+    assert ratio_text(result) == text
     assert ratio_text(result_of("undecidable")) == ""
 
 

@@ -252,8 +252,8 @@ def _each(group: Group) -> list[tuple[NumericArray, NumericArray, int]]:
 def test_a_batch_clears_what_is_right_and_hands_back_what_is_wrong() -> None:
     rng = np.random.default_rng(0)
     right = exact_batch(ClosedForm(power_numpy), rng, 500, lambda case: None)
-    assert right.decided + right.undecidable + len(right.rest) == 500
-    assert len(right.rest) < 50
+    assert right.decided + right.undecidable + len(right.remaining) == 500
+    assert len(right.remaining) < 50
     assert right.decided > 350
 
     def raises(W: FloatArray, h0: FloatArray, t: int) -> FloatArray:
@@ -262,7 +262,7 @@ def test_a_batch_clears_what_is_right_and_hands_back_what_is_wrong() -> None:
     announced: list[PowerCase] = []
     raised = exact_batch(ClosedForm(raises), rng, 100, announced.append)
     assert (raised.decided, len(announced)) == (0, 100)
-    assert len(raised.rest) + raised.undecidable == 100
+    assert len(raised.remaining) + raised.undecidable == 100
 
 
 @pytest.mark.parametrize("seed", [0, 1])

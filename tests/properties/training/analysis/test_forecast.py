@@ -69,10 +69,10 @@ def test_more_settings_have_fewer_batches_each() -> None:
 def test_where_not_all_can_be_measured_the_ends_go_first() -> None:
     settings = Sweep("latch", tuple(range(10, 210, 10))).settings
     plans = signal_plans(settings, sum(seconds(s, forecast.GOOD) for s in settings) / 4)
-    found = sorted(setting.length for setting in plans)
-    assert found[0] == 10
-    assert found[-1] == 200
-    assert 3 <= len(found) < len(settings)
+    lengths = sorted(setting.length for setting in plans)
+    assert lengths[0] == 10
+    assert lengths[-1] == 200
+    assert 3 <= len(lengths) < len(settings)
 
 
 def test_what_cannot_be_afforded_is_left_out_and_the_picture_says_so() -> None:
@@ -89,16 +89,16 @@ def test_optimisers_make_no_difference_before_training(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(forecast, "signal_to_noise", counted)
     sweep = Sweep("latch", (4, 8), optimisers=("sgd", "adam", "momentum"), options=(("hidden", 4),))
-    found = forecast.measured_forecasts(sweep.settings, 1.0)
+    forecasts = forecast.measured_forecasts(sweep.settings, 1.0)
     assert [setting.optimiser for setting in measured] == ["sgd", "sgd"]
-    assert len(found) == 6
-    assert len({(setting.length, value.updates) for setting, value in found.items()}) == 2
+    assert len(forecasts) == 6
+    assert len({(setting.length, value.updates) for setting, value in forecasts.items()}) == 2
 
 
 def test_signals_that_overflow_are_not_seen() -> None:
     setting = Setting("latch", 784, "relu", "identity=3", hidden=4)
-    found = forecast.measured_forecasts([setting], 1.0)
-    assert [value.updates for value in found.values()] in ([], [math.inf])
+    forecasts = forecast.measured_forecasts([setting], 1.0)
+    assert [value.updates for value in forecasts.values()] in ([], [math.inf])
 
 
 def test_the_picture_says_with_what_its_signals_were_measured() -> None:
@@ -115,15 +115,15 @@ def test_the_picture_says_with_what_its_signals_were_measured() -> None:
 def test_the_same_sweep_gives_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = Sweep("latch", (3, 6), inits=("small", "orthogonal"), options=(("hidden", 4),))
     trials = failures(sweep)
-    found = []
+    contents = []
     for name in ("a", "b"):
         folder = tmp_path / name / "sweep"
         folder.mkdir(parents=True)
         monkeypatch.chdir(folder.parent)
         paths = write_pages(Path("sweep"), sweep, trials)
-        found.append([path.read_bytes() for path in paths])
-    assert found[0] == found[1]
-    assert ET.fromstring(found[0][1]).tag.endswith("svg")
+        contents.append([path.read_bytes() for path in paths])
+    assert contents[0] == contents[1]
+    assert ET.fromstring(contents[0][1]).tag.endswith("svg")
 
 
 @pytest.mark.usefixtures("quick_pages")

@@ -153,8 +153,8 @@ def test_numbers_of_numpy_are_numbers() -> None:
     sweep = Sweep("latch", tuple(np.array([3, 6])), seeds=seeds, options=tuple(options.items()))
     assert sweep == Sweep("latch", (3, 6), seeds=2, options=tuple(plain.items()))
     assert Sweep.from_json(json.loads(json.dumps(sweep.to_json()))).settings == sweep.settings
-    found = success_curve("latch", np.array([3]), seeds, **options)
-    assert found == success_curve("latch", [3], 2, **plain)
+    measured = success_curve("latch", np.array([3]), seeds, **options)
+    assert measured == success_curve("latch", [3], 2, **plain)
 
 
 # Curves
@@ -165,10 +165,10 @@ def curve(*counts: tuple[int, int, int]) -> SuccessCurve:
 
 
 def test_the_threshold_is_where_the_curve_crosses_one_half() -> None:
-    found = curve((4, 100, 100), (6, 75, 100), (8, 25, 100), (10, 0, 100)).threshold
-    assert found.length == pytest.approx(7.0)
-    assert (found.low, found.high) == (6, 8)
-    assert str(found) == "half succeed at length 7 (between 6 and 8)"
+    threshold = curve((4, 100, 100), (6, 75, 100), (8, 25, 100), (10, 0, 100)).threshold
+    assert threshold.length == pytest.approx(7.0)
+    assert (threshold.low, threshold.high) == (6, 8)
+    assert str(threshold) == "half succeed at length 7 (between 6 and 8)"
     # Not monotone: the fit pools 0.4 and 0.6 to one half.
     pooled = curve((4, 90, 100), (6, 40, 100), (8, 60, 100), (10, 0, 100)).threshold
     assert pooled.length == pytest.approx(6.0)
@@ -183,11 +183,14 @@ def test_the_threshold_is_where_the_curve_crosses_one_half() -> None:
 
 @pytest.mark.parametrize("counts", [(0, 100), (0, 90, 0), (100, 0, 100)])
 def test_a_curve_that_rises_has_no_threshold(counts: tuple[int, ...]) -> None:
-    found = curve(*((4 + 2 * i, n, 100) for i, n in enumerate(counts))).threshold
-    assert found.length is None
-    assert found.low is not None
-    assert found.high is not None
-    assert str(found) == f"no threshold: less than half succeed at length {found.high}, more at {found.low}"
+    threshold = curve(*((4 + 2 * i, n, 100) for i, n in enumerate(counts))).threshold
+    assert threshold.length is None
+    assert threshold.low is not None
+    assert threshold.high is not None
+    assert (
+        str(threshold)
+        == f"no threshold: less than half succeed at length {threshold.high}, more at {threshold.low}"
+    )
 
 
 def test_brackets_are_those_that_hold_whenever_one_stops() -> None:
@@ -254,10 +257,10 @@ def test_runs_without_success_are_censored() -> None:
     trials = [trial(i, updates=100 * (i + 1)) for i in range(4)]
     assert learning_time(trials).median == 200
     censored = [*trials, *(trial(10 + i, "failure", updates=1500) for i in range(4))]
-    found = learning_time(censored)
-    assert (found.trials, found.successes, found.median) == (8, 4, 400)
+    time = learning_time(censored)
+    assert (time.trials, time.successes, time.median) == (8, 4, 400)
     # Kaplan and Meier's product, by hand: 7/8 · 6/7 · 5/6 · 4/5.
-    assert found.unsolved == pytest.approx((7 / 8, 6 / 8, 5 / 8, 4 / 8))
+    assert time.unsolved == pytest.approx((7 / 8, 6 / 8, 5 / 8, 4 / 8))
     # Lost after 150 updates, it was at risk for the first time only: 4/5 · 2/3 ...
     early = [*trials, trial(9, "timed out", updates=150)]
     assert learning_time(early).unsolved[:2] == pytest.approx((4 / 5, 4 / 5 * 2 / 3))
@@ -266,8 +269,8 @@ def test_runs_without_success_are_censored() -> None:
 def test_the_upper_end_of_a_median_is_open_where_nothing_bounds_it() -> None:
     assert learning_time([trial(0)]).median == 100
     assert learning_time([trial(0)]).high is None
-    found = learning_time([trial(i, updates=100 * (i + 1)) for i in range(3)])
-    assert (found.median, found.high) == (200, None)
+    time = learning_time([trial(i, updates=100 * (i + 1)) for i in range(3)])
+    assert (time.median, time.high) == (200, None)
     many = learning_time([trial(i, updates=100 * (i + 1)) for i in range(40)])
     assert many.high is not None
     # All at once: five might all the same be the quicker half, six not: 1 - 0.025^(1/6) is 0.46.
@@ -278,16 +281,16 @@ def test_a_run_that_diverged_never_learns() -> None:
     # Half break off early: half are unsolved whatever the others do, and no median of all is seen before.
     trials = [trial(i, updates=1000 + i) for i in range(10)]
     broken = [trial(20 + i, "diverged", updates=50) for i in range(11)]
-    found = learning_time([*trials, *broken])
-    assert found.median is None
-    assert found.unsolved[-1] == pytest.approx(11 / 21)
+    time = learning_time([*trials, *broken])
+    assert time.median is None
+    assert time.unsolved[-1] == pytest.approx(11 / 21)
     # What timed out might have learnt like the others.
     assert learning_time([*trials, *(replace(t, status="timed out") for t in broken)]).unsolved[-1] == 0.0
 
 
 def test_without_success_there_is_no_time() -> None:
-    found = learning_time([trial(0, "failure")])
-    assert (found.successes, found.median, found.unsolved) == (0, None, ())
+    time = learning_time([trial(0, "failure")])
+    assert (time.successes, time.median, time.unsolved) == (0, None, ())
     with pytest.raises(ArgumentError, match="at least one"):
         learning_time([])
 
@@ -307,9 +310,9 @@ def test_gradients_at_initialisation_fall_as_weights_contract() -> None:
 
 
 def test_the_signal_hides_longer_the_longer_the_lag() -> None:
-    found = [signal_to_noise(Setting("latch", length), models=5).updates for length in (2, 4, 6, 7)]
-    assert math.isfinite(found[3])
-    assert found == sorted(found)
+    updates = [signal_to_noise(Setting("latch", length), models=5).updates for length in (2, 4, 6, 7)]
+    assert math.isfinite(updates[3])
+    assert updates == sorted(updates)
     # Small weights hardly learn length 8 in 1,500 updates: with 4,096 batches a hundred are seen to be too
     # few. Orthogonal ones show the signal at once (0.12 seen), in the first batches.
     small = signal_to_noise(Setting("latch", 8, init="small"), models=5)
@@ -321,10 +324,10 @@ def test_the_signal_hides_longer_the_longer_the_lag() -> None:
 @pytest.mark.parametrize("task", ["copy", "two-sequence", "temporal-order-6a"])
 def test_the_signal_is_measured_for_every_form_of_targets(task: str) -> None:
     setting = Setting(task, 20, batch=1, init="orthogonal", hidden=6)
-    found = signal_to_noise(setting, models=2, batches=300)
-    assert found.noise.min() > 0.0
-    assert found.error.min() > 0.0
-    assert found.least > 0.0
+    signal = signal_to_noise(setting, models=2, batches=300)
+    assert signal.noise.min() > 0.0
+    assert signal.error.min() > 0.0
+    assert signal.least > 0.0
 
 
 def test_the_signal_is_the_mean_over_pairs_and_its_error_the_jackknife() -> None:
@@ -368,14 +371,14 @@ def test_initial_gradients_are_those_of_the_nets_that_are_trained() -> None:
 @pytest.mark.parametrize("rank", [1, 3, 50])
 def test_a_signal_that_is_not_there_is_not_seen(rank: int) -> None:
     rng = np.random.default_rng(rank)
-    found = [prediction._squared_mean(rng.standard_normal((64, rank))) for _ in range(500)]
+    estimates = [prediction._squared_mean(rng.standard_normal((64, rank))) for _ in range(500)]
     # Three jackknife errors: at the most one in 1,000 of normal tails; 10 of 500 have probability 1e-9 then.
-    assert sum(signal > prediction.ERRORS * error for signal, error in found) < 10
+    assert sum(signal > prediction.ERRORS * error for signal, error in estimates) < 10
     # Without bias: within 5 standard errors of 0.
-    signals = np.array([signal for signal, _ in found])
+    signals = np.array([signal for signal, _ in estimates])
     assert abs(signals.mean()) < 5.0 * signals.std() / math.sqrt(500)
     # The error is not underestimated.
-    assert np.mean([error**2 for _, error in found]) > 0.9 * signals.var()
+    assert np.mean([error**2 for _, error in estimates]) > 0.9 * signals.var()
 
 
 def test_a_signal_needs_models_and_batches() -> None:

@@ -90,15 +90,15 @@ def test_a_mark_stays_by_its_length_however_many_curves_there_are(
     at = np.array(lengths, dtype=np.float64)
     for log in (False, True):
         scale = np.log if log else np.asarray
-        found, own = scale(marker_positions(lengths, count, log=log)), scale(at)
-        assert found.shape == (count, len(lengths))
+        positions, own = scale(marker_positions(lengths, count, log=log)), scale(at)
+        assert positions.shape == (count, len(lengths))
         # The shifts of all curves have no preference.
-        assert np.allclose(found.mean(axis=0), own)
+        assert np.allclose(positions.mean(axis=0), own)
         for i in range(len(lengths)):
             gap = min((abs(own[j] - own[i]) for j in range(len(lengths)) if j != i), default=5.0)
-            assert np.abs(found[:, i] - own[i]).max() <= 0.2 * gap + 1e-12
+            assert np.abs(positions[:, i] - own[i]).max() <= 0.2 * gap + 1e-12
         # And they are different.
-        assert (np.diff(found, axis=0) > 0.0).all()
+        assert (np.diff(positions, axis=0) > 0.0).all()
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
@@ -108,12 +108,12 @@ def test_every_mark_of_a_figure_is_nearest_to_its_own_length(lengths: tuple[int,
     success, time, _, signal = drawn(sweep).axes
     for axes in (success, time, signal):
         low, high = axes.get_xlim()
-        found = marks(axes)
-        assert len(found) >= len(sweep.settings)
+        drawn_marks = marks(axes)
+        assert len(drawn_marks) >= len(sweep.settings)
         for length in lengths:
             near = [
                 x
-                for x, _, mark in found
+                for x, _, mark in drawn_marks
                 if min(lengths, key=lambda other: abs(other - x)) == length and mark != MORE_THAN
             ]
             assert len(near) == 8
@@ -187,11 +187,11 @@ def test_nothing_lies_over_a_panel_and_no_text_is_cut_off(
     whole = figure.bbox
     for text in texts:
         if text.get_text():
-            found = text.get_window_extent()
-            assert found.x0 >= whole.x0
-            assert found.x1 <= whole.x1
-            assert found.y0 >= whole.y0
-            assert found.y1 <= whole.y1
+            extent = text.get_window_extent()
+            assert extent.x0 >= whole.x0
+            assert extent.x1 <= whole.x1
+            assert extent.y0 >= whole.y0
+            assert extent.y1 <= whole.y1
 
 
 def test_a_legend_has_as_many_columns_as_fit() -> None:

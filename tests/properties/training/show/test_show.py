@@ -69,8 +69,8 @@ def test_the_same_command_resumes_and_a_larger_number_extends(
 
     def counted(setting: object, seeds: list[int], **rest: object) -> list[Trial]:
         trained.extend(seeds)
-        found: list[Trial] = train(setting, seeds, **rest)
-        return found
+        trials: list[Trial] = train(setting, seeds, **rest)
+        return trials
 
     monkeypatch.setattr(engine, "train", counted)
     assert main([*TRAIN, "--seeds", "4", "--out", str(folder)]) == 0
@@ -89,8 +89,8 @@ def test_ctrl_c_leaves_a_resumable_run(
         if calls:
             raise KeyboardInterrupt
         calls.append(1)
-        found: list[Trial] = train(*args, **rest)
-        return found
+        trials: list[Trial] = train(*args, **rest)
+        return trials
 
     calls: list[int] = []
     monkeypatch.setattr(engine, "train", interrupted)
@@ -193,7 +193,7 @@ def test_a_curve_has_what_was_counted(folder: Path) -> None:
     assert all(rates in lines for rates in counted)
     # Both configurations learn length 3, or both have an arrow at the budget where half never do.
     drawn = [np.asarray(line.get_ydata(), dtype=np.float64) for line in time.get_lines()]
-    medians = [found.median for entry in entries for found in entry.times]
+    medians = [learning.median for entry in entries for learning in entry.times]
     budget = sweep.settings[0].updates
     for median in medians:
         assert any((budget if median is None else median) in values for values in drawn)

@@ -21,8 +21,8 @@ PAGES = ("curve.png", "curve.svg", "report.html")
 def folder(tmp_path: Path, quick_pages: None) -> Path:
     path = tmp_path / "latch"
     sweep = Sweep("latch", (3, 6), inits=("small", "orthogonal"), seeds=2, options=(("hidden", 4),))
-    with Folder(path, sweep) as found:
-        found.ledger.record([Trial(s, seed, "success", 50) for s in sweep.settings for seed in (0, 1)])
+    with Folder(path, sweep) as opened:
+        opened.ledger.record([Trial(s, seed, "success", 50) for s in sweep.settings for seed in (0, 1)])
     return path
 
 

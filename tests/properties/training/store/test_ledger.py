@@ -85,12 +85,12 @@ def is_whole(path: Path, truth: list[Trial]) -> str:
     """Open a folder; say whether what is there is true, and what is not there is missing and named."""
     try:
         with Folder(path) as opened:
-            found, missing = trials_of(opened.sweep, opened.ledger.trials()), opened.missing()
+            kept_trials, missing = trials_of(opened.sweep, opened.ledger.trials()), opened.missing()
             said = opened.ledger.recovered
     except LedgerError as error:
         return f"refused: {error}"
-    lost = {(t.setting.key, t.seed) for t in truth} - {(t.setting.key, t.seed) for t in found}
-    if not set(found) <= set(truth) or len(set(found)) != len(found):
+    lost = {(t.setting.key, t.seed) for t in truth} - {(t.setting.key, t.seed) for t in kept_trials}
+    if not set(kept_trials) <= set(truth) or len(set(kept_trials)) != len(kept_trials):
         return "other runs than those that were recorded"
     if lost != {(setting.key, seed) for setting, seeds in missing for seed in seeds}:
         return "runs that are neither there nor missing"
@@ -226,17 +226,17 @@ def test_runs_before_and_behind_damaged_pages_are_kept(tmp_path: Path, pages: in
     path.write_bytes(data)
     with Ledger(path) as ledger:
         assert "runs could be read and are kept" in ledger.recovered
-        found = ledger.trials()
+        readable = ledger.trials()
         # A page holds some forty rows.
-        assert len(trials) - 64 <= len(found) < len(trials) or pages > 1
-        assert found
-        assert set(found) <= set(trials)
-        assert f"{3000 - len(found)} runs that were recorded" in ledger.recovered
+        assert len(trials) - 64 <= len(readable) < len(trials) or pages > 1
+        assert readable
+        assert set(readable) <= set(trials)
+        assert f"{3000 - len(readable)} runs that were recorded" in ledger.recovered
         ledger.settle()
     assert (tmp_path / "ledger.damaged-1").read_bytes() == data
     with Ledger(path) as again:
         assert again.recovered == ""
-        assert again.trials() == found
+        assert again.trials() == readable
 
 
 @pytest.mark.parametrize("keep", [0.2, 0.6, 0.95])
@@ -246,10 +246,10 @@ def test_lost_runs_of_a_truncated_ledger_are_counted(tmp_path: Path, keep: float
     data = path.read_bytes()
     path.write_bytes(data[: int(keep * len(data))])
     with Ledger(path) as ledger:
-        found = ledger.trials()
-        assert f"{len(trials) - len(found)} runs that were recorded in {path} are lost" in ledger.recovered
-    assert set(found) <= set(trials)
-    assert 0.2 * keep * len(trials) < len(found) < len(trials)
+        readable = ledger.trials()
+        assert f"{len(trials) - len(readable)} runs that were recorded in {path} are lost" in ledger.recovered
+    assert set(readable) <= set(trials)
+    assert 0.2 * keep * len(trials) < len(readable) < len(trials)
 
 
 @pytest.mark.parametrize("content", [b"not a ledger" * 1000, b"hello", random.Random(0).randbytes(9000)])

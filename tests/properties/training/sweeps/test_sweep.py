@@ -97,10 +97,10 @@ def test_a_lost_run_stays_until_its_new_outcome_is_there(
     run(path, timeout=0.0)
     with pytest.raises(KeyboardInterrupt):
         run(path, retry=True, listen=stop)
-    found = table(path)
-    assert [trial.key for trial in found] == [trial.key for trial in undisturbed]
-    assert sum(trial.status == "timed out" for trial in found) == 22
-    assert {trial for trial in found if trial.status != "timed out"} < set(undisturbed)
+    trials = table(path)
+    assert [trial.key for trial in trials] == [trial.key for trial in undisturbed]
+    assert sum(trial.status == "timed out" for trial in trials) == 22
+    assert {trial for trial in trials if trial.status != "timed out"} < set(undisturbed)
     assert run(path, retry=True) == 22
     assert table(path) == undisturbed
 
@@ -175,11 +175,11 @@ def test_runs_of_a_version_that_trained_otherwise_are_shown_and_not_added_to(
     with monkeypatch.context() as before:
         before.setattr("dynprop.training.trials.setting.EPOCH", 0)
         run(tmp_path)
-        found = [trial.to_row() for trial in table(tmp_path)]
+        rows = [trial.to_row() for trial in table(tmp_path)]
     with pytest.raises(LedgerError, match="trained the same settings otherwise: go on with the version"):
         Folder(tmp_path)
-    assert len(found) == 24
-    assert sorted(map(repr, found)) == sorted(repr(trial.to_row()) for trial in table(tmp_path))
+    assert len(rows) == 24
+    assert sorted(map(repr, rows)) == sorted(repr(trial.to_row()) for trial in table(tmp_path))
 
 
 def test_a_description_of_a_newer_version_is_refused(tmp_path: Path) -> None:

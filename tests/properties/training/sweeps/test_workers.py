@@ -41,8 +41,8 @@ def cluster() -> Iterator[Any]:
 
     with LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
-    ) as found:
-        yield found
+    ) as started:
+        yield started
 
 
 def test_workers_train_the_same_table_and_survive_the_death_of_one(
@@ -98,9 +98,9 @@ def test_a_group_that_kills_its_workers_is_recorded_as_lost() -> None:
             raise KilledWorker("group", None, 3)
 
     group = engine.Group(SWEEP.settings[0], (4, 5))
-    found = engine._outcome(Lost(), group)
-    assert [(t.seed, t.status, t.cause) for t in found] == [(4, "worker lost", ""), (5, "worker lost", "")]
-    assert "KilledWorker" in found[0].note
+    trials = engine._outcome(Lost(), group)
+    assert [(t.seed, t.status, t.cause) for t in trials] == [(4, "worker lost", ""), (5, "worker lost", "")]
+    assert "KilledWorker" in trials[0].note
 
 
 def test_what_a_worker_returns_is_plain_data(undisturbed: list[Trial]) -> None:
@@ -256,12 +256,12 @@ def test_an_interrupt_at_any_time_is_one_line_and_leaves_no_process(tmp_path: Pa
 
 def _session(number: int) -> list[int]:
     """Return the processes of a session that are not yet dead."""
-    found = []
+    pids = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if int(fields[3]) == number and fields[0] != "Z":
-            found.append(int(entry.name))
-    return found
+            pids.append(int(entry.name))
+    return pids

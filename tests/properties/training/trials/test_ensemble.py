@@ -190,19 +190,19 @@ def test_an_update_is_that_of_torch_with_its_loss_and_clipping(setting: Setting)
 @pytest.mark.parametrize("loss", ["squared", "logistic", "cross-entropy"])
 def test_the_gradient_of_a_loss_is_that_of_its_formula(loss: str) -> None:
     rng = np.random.default_rng(0)
-    said = rng.standard_normal((2, 5, 3 if loss == "cross-entropy" else 2))
+    predictions = rng.standard_normal((2, 5, 3 if loss == "cross-entropy" else 2))
     targets: Any = np.sign(rng.standard_normal((2, 5, 2)))
     if loss == "cross-entropy":
         targets = rng.integers(0, 3, (2, 5))
-    found = output_gradient(loss, said, targets)
+    gradient = output_gradient(loss, predictions, targets)
     step = 1e-6
     for model, i, j in ((0, 0, 0), (1, 4, 1)):
-        moved = [said[model].copy() for _ in range(2)]
+        moved = [predictions[model].copy() for _ in range(2)]
         moved[0][i, j] += step
         moved[1][i, j] -= step
         up, down = (sequence_losses(loss, y, targets[model]).mean() for y in moved)
         # Central differences: h² and 1e-16/h, both near 1e-10.
-        assert found[model, i, j] == pytest.approx((up - down) / (2 * step), abs=1e-8)
+        assert gradient[model, i, j] == pytest.approx((up - down) / (2 * step), abs=1e-8)
 
 
 # Failures
@@ -221,20 +221,20 @@ def test_a_model_that_explodes_is_named_and_its_neighbours_do_not_notice(
         return values
 
     monkeypatch.setattr(Ensemble, "_initial_parameters", poisoned)
-    found = train(setting, [0, 1, 2])
-    assert (found[0], found[2]) == (right[0], right[2])
-    assert (found[1].status, found[1].cause, found[1].loss) == ("diverged", "explosion", None)
-    assert found[1].remark() == "diverged; cause: explosion"
+    trials = train(setting, [0, 1, 2])
+    assert (trials[0], trials[2]) == (right[0], right[2])
+    assert (trials[1].status, trials[1].cause, trials[1].loss) == ("diverged", "explosion", None)
+    assert trials[1].remark() == "diverged; cause: explosion"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_gradient_whose_squares_overflow_is_clipped_and_not_called_diverged(dtype: str) -> None:
     # Some 1e25: its square is no float32, and of norm 1 after clipping.
     setting = Setting("adding-urnn", 100, cell="relu", init="identity=1.3", hidden=20, dtype=dtype, **FAST)
-    found = train(replace(setting, updates=4), range(3))
-    assert [trial.status for trial in found] == ["failure"] * 3
-    assert all(trial.max_grad_norm is not None and 1e19 < trial.max_grad_norm < 1e38 for trial in found)
-    assert {trial.cause for trial in found} == {"explosion"}
+    trials = train(replace(setting, updates=4), range(3))
+    assert [trial.status for trial in trials] == ["failure"] * 3
+    assert all(trial.max_grad_norm is not None and 1e19 < trial.max_grad_norm < 1e38 for trial in trials)
+    assert {trial.cause for trial in trials} == {"explosion"}
 
 
 @pytest.mark.parametrize("values", [[3.0, -4.0], [3e25, -4e25], [3e-30, 4e-30], [3e200, 4e200], [0.0, 0.0]])
@@ -246,19 +246,19 @@ def test_norms_neither_overflow_nor_vanish(values: list[float]) -> None:
 @pytest.mark.parametrize("updates", [1, 2, 10, 11])
 def test_a_model_that_breaks_at_its_last_update_has_diverged(updates: int) -> None:
     setting = Setting("adding-urnn", 40, cell="relu", rate=1e4, clip=None, every=10, updates=updates)
-    found = train(setting, range(6))
+    trials = train(setting, range(6))
     # All units of some are dead after one step: their loss is a number.
-    assert sum(trial.status == "diverged" for trial in found) >= 3
-    assert all((trial.status == "diverged") == (trial.loss is None) for trial in found)
-    assert {trial.cause for trial in found if trial.loss is None} == {"explosion"}
+    assert sum(trial.status == "diverged" for trial in trials) >= 3
+    assert all((trial.status == "diverged") == (trial.loss is None) for trial in trials)
+    assert {trial.cause for trial in trials if trial.loss is None} == {"explosion"}
 
 
 def test_a_model_that_has_diverged_is_no_run_that_took_too_long() -> None:
     setting = Setting(
         "adding-urnn", 40, cell="relu", init="identity=3", hidden=20, clip=None, updates=10**6, every=10**6
     )
-    found = train(replace(setting, rate=1e30), range(2), timeout=0.5)
-    assert {trial.status for trial in found} == {"diverged"}
+    trials = train(replace(setting, rate=1e30), range(2), timeout=0.5)
+    assert {trial.status for trial in trials} == {"diverged"}
 
 
 def test_every_judgement_has_sequences_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,17 +335,17 @@ def test_the_share_that_comes_back_is_the_product_of_slopes() -> None:
 
 def test_a_run_that_takes_too_long_is_a_row_of_its_own() -> None:
     setting = replace(VARIED[0], updates=10**6)
-    found = train(setting, [0, 1], timeout=0.0)
-    assert [trial.status for trial in found] == ["timed out", "timed out"]
-    assert found[0].updates == 1
+    trials = train(setting, [0, 1], timeout=0.0)
+    assert [trial.status for trial in trials] == ["timed out", "timed out"]
+    assert trials[0].updates == 1
 
 
 def test_success_is_the_first_judgement_that_meets_the_criterion() -> None:
     setting = Setting("latch", 6, init="default", updates=400, every=10)
-    found = train(setting, range(8))
-    assert all(trial.succeeded and trial.updates % 10 == 0 for trial in found)
-    assert all(trial.error_rate is not None and trial.error_rate <= 0.05 for trial in found)
-    assert len({trial.updates for trial in found}) > 1
+    trials = train(setting, range(8))
+    assert all(trial.succeeded and trial.updates % 10 == 0 for trial in trials)
+    assert all(trial.error_rate is not None and trial.error_rate <= 0.05 for trial in trials)
+    assert len({trial.updates for trial in trials}) > 1
     heard: list[tuple[int, int, int]] = []
     train(setting, range(8), listen=lambda *event: heard.append(event))
     assert heard[-1][1:] == (0, 8)
@@ -464,8 +464,8 @@ def test_orthogonal_weights_are_uniform_and_not_those_of_a_plain_decomposition()
 
 
 def test_an_lru_starts_on_its_ring() -> None:
-    found = weights("lru", "ring")
-    square = np.exp(-2 * np.exp(found["nu"]))
+    parameters = weights("lru", "ring")
+    square = np.exp(-2 * np.exp(parameters["nu"]))
     assert 0.81 <= square.min() <= square.max() <= 0.999**2
     # Uniform in the square of the radius; the standard error of 200 of them is 0.0039.
     assert square.mean() == pytest.approx((0.81 + 0.999**2) / 2, abs=0.02)

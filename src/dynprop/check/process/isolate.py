@@ -64,6 +64,8 @@ COMPILATION = 60.0
 # Once a target has hung, a later hang is found after this fraction of the timeout, but not sooner than ...
 LATER = 0.25
 LEAST = 5.0
+# How multiprocessing starts a child. A fork would share the caller's threads and open libraries.
+START_METHOD = "spawn"
 OF_THE_LAW = "a defect of the law rather than of the target"
 
 
@@ -155,7 +157,7 @@ class _Child:
     """A child process at work on a job, and the pipe on which it reports."""
 
     def __init__(self, job: Job) -> None:
-        context = multiprocessing.get_context("spawn")
+        context: Any = multiprocessing.get_context(START_METHOD)
         self._pipe, other = context.Pipe(duplex=False)
         self._process = context.Process(target=work, args=(other, job), daemon=True)
         with _without_main():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import multiprocessing.forkserver
 import os
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -29,6 +32,29 @@ def pytest_configure(config: pytest.Config) -> None:
     # child would wait in vain. A handler, unlike SIG_IGN, is not inherited.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def _server() -> Iterator[None]:
+    """A process that has imported what every child of a check imports, to be forked; it ends with the tests.
+
+    Hypothesis takes constants from the modules of this project that are loaded: none but the child's own are.
+    """
+    multiprocessing.set_forkserver_preload(["numpy", "hypothesis", "torch", "dynprop.check.process.items"])
+    yield
+    server: Any = getattr(multiprocessing.forkserver, "_forkserver")  # noqa: B009  (private: nothing else ends it)
+    server._stop()
+
+
+@pytest.fixture
+def warm_children(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the children of checks from a process that has imported torch, in place of new interpreters.
+
+    A test that reads file descriptors needs children that inherit its own.
+    """
+    if "capfd" not in request.fixturenames:
+        request.getfixturevalue("_server")
+        monkeypatch.setattr("dynprop.check.process.isolate.START_METHOD", "forkserver")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

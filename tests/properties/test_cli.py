@@ -18,6 +18,8 @@ from dynprop.laws.catalogue import Control, Fault
 
 FAKES = Path(__file__).parent / "check" / "fake_targets.py"
 
+pytestmark = pytest.mark.usefixtures("warm_children")
+
 
 def check(name: str, *arguments: str, law: str = "forward") -> int:
     common = ["check", f"{FAKES}:{name}", "--kind", "scan", "--framework", "numpy", "--examples", "2"]

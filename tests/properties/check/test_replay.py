@@ -18,6 +18,8 @@ from dynprop.check.run.report import Report
 from dynprop.errors import ArgumentError, TargetError
 
 FAKES = Path(__file__).with_name("fake_targets.py")
+
+pytestmark = pytest.mark.usefixtures("warm_children")
 SOURCE = """\
 import numpy as np
 

@@ -63,6 +63,8 @@ COMPILATION = 60.0
 # After a first hang, the timeout shrinks to this fraction of itself, but not below LEAST_TIMEOUT seconds.
 LATER_SHARE = 0.25
 LEAST_TIMEOUT = 5.0
+# How multiprocessing starts a child. A fork would share the caller's threads and open libraries.
+START_METHOD = "spawn"
 LAW_DEFECT = "a defect of the law rather than of the target"
 
 
@@ -154,7 +156,7 @@ class _Child:
     """A child process at work on a job, and the pipe on which it reports."""
 
     def __init__(self, job: Job) -> None:
-        context = multiprocessing.get_context("spawn")
+        context: Any = multiprocessing.get_context(START_METHOD)
         self._pipe, other = context.Pipe(duplex=False)
         self._process = context.Process(target=work, args=(other, job), daemon=True)
         with _without_main():

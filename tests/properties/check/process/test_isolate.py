@@ -35,6 +35,8 @@ from dynprop.kinds.scan.cases import ScanCase
 
 FAKES = Path(__file__).parents[1] / "fake_targets.py"
 
+pytestmark = pytest.mark.usefixtures("warm_children")
+
 
 def judge(name: str, *laws: str, **settings: Any) -> Report:
     options = {"framework": "numpy", **settings.pop("options", {})}

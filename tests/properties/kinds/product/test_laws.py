@@ -49,7 +49,7 @@ def test_scaling_by_powers_of_two_is_exact_in_every_format() -> None:
     ],
 )
 def test_a_mistake_is_named(fault: str, hypothesis: str) -> None:
-    result = judged("product/exact", planted(f"product/{fault}"), Options(patience=1.0))
+    result = judged("product/exact", planted(f"product/{fault}"), Options(patience=0.0))
     assert result.hypothesis is not None
     assert result.hypothesis.startswith(hypothesis)
 

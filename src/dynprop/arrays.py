@@ -126,7 +126,10 @@ def require_floating(name: str, value: Any) -> None:
         raise ArgumentError(name, describe(value), "a numpy or torch array of floats")
     if dtype_name(value) not in _FLOATING:
         expected = f"a dtype among {', '.join(sorted(_FLOATING))}"
-        raise ArgumentError(name, describe(value), expected + ", in the byte order of this machine")
+        foreign = isinstance(value, np.ndarray) and not value.dtype.isnative
+        raise ArgumentError(
+            name, describe(value), f"{expected}, in native byte order" if foreign else expected
+        )
 
 
 def _require_unmasked(name: str, value: Any) -> None:

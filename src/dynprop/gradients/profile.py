@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dynprop.arrays import FloatArray
+from dynprop.arrays import FloatArray, describe, library_of, require_floating
 from dynprop.errors import ArgumentError
 from dynprop.gradients.cells import Cell, Parameters, State
 
@@ -29,7 +29,7 @@ def cell_gradient_by_lag(cell: Cell, parameters: Parameters, inputs: Tensor) -> 
         Natural logarithms of spectral norms; 0 at lag 0, -inf where the product is exactly zero.
 
     Raises:
-        ArgumentError: the inputs have other axes or no steps.
+        ArgumentError: the inputs are no floating torch tensor, have other axes or no steps.
 
     Example:
         A linear unit (relu with positive states) with weight 1/2, so that the gradient at lag k is 2**-k:
@@ -43,6 +43,9 @@ def cell_gradient_by_lag(cell: Cell, parameters: Parameters, inputs: Tensor) -> 
         >>> np.exp(cell_gradient_by_lag(cell_named("relu"), weights, inputs))
         array([[1.   , 0.5  , 0.25 , 0.125]])
     """
+    if library_of(inputs) != "torch":
+        raise ArgumentError("inputs", describe(inputs), "a torch tensor (time, model, feature)")
+    require_floating("inputs", inputs)
     if inputs.ndim != 3 or len(inputs) == 0:
         raise ArgumentError(
             "inputs", f"shape {tuple(inputs.shape)}", "(time, model, feature), 1 step or more"

@@ -62,8 +62,8 @@ def plot_spectrum(W: Matrix) -> Figure:
     if len(matrix) and found.radius < 1e150:
         _pseudospectra(axes, matrix, limit)
     values = found.eigenvalues
-    style = {"color": RED, "markersize": 7.5, "markeredgecolor": "white", "markeredgewidth": 0.7}
-    axes.plot(values.real, values.imag, "o", label="eigenvalues", zorder=4, **style)
+    dots = axes.plot(values.real, values.imag, "o", color=RED, markersize=7.5, label="eigenvalues", zorder=4)
+    dots[0].set(markeredgecolor="white", markeredgewidth=0.7)
     if axes.collections:
         # A contour set has no legend entry of its own: this empty line stands for it.
         label = r"$\sigma_{\min}(zI - W) = \varepsilon$"

@@ -29,6 +29,7 @@ __all__ = [
     "Matrix",
     "available_memory",
     "bit_limit",
+    "nonnegative",
     "positive",
     "require_memory",
     "square_matrix",
@@ -151,11 +152,28 @@ def positive(value: Any, name: str) -> float:
     Raises:
         ArgumentError: not a real number, zero, negative or NaN.
     """
-    value = _scalar(value)
-    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not number or not value > 0:
+    number = _real(value)
+    if number is None or not number > 0.0:
         raise ArgumentError(name, describe(value), "a positive number")
-    return float(value)
+    return number
+
+
+def nonnegative(value: Any, name: str) -> float:
+    """Return a validated number that is zero or positive, infinity included, as a float.
+
+    Raises:
+        ArgumentError: not a real number, negative or NaN.
+    """
+    number = _real(value)
+    if number is None or not number >= 0.0:
+        raise ArgumentError(name, describe(value), "a number that is zero or positive")
+    return number
+
+
+def _real(value: Any) -> float | None:
+    value = _scalar(value)
+    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return float(value) if is_number else None
 
 
 def available_memory() -> int | None:

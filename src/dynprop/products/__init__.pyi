@@ -4,6 +4,8 @@ from .distribution.product import ProductLaw as ProductLaw
 from .distribution.product import product_law as product_law
 from .distribution.shared import SharedProductLaw as SharedProductLaw
 from .distribution.shared import shared_product_law as shared_product_law
+from .edge import Edge as Edge
+from .edge import edge_of_chaos as edge_of_chaos
 from .gains.gains import HorizonGain as HorizonGain
 from .gains.gains import NormWalk as NormWalk
 from .gains.gains import critical_gain as critical_gain
@@ -34,9 +36,7 @@ from .matrices.exponents import gaussian_exponents as gaussian_exponents
 from .matrices.exponents import lyapunov_exponents as lyapunov_exponents
 from .matrices.layers import NormLaw as NormLaw
 from .matrices.layers import layer_norm_law as layer_norm_law
-from .meanfield import Edge as Edge
 from .meanfield import MeanField as MeanField
-from .meanfield import edge_of_chaos as edge_of_chaos
 from .meanfield import mean_field as mean_field
 from .plots import plot_phase as plot_phase
 from .plots import plot_product as plot_product

@@ -17,12 +17,13 @@ from dynprop.errors import ArgumentError, PrecisionError
 from dynprop.linear.figures import BLUE, GREY, INK, RED, blank, clean
 from dynprop.products.distribution.product import ProductLaw, product_law
 from dynprop.products.distribution.shared import SharedProductLaw, shared_product_law
+from dynprop.products.edge import edge_of_chaos
 from dynprop.products.gains.gains import critical_gain
 from dynprop.products.gains.walks import norm_walks
 from dynprop.products.matrices.layers import layer_norm_law
-from dynprop.products.meanfield import edge_of_chaos, mean_field
+from dynprop.products.meanfield import mean_field
 from dynprop.products.weights.activations import ActivationLike, resolve_activation
-from dynprop.products.weights.moments import FrozenDistribution
+from dynprop.products.weights.moments import ScipyDistribution
 from dynprop.products.weights.scalar import require_depth, require_number
 
 if TYPE_CHECKING:
@@ -35,14 +36,14 @@ _LN10 = math.log(10.0)
 _GRID = (61, 41)
 
 
-def plot_product(weight_law: FrozenDistribution, depth: int, samples: int = 20_000, seed: int = 0) -> Figure:
+def plot_product(weight_law: ScipyDistribution, depth: int, samples: int = 20_000, seed: int = 0) -> Figure:
     """Draw the distribution of log10 abs(product), fresh and shared weights, with simulated histograms.
 
     Two lines mark the typical size and the root mean square. For deep products the root mean square lies
     where there is almost no probability.
 
     Args:
-        weight_law: a frozen scipy.stats distribution without mass at 0.
+        weight_law: a distribution of scipy.stats without mass at 0.
         depth: number of weights, >= 1.
         samples: number of simulated products.
         seed: seed of the simulation.

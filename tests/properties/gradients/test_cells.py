@@ -212,6 +212,15 @@ def test_a_product_that_underflows_still_has_a_logarithm() -> None:
     assert logs[0, 200] == pytest.approx(200 * math.log(1e-3), rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    "wrong", [[[[1.0]]], np.ones((2, 1, 1)), torch.ones(2, 1, 1, dtype=torch.int64), None]
+)
+def test_inputs_that_are_no_floating_tensor_are_refused_by_name(wrong: Any) -> None:
+    parameters, _ = drawn(cell_named("tanh"))
+    with pytest.raises(ArgumentError, match=r"^inputs: got .*, expected "):
+        cell_gradient_by_lag(cell_named("tanh"), parameters, wrong)
+
+
 def test_inputs_of_other_axes_are_refused() -> None:
     parameters, inputs = drawn(cell_named("tanh"))
     with pytest.raises(ArgumentError, match="time, model, feature"):

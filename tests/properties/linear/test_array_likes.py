@@ -195,7 +195,7 @@ def test_scan_and_unroll_take_subclasses_and_refuse_masks() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"max_bits": 0}, {"max_bits": "9"}, {"max_bits": 2.0}, {"max_work": 0}, {"max_work": np.nan}]
+    "change", [{"max_bits": 0}, {"max_bits": "9"}, {"max_bits": 2.0}, {"max_work": -1}, {"max_work": np.nan}]
 )
 def test_limits_are_validated_alike(change: dict[str, Any]) -> None:
     for call in (

@@ -206,10 +206,11 @@ def test_the_squared_derivative_keeps_its_digits_in_saturation() -> None:
 
 
 def test_an_activation_without_edge_or_rest_is_refused() -> None:
-    with pytest.raises(PrecisionError, match="no edge of chaos"):
-        edge_of_chaos(lambda x: np.where(x > 0, x, 0.1 * x), 0.5)
+    for activation in (np.sign, np.ones_like, "softplus"):
+        with pytest.raises(PrecisionError, match=r"no edge of chaos .* chi stays on one side of 1"):
+            edge_of_chaos(activation, 0.5)
     with pytest.raises(PrecisionError, match="grows beyond"):
-        mean_field(lambda x: x + 0.0, 1.5, 0.1)
+        mean_field("gelu", 2.5, 0.1)
     with pytest.raises(PrecisionError, match="correlation depth"):
         _ = mean_field("tanh", 1e5, 1e4).correlation_depth
 

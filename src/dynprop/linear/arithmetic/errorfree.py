@@ -1,9 +1,9 @@
 r"""Error-free transformations and compensated sums.
 
 :math:`a + b = s + e` and :math:`a b = p + e` hold exactly, with s and p the rounded results (Knuth; Dekker
-1971, Numer. Math. 18), for products unless something underflows. Summing k terms and, separately, their errors
-gives a result with an error of at most :math:`u|s| + \gamma_{k-1}^2 \sum|x_i|` (Ogita, Rump and Oishi 2005,
-SIAM J. Sci. Comput. 26, proposition 4.5): as accurate as twice the working precision, rounded once.
+1971, Numer. Math. 18), for products unless something underflows. Summing k terms and, separately, their
+errors gives a result with an error of at most :math:`u|s| + \gamma_{k-1}^2 \sum|x_i|` (Ogita, Rump and Oishi
+2005, SIAM J. Sci. Comput. 26, proposition 4.5): as accurate as twice the working precision, rounded once.
 """
 
 from __future__ import annotations

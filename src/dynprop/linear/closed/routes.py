@@ -19,17 +19,14 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.errors import PrecisionError
 from dynprop.linear.arithmetic.scaled import FLOOR, SLACK, gamma, normalised, roundings, shifted
+from dynprop.linear.closed.similarity import Decomposition
 from dynprop.linear.validation import Matrix
-
-if TYPE_CHECKING:
-    from dynprop.linear.closed.similarity import Decomposition
 
 __all__ = ["Approximation", "Problem", "loop", "squaring"]
 

@@ -17,7 +17,6 @@ from dynprop.arrays import BoolArray, FloatArray, IntArray
 from dynprop.errors import PrecisionError
 from dynprop.linear.arithmetic.products import Product, diagonal_residual, less_scaled, product, subtracted
 from dynprop.linear.arithmetic.scaled import FLOOR, SLACK, frobenius, gamma, normalised, roundings, shifted
-from dynprop.linear.closed.routes import Problem
 from dynprop.linear.validation import Matrix
 
 __all__ = ["Basis", "Decomposition", "Similarity", "decomposition"]
@@ -142,29 +141,37 @@ class Decomposition:
     E_error: float
     far: float
 
-    def of_state(self, problem: Problem) -> Similarity:
-        """Add the coordinates z = S⁻¹h of the state."""
-        h, n = problem.start, len(problem.start)
+    def of_state(self, h: Matrix, lost: float) -> Similarity:
+        """Add the coordinates z = S⁻¹h of a state, whose entries err by at most ``lost``."""
+        n = len(h)
         R, X = self.basis.columns, self.basis.inverse
         terms, norm = _terms(self.basis), frobenius(X)
         # One step of iterative refinement: z + X(h - Sz). Its error is that of the correction.
         z = X @ h
         left, missed = _remainder(R, z, h)
         step = X @ left
-        error = terms * (np.abs(X) @ np.abs(left)) + norm * (missed + n * problem.lost) + gamma(2) * np.abs(z)
+        error = terms * (np.abs(X) @ np.abs(left)) + norm * (missed + n * lost) + gamma(2) * np.abs(z)
         propagated = self.far * SLACK / (1.0 - self.far) * (frobenius(step) + frobenius(error))
         error = (error + propagated) * SLACK + n * FLOOR
         start, error = self.basis.modal(z + step), self.basis.modal_sizes(error)
         return Similarity(self.S, self.E, self.E_error, start, error, self.basis.pairs, self.basis.kept)
 
 
-def decomposition(problem: Problem, S: Matrix, M: Matrix, basis: Basis) -> Decomposition:
-    """Bound the backward error of a decomposition: stored columns S, diagonal (a vector) or triangular M.
+def decomposition(A: Matrix, S: Matrix, M: Matrix, basis: Basis, lost: float, longest: int) -> Decomposition:
+    """Bound the backward error of a decomposition.
+
+    Args:
+        A: the matrix, shape (n, n).
+        S: the stored columns.
+        M: the form, diagonal (a vector) or triangular.
+        basis: the columns with their approximate inverse.
+        lost: bound of the error of an entry of A.
+        longest: the largest power for which the decomposition is used.
 
     Raises:
         PrecisionError: the columns are not provably independent.
     """
-    A, n = problem.matrix, len(problem.matrix)
+    n = len(A)
     R, X = basis.columns, basis.inverse
     terms, norm = _terms(basis), frobenius(X)
     unit = X @ R
@@ -173,14 +180,14 @@ def decomposition(problem: Problem, S: Matrix, M: Matrix, basis: Basis) -> Decom
     if not far < 0.5:
         raise PrecisionError("the eigenvectors are numerically dependent: W is defective or nearly so")
     if M.ndim == 1:
-        if max(problem.times) >= _LONG:
+        if longest >= _LONG:
             residual, slack = diagonal_residual(A, S, M)
         else:
             residual, slack = less_scaled(product(A, S), S, M)
     else:
         residual, slack = subtracted(product(A, S), product(S, M))
     E = _real_times(X, residual)
-    missed = terms * frobenius(residual) + slack + n**2 * problem.lost
+    missed = terms * frobenius(residual) + slack + n**2 * lost
     E_error = SLACK / (1.0 - far) * ((far + gamma(2)) * frobenius(E) + norm * missed)
     if len(basis.pairs):
         # The conjugate columns, which are not stored, count as much.

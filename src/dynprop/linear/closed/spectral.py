@@ -66,7 +66,7 @@ def symmetric(problem: Problem) -> Approximation:
 def _symmetric_form(problem: Problem) -> Decomposition:
     values, Q = _decomposed(np.linalg.eigh, problem.matrix)
     adjoint = Q.conj().T if np.iscomplexobj(Q) else Q.T
-    return decomposition(problem, Q, values, Basis(Q, adjoint, np.arange(0)))
+    return _measured(problem, Q, values, Basis(Q, adjoint, np.arange(0)))
 
 
 def eigen(problem: Problem) -> Approximation:
@@ -82,13 +82,13 @@ def _eigen_form(problem: Problem) -> Decomposition:
         pairs, columns = np.flatnonzero(values.imag > 0.0), V.real.copy()
         columns[:, pairs + 1] = V.imag[:, pairs]
     basis = Basis(columns, _decomposed(np.linalg.inv, columns), pairs)
-    return decomposition(problem, V[:, basis.kept], values[basis.kept], basis)
+    return _measured(problem, V[:, basis.kept], values[basis.kept], basis)
 
 
 def schur(problem: Problem) -> Approximation:
     """Compute A = ZTZᴴ by `scipy.linalg.schur`, complex; split T, and apply squaring to the split form."""
     form = problem.form("schur", _schur_form)
-    S, M, found = form.S, form.M, form.of_state(problem)
+    S, M, found = form.S, form.M, form.of_state(problem.start, problem.lost)
     size = np.abs(M)
     weights, radius = _weights(size, max(problem.times))
     spread = frobenius(weights)
@@ -127,7 +127,11 @@ def _schur_form(problem: Problem) -> Decomposition:
     # Scale the columns to length about 1, so that the entries of E are comparable.
     lengths = np.exp2(np.rint(np.log2(np.linalg.norm(S, axis=0))))
     S, M = S / lengths, (M / lengths) * lengths[:, None]
-    return decomposition(problem, S, M, Basis(S, _decomposed(np.linalg.inv, S), np.arange(0)))
+    return _measured(problem, S, M, Basis(S, _decomposed(np.linalg.inv, S), np.arange(0)))
+
+
+def _measured(problem: Problem, S: Matrix, M: Matrix, basis: Basis) -> Decomposition:
+    return decomposition(problem.matrix, S, M, basis, problem.lost, max(problem.times))
 
 
 def _decomposed(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
@@ -165,7 +169,7 @@ class _Modes:
 
 def _diagonal(problem: Problem, form: Decomposition) -> Approximation:
     """Return S Mᵗ z for every t, M = Λ + diag(E), with its error bound."""
-    found, values = form.of_state(problem), form.M
+    found, values = form.of_state(problem.start, problem.lost), form.M
     if _is_complex(problem):
         found, values = found.unfolded(values)
     kept, paired, diagonal = found.kept, found.paired, np.arange(len(values))

@@ -31,7 +31,7 @@ from dynprop.linear.growth.stability import is_stable
 from dynprop.linear.spectra.eigenvalues import MAX_BITS, Stability, squared_norm
 from dynprop.linear.spectra.spectrum import ComplexArray
 from dynprop.linear.spectra.structure import MAX_WORK, powers_stay_bounded
-from dynprop.linear.validation import Matrix, bit_limit, positive, square_matrix
+from dynprop.linear.validation import Matrix, bit_limit, nonnegative, square_matrix
 from dynprop.precision import working_precision
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def kreiss_constant(W: Matrix, *, max_work: float = MAX_WORK, max_bits: int = MA
     Source: Trefethen and Embree (2005), Spectra and Pseudospectra, sections 14 and 18; Kreiss (1962).
     """
     matrix = square_matrix(W)
-    max_work, max_bits = positive(max_work, "max_work"), bit_limit(max_bits)
+    max_work, max_bits = nonnegative(max_work, "max_work"), bit_limit(max_bits)
     if np.abs(matrix).max(initial=0.0) <= 0.5 / max(len(matrix), 1):
         # ‖W‖ ≤ n max|W| < 1: no power exceeds one.
         return 1.0

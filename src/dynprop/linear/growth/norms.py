@@ -85,10 +85,10 @@ class _Powers:
     """The float64 route: powers below B, then one compressed factor per block of B steps.
 
     With ``bits`` the powers below B and those of W**B come from ball arithmetic, rounded once, so that only
-    the error of one product remains.
+    the error of one product remains. Then blocks that end before the step ``first`` are left out.
     """
 
-    def __init__(self, W: Matrix, horizon: int, bits: int | None = None) -> None:
+    def __init__(self, W: Matrix, horizon: int, bits: int | None = None, first: int = 0) -> None:
         n = len(W)
         self.horizon = horizon
         self.unit = _unit(W)
@@ -101,7 +101,8 @@ class _Powers:
         self.exponents: IntArray = np.zeros(self.block + 1, dtype=np.int64)
         self.log_norms: FloatArray = np.full(horizon + 1, -math.inf)
         self.log_errors: FloatArray = np.full(horizon + 1, -math.inf)
-        self.rounded = None if bits is None else _rounded_powers(self.W, self.block, self.blocks, bits)
+        self.needed = range(max(first // self.block, 1), self.blocks + 1)
+        self.rounded = None if bits is None else _rounded_powers(self.W, self.block, self.needed, bits)
 
     def run(self) -> tuple[FloatArray, FloatArray]:
         """Return the logarithms of the norms and bounds on their errors."""
@@ -154,7 +155,7 @@ class _Powers:
         made = np.full(self.blocks + 1, -math.inf)
         upper_first = np.zeros(self.blocks + 1)
         factor, exponent = self.powers[0], 0
-        for j in range(1, self.blocks + 1):
+        for j in range(1, self.blocks + 1) if self.rounded is None else self.needed:
             if self.rounded is not None:
                 ball = self.rounded.high[j]
                 product, exponent = ball.value, ball.exponent
@@ -245,7 +246,7 @@ def _recompute(
     while len(pending):
         last = int(pending[-1])
         _require_affordable(2.0 * math.sqrt(last), len(W), bits, max_bits, last)
-        again, bounds = _Powers(W, last, bits).run()
+        again, bounds = _Powers(W, last, bits, int(pending[0])).run()
         better = pending[bounds[pending] < errors[pending]]
         norms[better], errors[better] = again[better], bounds[better]
         pending = pending[~_good(norms, errors, tolerance)[pending]]
@@ -273,24 +274,26 @@ def _require_affordable(products: float, n: int, bits: int, max_bits: int, step:
 
 @dataclass(frozen=True)
 class _Rounded:
-    """Powers of W rounded from balls: ``low[r]`` is W**r, ``high[j]`` is W**(jB); index 0 is unused."""
+    """Powers of W rounded from balls: ``low[r]`` is W**r, ``high[j]`` is W**(jB)."""
 
-    low: list[Enclosure]
-    high: list[Enclosure]
+    low: dict[int, Enclosure]
+    high: dict[int, Enclosure]
 
     @property
     def log_error(self) -> float:
         """Logarithm of the largest error of any, relative to its Frobenius norm."""
         # ‖E‖ ≤ n·max|E| and ‖X‖_F ≥ max|X|.
-        worst = max(ball.relative_bound for ball in self.low + self.high)
-        return math.log(worst * len(self.low[0].value)) if worst else -math.inf
+        worst = max(ball.relative_bound for ball in (*self.low.values(), *self.high.values()))
+        return math.log(worst * len(self.low[1].value)) if worst else -math.inf
 
 
-def _rounded_powers(W: Matrix, block: int, blocks: int, bits: int) -> _Rounded:
+def _rounded_powers(W: Matrix, block: int, needed: range, bits: int) -> _Rounded:
     with working_precision(bits):
         low = _powers_by_halving(ball_matrix(W), block)
-        high = _powers_by_halving(low[block], blocks)
-        return _Rounded([enclose(x) for x in low], [enclose(x) for x in high])
+        high = _powers_by_halving(low[block], needed.stop - 1)
+        return _Rounded(
+            {r: enclose(low[r]) for r in range(1, block + 1)}, {j: enclose(high[j]) for j in needed}
+        )
 
 
 def _ball_norms(

@@ -44,7 +44,7 @@ from dynprop.linear.spectra.eigenvalues import (
     stability_by_roots,
 )
 from dynprop.linear.spectra.structure import MAX_WORK, nilpotency_index
-from dynprop.linear.validation import Matrix, bit_limit, positive, square_matrix, step_count
+from dynprop.linear.validation import Matrix, bit_limit, nonnegative, square_matrix, step_count
 from dynprop.precision import working_precision
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def certified_growth(
     and Embree (2005), section 14.
     """
     matrix, steps, wanted = square_matrix(W), step_count(t, "t"), precision(bits)
-    max_work, max_bits = positive(max_work, "max_work"), bit_limit(max_bits)
+    max_work, max_bits = nonnegative(max_work, "max_work"), bit_limit(max_bits)
     index = nilpotency_index(matrix)
     if index is not None and steps >= index:
         return CertifiedGrowth(Interval(-math.inf, -math.inf), Interval(0.0, 0.0), Interval(0.0, 0.0))
@@ -155,7 +155,7 @@ def is_stable(W: Matrix, *, max_work: float = MAX_WORK, max_bits: int = MAX_BITS
         yes no
     """
     matrix = square_matrix(W)
-    max_work, max_bits = positive(max_work, "max_work"), bit_limit(max_bits)
+    max_work, max_bits = nonnegative(max_work, "max_work"), bit_limit(max_bits)
     if nilpotency_index(matrix) is not None:
         return Stability.YES
     with working_precision(256):
@@ -260,7 +260,7 @@ def certified_radius(
         (1.618033989, 1.618033989)
     """
     W, bits = square_matrix(W), precision(bits)
-    max_work, max_bits = positive(max_work, "max_work"), bit_limit(max_bits)
+    max_work, max_bits = nonnegative(max_work, "max_work"), bit_limit(max_bits)
     if nilpotency_index(W) is not None:
         return Interval(0.0, 0.0)
     working = bits + 128

@@ -34,7 +34,7 @@ from dynprop.linear.spectra.structure import (
     reverse,
     root_balls,
 )
-from dynprop.linear.validation import Matrix, bit_limit, positive, square_matrix
+from dynprop.linear.validation import Matrix, bit_limit, nonnegative, square_matrix
 from dynprop.precision import working_precision
 from dynprop.results import Result
 
@@ -142,7 +142,7 @@ def certified_eigenvalues(
     roots are isolated by FLINT.
     """
     matrix, wanted = square_matrix(W), precision(bits)
-    max_work, max_bits = positive(max_work, "max_work"), bit_limit(max_bits)
+    max_work, max_bits = nonnegative(max_work, "max_work"), bit_limit(max_bits)
     form = integer_form(matrix)
     form.require_affordable(max_work)
     working = wanted

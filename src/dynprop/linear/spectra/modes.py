@@ -39,7 +39,7 @@ from dynprop.linear.spectra.structure import MAX_WORK
 from dynprop.linear.validation import (
     Matrix,
     bit_limit,
-    positive,
+    nonnegative,
     square_matrix,
     state_vector,
     step_counts,
@@ -112,7 +112,7 @@ def modes(W: Matrix, h0: Matrix, *, max_work: float = MAX_WORK, max_bits: int = 
     Source: Goodfellow, Bengio and Courville (2016), section 10.7, equations 10.37 to 10.39.
     """
     matrix, state = _arguments(W, h0)
-    max_work, max_bits = positive(max_work, "max_work"), bit_limit(max_bits)
+    max_work, max_bits = nonnegative(max_work, "max_work"), bit_limit(max_bits)
     n = len(matrix)
     if not n:
         none = np.empty(0)
@@ -204,7 +204,7 @@ def log_discard_ratio(
         -693147.181
     """
     matrix, state = _arguments(W, h0)
-    max_work, max_bits = positive(max_work, "max_work"), bit_limit(max_bits)
+    max_work, max_bits = nonnegative(max_work, "max_work"), bit_limit(max_bits)
     counts, single = step_counts(t)
     if not len(matrix):
         logs = np.full(len(counts), -math.inf)

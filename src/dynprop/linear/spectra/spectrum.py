@@ -26,7 +26,7 @@ from dynprop.arrays import FloatArray
 from dynprop.errors import PrecisionError
 from dynprop.linear.arithmetic.scaled import normalised
 from dynprop.linear.spectra.structure import MAX_WORK, is_defective
-from dynprop.linear.validation import Matrix, positive, square_matrix
+from dynprop.linear.validation import Matrix, nonnegative, square_matrix
 from dynprop.results import Result
 
 __all__ = ["NEAR_DEFECTIVE", "ComplexArray", "Spectrum", "spectral_order", "spectrum"]
@@ -99,7 +99,7 @@ def spectrum(W: Matrix, *, max_work: float = MAX_WORK) -> Spectrum:
     (1962) for the departure.
     """
     matrix = square_matrix(W)
-    defective, undecided = _verdict(matrix, positive(max_work, "max_work"))
+    defective, undecided = _verdict(matrix, nonnegative(max_work, "max_work"))
     if not len(matrix):
         empty = np.empty(0)
         return Spectrum(empty.astype(np.complex128), 0.0, 1.0, 0.0, empty, 0.0, defective, False)

@@ -11,12 +11,13 @@ from typing import Any
 from dynprop.products.distribution.cdf import Distribution, elementwise
 from dynprop.products.weights.decimal_sums import log_of, to_float
 from dynprop.products.weights.moments import WeightMoments
+from dynprop.results import Result
 
 __all__ = ["RandomProduct"]
 
 
-@dataclass(frozen=True)
-class RandomProduct(ABC):
+@dataclass(frozen=True, eq=False, repr=False)
+class RandomProduct(Result, ABC):
     """Distribution of a product of `depth` random factors. Each property is computed on first access.
 
     Attributes:
@@ -84,6 +85,10 @@ class RandomProduct(ABC):
     def log_mean(self) -> float:
         """E log abs(product) = n E log abs(w), natural logarithm; -inf where a weight can be 0."""
         return self.depth * self.weight.log_mean if self.depth else 0.0
+
+    def __repr__(self) -> str:
+        """Return the name with the distribution of the weight and the depth."""
+        return f"{type(self).__name__}({self.weight.law}, depth={self.depth})"
 
     @property
     def typical_size(self) -> float:

@@ -34,6 +34,8 @@ class Distribution:
 
 def elementwise(function: Callable[[float], float], name: str, values: Any) -> Any:
     """Apply a function of one float to a number or to each entry of an array; NaN is refused."""
+    if np.ma.isMaskedArray(values):
+        raise ArgumentError(name, "a masked array", "an array without a mask")
     array = np.asarray(values)
     if array.dtype.kind not in "fiu" or np.isnan(array).any():
         raise ArgumentError(name, describe(values), "real numbers without NaN")

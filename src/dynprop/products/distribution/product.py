@@ -27,22 +27,23 @@ from dynprop.products.distribution.cdf import (
 )
 from dynprop.products.distribution.grid import convolve
 from dynprop.products.weights.decimal_sums import cancelling_sum, decimal_context, power, to_float
-from dynprop.products.weights.moments import FrozenDistribution, weight_moments
+from dynprop.products.weights.moments import ScipyDistribution, weight_moments
 from dynprop.products.weights.scalar import require_depth
 
 __all__ = ["ProductLaw", "product_law"]
 
 
-def product_law(weight_law: FrozenDistribution, depth: int) -> ProductLaw:
+def product_law(weight_law: ScipyDistribution, depth: int) -> ProductLaw:
     """Return the distribution of a product of independent weights, one for each step.
 
     Args:
-        weight_law: a frozen scipy.stats distribution with finite variance, continuous or discrete.
+        weight_law: a distribution of scipy.stats with finite variance, continuous or discrete: frozen, an
+            rv_histogram, or of the newer interface (stats.Normal, make_distribution, Mixture).
         depth: number of weights, >= 0; the product of none is the constant 1.
 
     Raises:
-        ArgumentError: not a frozen distribution of finite mean and variance (Cauchy), or a depth that
-            is not an integer >= 0.
+        ArgumentError: not a distribution with parameters of finite mean and variance (Cauchy), or a depth
+            that is not an integer >= 0.
 
     Source: Goodfellow, Bengio and Courville (2016), Deep Learning, section 10.7.
 
@@ -58,7 +59,7 @@ def product_law(weight_law: FrozenDistribution, depth: int) -> ProductLaw:
     return ProductLaw(weight_moments(weight_law), require_depth("depth", depth, 0))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ProductLaw(RandomProduct):
     """Distribution of a product of `depth` independent weights.
 
@@ -72,7 +73,7 @@ class ProductLaw(RandomProduct):
     def mean(self) -> float:
         """The mean, m^n."""
         with decimal.localcontext(decimal_context(60)):
-            return to_float(power(Decimal(self.weight.mean), self.depth))
+            return to_float(power(self.weight.decimal_mean, self.depth))
 
     @property
     def log_variance(self) -> float:
@@ -89,7 +90,7 @@ class ProductLaw(RandomProduct):
 
     @cached_property
     def _variance(self) -> Decimal:
-        v, m, n = Decimal(self.weight.variance), Decimal(self.weight.mean), self.depth
+        v, m, n = self.weight.decimal_variance, self.weight.decimal_mean, self.depth
         if n == 0 or v == 0:
             return Decimal(0)
         return cancelling_sum(lambda: (power(v + m * m, n), -power(m * m, n)))
@@ -101,7 +102,7 @@ class ProductLaw(RandomProduct):
         skew, kurtosis = self.weight.shape()
         if math.isinf(kurtosis):
             return Decimal("inf")
-        v, m, n = Decimal(self.weight.variance), Decimal(self.weight.mean), self.depth
+        v, m, n = self.weight.decimal_variance, self.weight.decimal_mean, self.depth
 
         def fourth_central_moment() -> tuple[Decimal, ...]:
             third, fourth = Decimal(skew) * v * v.sqrt(), Decimal(kurtosis) * v * v

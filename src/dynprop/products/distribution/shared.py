@@ -8,6 +8,7 @@ r"""The distribution of w^n: one random weight shared by all steps, as in a recu
 
 from __future__ import annotations
 
+import decimal
 import math
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,23 +21,24 @@ from dynprop.products.distribution.atoms import AtomicDistribution
 from dynprop.products.distribution.base import RandomProduct
 from dynprop.products.distribution.cdf import Distribution, from_atoms, from_weight
 from dynprop.products.weights.decimal_sums import cancelling_sum, decimal_context, power
-from dynprop.products.weights.moments import Family, FrozenDistribution, WeightMoments, weight_moments
+from dynprop.products.weights.moments import Family, ScipyDistribution, WeightMoments, weight_moments
 from dynprop.products.weights.quadrature import power_moments
 from dynprop.products.weights.scalar import require_depth
 
 __all__ = ["SharedProductLaw", "shared_product_law"]
 
 
-def shared_product_law(weight_law: FrozenDistribution, depth: int) -> SharedProductLaw:
+def shared_product_law(weight_law: ScipyDistribution, depth: int) -> SharedProductLaw:
     """Return the distribution of w^n, the product along n steps that share one random weight.
 
     Args:
-        weight_law: a frozen scipy.stats distribution with finite variance, continuous or discrete.
+        weight_law: a distribution of scipy.stats with finite variance, continuous or discrete: frozen, an
+            rv_histogram, or of the newer interface (stats.Normal, make_distribution, Mixture).
         depth: the power n, >= 0.
 
     Raises:
-        ArgumentError: not a frozen distribution of finite mean and variance (Cauchy), or a depth that
-            is not an integer >= 0.
+        ArgumentError: not a distribution with parameters of finite mean and variance (Cauchy), or a depth
+            that is not an integer >= 0.
 
     Source: Goodfellow, Bengio and Courville (2016), Deep Learning, section 10.7.
 
@@ -49,7 +51,7 @@ def shared_product_law(weight_law: FrozenDistribution, depth: int) -> SharedProd
     return SharedProductLaw(weight_moments(weight_law), require_depth("depth", depth, 0))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SharedProductLaw(RandomProduct):
     """Distribution of w^n, one random weight shared by all `depth` steps.
 
@@ -77,17 +79,21 @@ class SharedProductLaw(RandomProduct):
     def _central_moments(self) -> tuple[Decimal, Decimal]:
         """Second and fourth central moment of w^n."""
         weight, n = self.weight, self.depth
-        if n == 0 or weight.variance == 0.0:
+        if n == 0 or weight.decimal_variance == 0:
             return Decimal(0), Decimal(0)
         if not _has_exact_moments(weight):
-            return power_moments(weight.law, n)
+            law, exponent = weight.law.reduced()
+            second, fourth = power_moments(law, n)
+            with decimal.localcontext(decimal_context(40)):
+                unit = Decimal(2) ** (2 * n * exponent)
+                return second * unit, fourth * unit * unit
         if weight.atoms is not None and _constant_power(weight.atoms, n):
             return Decimal(0), Decimal(0)
 
-        def second() -> tuple[Decimal, ...]:
+        def second_moment() -> tuple[Decimal, ...]:
             return _raw(weight, 2 * n), -(_raw(weight, n) ** 2)
 
-        def fourth() -> tuple[Decimal, ...]:
+        def fourth_moment() -> tuple[Decimal, ...]:
             mean = _raw(weight, n)
             return (
                 _raw(weight, 4 * n),
@@ -96,7 +102,7 @@ class SharedProductLaw(RandomProduct):
                 -3 * mean**4,
             )
 
-        return cancelling_sum(second), cancelling_sum(fourth)
+        return cancelling_sum(second_moment), cancelling_sum(fourth_moment)
 
     @cached_property
     def _kurtosis(self) -> Decimal:
@@ -152,7 +158,7 @@ def _raw(weight: WeightMoments, order: int) -> Decimal:
 def _scale_power(weight: WeightMoments, family: Family, order: int) -> Decimal:
     if family.name == "gaussian":
         # The variance is the parameter; its root would be rounded.
-        return power(Decimal(weight.variance), order // 2)
+        return power(weight.decimal_variance, order // 2)
     return power(Decimal(family.scale), order)
 
 

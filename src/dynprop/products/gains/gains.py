@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynprop.errors import ArgumentError
+from dynprop.products.edge import edge_of_chaos
 from dynprop.products.gains.walks import norm_walks
 from dynprop.products.matrices.layers import chi_square_log_moments, layer_norm_law, require_exact_activation
-from dynprop.products.meanfield import edge_of_chaos
 from dynprop.products.weights.activations import ActivationLike
 from dynprop.products.weights.scalar import require_depth
 

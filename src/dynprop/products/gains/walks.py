@@ -19,6 +19,7 @@ from dynprop.arrays import FloatArray
 from dynprop.errors import ArgumentError
 from dynprop.products.weights.activations import Activation, ActivationLike, resolve_activation
 from dynprop.products.weights.scalar import require_depth, require_number
+from dynprop.results import Result
 
 __all__ = ["NormWalks", "norm_walks"]
 
@@ -26,8 +27,8 @@ __all__ = ["NormWalks", "norm_walks"]
 _MAX_WEIGHTS = 1 << 22
 
 
-@dataclass(frozen=True)
-class NormWalks:
+@dataclass(frozen=True, eq=False, repr=False)
+class NormWalks(Result):
     """Measured walks of random nets, natural logarithms, each starting at 0.
 
     Attributes:
@@ -129,6 +130,10 @@ def _walk(
 
 def _log_norms(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return log norms, shape (nets,), and the vectors scaled to norm 1 (a zero vector stays zero)."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    # Squares of entries below 1e-160 underflow: divided by the largest entry they do not.
+    largest = np.abs(vectors).max(axis=1, keepdims=True)
+    scaled = vectors / np.where(largest > 0.0, largest, 1.0)
+    norms = np.linalg.norm(scaled, axis=1, keepdims=True)
     with np.errstate(divide="ignore"):
-        return np.log(norms[:, 0, 0]), vectors / np.where(norms > 0.0, norms, 1.0)
+        logs = np.log(norms[:, 0, 0]) + np.log(largest[:, 0, 0])
+    return logs, scaled / np.where(norms > 0.0, norms, 1.0)

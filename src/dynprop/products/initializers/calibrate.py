@@ -1,60 +1,76 @@
-r"""The scale of each layer set from data: every layer's output gets the variance that is asked for.
+"""Scale each layer of a torch module from data, so that its output has a given variance.
 
-An affine layer without its bias is linear in its weight, y = s y_0 + b, so that the variance over all entries
-is a quadratic in s,
-
-.. math:: s^2\,\mathrm{Var}\,y_0 + 2s\,\mathrm{Cov}(y_0, b) + \mathrm{Var}\,b = v,
-
-and its positive root is the factor: one forward pass sets all layers, each seeing the outputs of those before
-it as they will be (Mishkin and Matas 2016 iterate instead). Outputs of a recurrent layer are not linear in
-its weights; their scale is bracketed and bisected.
+One forward pass scales all layers in the order of execution, each on the outputs of those before it after
+their own scaling (Mishkin and Matas 2016 iterate instead). A second pass measures every output. A layer
+whose variance is not the given one is excluded and the module is scaled again without it.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dynprop.arrays import describe
 from dynprop.errors import ArgumentError
+from dynprop.products.initializers.layer_kinds import Layer, scalable_layers
+from dynprop.products.initializers.layer_scales import factor_of, variance_of
 from dynprop.products.weights.scalar import require_number
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-__all__ = ["calibrate_"]
+__all__ = ["Calibration", "calibrate_"]
 
-# Recurrent weights are scaled by a factor between 2^-12 and 2^12, found to 2^-40.
-_REACH, _HALVINGS = 12.0, 46
-_GRID = 24
+# Relative error of a variance that the measuring pass accepts: of the order of the root of the precision.
+_ACCEPTED = {"float64": 1e-6, "float32": 1e-2, "float16": 0.1, "bfloat16": 0.1}
 
 
-def calibrate_(
-    module: nn.Module, sample: Any, variance: float | Mapping[str, float] = 1.0
-) -> dict[str, float]:
-    """Scale the weights of a module's layers so that each one's output has the variance asked for.
+class Calibration(dict[str, float]):
+    """The factor of each scaled layer's weights by name, in the order of execution.
 
-    Linear, convolutional and recurrent layers (RNN, GRU, LSTM) are scaled in the order in which they run on
-    the sample, in evaluation mode. Biases, buffers, gradients, training flags and random states are left as
-    they are, and all weights too if an error is raised.
+    Attributes:
+        left_alone: layers with weights that were not scaled, by name, each with the reason.
+    """
+
+    def __init__(self, factors: Mapping[str, float], left_alone: Mapping[str, str]) -> None:
+        """Keep the factors and the reasons."""
+        super().__init__(factors)
+        self.left_alone = dict(left_alone)
+
+    def __repr__(self) -> str:
+        return f"Calibration({dict(self)!r}, left_alone={self.left_alone!r})"
+
+    def __reduce__(self) -> tuple[type[Calibration], tuple[dict[str, float], dict[str, str]]]:
+        return Calibration, (dict(self), self.left_alone)
+
+
+def calibrate_(module: nn.Module, sample: Any, variance: float | Mapping[str, float] = 1.0) -> Calibration:
+    """Scale the weights of a module's layers so that each one's output has the given variance.
+
+    Linear, bilinear, convolutional and recurrent layers (RNN, GRU, LSTM and their cells) and the output
+    projection of multi-head attention are scaled in the order in which they run on the sample, in evaluation
+    mode. Biases, buffers, gradients, training flags and random states are left as they are, and all weights
+    too if an error is raised. A second pass measures the variances; a layer of another variance is restored.
 
     Args:
         module: a torch module.
-        sample: what it is called with; a tuple gives several arguments.
+        sample: what it is called with; a tuple gives several arguments, a PackedSequence is one.
         variance: of the entries of every layer's output, over batch and units; or by layer name, and layers
             without a name in it are left alone. A tanh layer's output stays below 1.
 
     Returns:
-        The factor of each layer's weights, by name, in the order of execution.
+        The factor of each layer's weights, by name, in the order of execution: a dict. Its attribute
+        `left_alone` names the layers with weights that were not scaled, each with the reason: not called,
+        a weight shared with an embedding, a subclass whose output its weight's scale does not bring to the
+        variance, a kind that is not known.
 
     Raises:
-        ArgumentError: no torch module; a variance that is not positive; a name of no layer; a layer that is
-            dead (its output does not vary on the sample, or is not finite), called more than once or of a
-            weight that another layer shares or that is computed from others; or a variance out of reach, of
-            its bias alone or of a recurrent layer's range.
+        ArgumentError: no torch module, or a compiled one; a variance that is not positive; a name of no
+            layer; a layer that is dead (its output does not vary on the sample, or is not finite), called
+            more than once or of a weight that another layer shares or that is computed from others; a
+            variance out of range, of its bias alone or of a recurrent layer's range; or no layer was scaled.
 
     Source: Mishkin and Matas (2016), arXiv:1511.06422, algorithm 1.
 
@@ -69,172 +85,167 @@ def calibrate_(
         4.0
     """
     import torch
+    from torch.nn.utils.rnn import PackedSequence
 
     if not isinstance(module, torch.nn.Module):
         raise ArgumentError("module", describe(module), "a torch.nn.Module")
-    targets = _targets(module, variance)
+    layers, left_alone = scalable_layers(module)
+    targets = _targets(layers, left_alone, variance)
+    if isinstance(variance, Mapping):
+        left_alone = {}
     weights = {name: value.detach().clone() for name, value in module.named_parameters()}
     buffers = {name: value.detach().clone() for name, value in module.named_buffers()}
-    factors: dict[str, float] = {}
-    handles = [
-        layer.register_forward_hook(_hook(name, layer, target, factors), with_kwargs=True)
-        for name, (layer, target) in targets.items()
-    ]
-    arguments = sample if isinstance(sample, tuple) else (sample,)
+    several = isinstance(sample, tuple) and not isinstance(sample, PackedSequence)
+    arguments = sample if several else (sample,)
+    done = False
     try:
-        with _evaluating(module), torch.no_grad(), torch.random.fork_rng(devices=[]):
-            module(*arguments)
-    except BaseException:
-        _put(module.named_parameters(), weights)
-        raise
+        while True:
+            scaling = _Scaling(layers, targets, left_alone)
+            _run(module, arguments, buffers, {name: scaling.hook(name) for name in targets})
+            measured: dict[str, float] = {}
+            _run(
+                module,
+                arguments,
+                buffers,
+                {n: (layers[n].module, _recorder(n, measured)) for n in scaling.factors},
+            )
+            wrong = _first_wrong(layers, targets, scaling.factors, measured)
+            if wrong is None:
+                done = True
+                break
+            name, reason = wrong
+            left_alone = {**left_alone, name: reason}
+            del targets[name]
+            _restore(module.named_parameters(), weights)
     finally:
-        for handle in handles:
-            handle.remove()
-        _put(module.named_buffers(), buffers)
-    return factors
+        if not done:
+            _restore(module.named_parameters(), weights)
+    return _result(targets, scaling.factors, scaling.left_alone, isinstance(variance, Mapping))
 
 
-def _layers(module: nn.Module) -> dict[str, Any]:
-    """Return the layers that are scaled, by name, each with weights of its own."""
-    from torch import nn
-    from torch.nn.modules.conv import _ConvNd
-
-    found = {
-        name: layer
-        for name, layer in module.named_modules()
-        if isinstance(layer, nn.Linear | _ConvNd | nn.RNNBase)
-    }
-    owners: dict[int, str] = {}
-    for name, layer in found.items():
-        for key in _weight_names(layer):
-            weight = layer._parameters.get(key)
-            if weight is None:
-                raise ArgumentError(
-                    "module", f"{name!r} whose {key} is computed from others", "plain weights"
-                )
-            other = owners.setdefault(id(weight), name)
-            if other != name:
-                raise ArgumentError("module", f"one weight in {other!r} and {name!r}", "a weight per layer")
-    return found
+def _result(
+    targets: Mapping[str, float], factors: dict[str, float], left_alone: dict[str, str], chosen: bool
+) -> Calibration:
+    """Return the result, with the layers that the sample did not run."""
+    for name in targets:
+        if name not in factors and name not in left_alone:
+            left_alone[name] = "not called on the sample"
+    if not factors and not (chosen and not targets):
+        reasons = "; ".join(f"{name!r}: {reason}" for name, reason in left_alone.items())
+        got = f"no layer that could be scaled{f' ({reasons})' if reasons else ''}"
+        raise ArgumentError("module", got, "Linear, Bilinear, convolutional, recurrent or attention layers")
+    return Calibration(factors, left_alone)
 
 
-def _weight_names(layer: Any) -> list[str]:
-    from torch import nn
-
-    if isinstance(layer, nn.RNNBase):
-        return [name for group in layer._all_weights for name in group if name.startswith("weight")]
-    return ["weight"]
-
-
-def _targets(module: nn.Module, variance: float | Mapping[str, float]) -> dict[str, tuple[Any, float]]:
-    layers = _layers(module)
+def _targets(
+    layers: Mapping[str, Layer], left_alone: Mapping[str, str], variance: float | Mapping[str, float]
+) -> dict[str, float]:
     if not isinstance(variance, Mapping):
-        variance = dict.fromkeys(layers, variance)
+        variance = dict.fromkeys(layers, variance) or {"": variance}
+        if not layers:
+            _require_positive(variance[""])
+            return {}
     targets = {}
     for name, value in variance.items():
+        if name in left_alone:
+            raise ArgumentError("variance", f"a layer {name!r}", f"another: {left_alone[name]}")
         if name not in layers:
             known = ", ".join(layers) or "no layer"
             raise ArgumentError("variance", f"a layer {name!r}", f"names among {known}")
-        number = require_number("variance", value, 0.0)
-        if number == 0.0:
-            raise ArgumentError("variance", "0.0", "a positive number")
-        targets[name] = (layers[name], number)
+        targets[name] = _require_positive(value)
     return targets
 
 
-def _hook(name: str, layer: Any, target: float, factors: dict[str, float]) -> Any:
-    """Return what scales a layer right after its first call, and gives the scaled output on."""
-
-    def scale(_module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> Any:
-        if name in factors:
-            raise ArgumentError("module", f"{name!r} called twice in one pass", "one call of each layer")
-        from torch import nn
-
-        shown = name or "the module itself"
-        if isinstance(layer, nn.RNNBase):
-            factor = _recurrent_factor(shown, layer, target, arguments, keywords)
-        else:
-            factor = _affine_factor(shown, layer, target, output)
-        for key in _weight_names(layer):
-            layer._parameters[key].mul_(factor)
-        factors[name] = factor
-        return layer.forward(*arguments, **keywords)
-
-    return scale
+def _require_positive(value: object) -> float:
+    number = require_number("variance", value, 0.0)
+    if number == 0.0:
+        raise ArgumentError("variance", "0.0", "a positive number")
+    return number
 
 
-def _affine_factor(name: str, layer: Any, target: float, output: Tensor) -> float:
-    """Solve the quadratic of the module docstring."""
+class _Scaling:
+    """Forward hooks that scale each layer right after its first call, and pass the scaled output on."""
+
+    def __init__(
+        self, layers: Mapping[str, Layer], targets: Mapping[str, float], left_alone: Mapping[str, str]
+    ) -> None:
+        self.factors: dict[str, float] = {}
+        self.left_alone = dict(left_alone)
+        self._layers, self._targets = layers, targets
+
+    def hook(self, name: str) -> tuple[Any, Callable[..., Any]]:
+        """Return a layer and its hook."""
+        layer = self._layers[name]
+
+        def scale(_module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> Any:
+            if name in self.factors:
+                got = f"{name!r} called twice in one pass"
+                raise ArgumentError("module", got, "one call of each layer")
+            if name in self.left_alone:
+                return output
+
+            def again() -> Any:
+                return layer.module.forward(*arguments, **keywords)
+
+            try:
+                factor = factor_of(name or "the module itself", layer, self._targets[name], output, again)
+            except ArgumentError as error:
+                if not layer.own_forward:
+                    raise
+                self.left_alone[name] = str(error)
+                return output
+            for weight in layer.weights:
+                weight.mul_(factor)
+            self.factors[name] = factor
+            return again()
+
+        return layer.module, scale
+
+
+def _recorder(name: str, measured: dict[str, float]) -> Callable[..., None]:
+    def record(_module: Any, _arguments: Any, _keywords: Any, output: Any) -> None:
+        measured[name] = variance_of(output)
+
+    return record
+
+
+def _first_wrong(
+    layers: Mapping[str, Layer],
+    targets: Mapping[str, float],
+    factors: Mapping[str, float],
+    measured: Mapping[str, float],
+) -> tuple[str, str] | None:
+    """Return the first layer whose measured variance is not its target, with the reason."""
+    for name in factors:
+        dtype = str(layers[name].weights[0].dtype).removeprefix("torch.")
+        found, target = measured.get(name, float("nan")), targets[name]
+        if not abs(found - target) <= _ACCEPTED.get(dtype, 1e-2) * target:
+            return name, f"after scaling its output has variance {found:.4g} and not {target:g}"
+    return None
+
+
+def _run(
+    module: nn.Module,
+    arguments: tuple[Any, ...],
+    buffers: Mapping[str, Tensor],
+    hooks: Mapping[str, Any],
+) -> None:
+    """Call the module once in evaluation mode with forward hooks, and restore its buffers."""
     import torch
-    from torch import nn
 
-    values = output.detach().to(torch.float64)
-    bias = torch.zeros((), dtype=torch.float64)
-    if layer.bias is not None:
-        places = 0 if isinstance(layer, nn.Linear) else len(layer.kernel_size)
-        bias = layer.bias.detach().to(torch.float64).reshape(-1, *[1] * places)
-    constant = bias.expand_as(values)
-    linear = values - constant
-    linear, constant = linear - linear.mean(), constant - constant.mean()
-    own, both, rest = (
-        float((a * b).mean()) for a, b in ((linear, linear), (linear, constant), (constant, constant))
-    )
-    _require_alive(name, own, float(values.abs().max()) if values.numel() else 0.0)
-    root = both * both - own * (rest - target)
-    factor = (math.sqrt(root) - both) / own if root >= 0.0 else -1.0
-    if not factor > 0.0:
-        got = f"{target:g} for {name!r}, whose bias alone has variance {rest:.3g}"
-        raise ArgumentError("variance", got, "more than that, or a bias of 0")
-    return factor
-
-
-def _recurrent_factor(
-    name: str, layer: Any, target: float, arguments: tuple[Any, ...], keywords: dict[str, Any]
-) -> float:
-    """Bisect the smallest common factor of all weights of a recurrent layer that reaches the target."""
-    weights = [layer._parameters[key] for key in _weight_names(layer)]
-    original = [weight.detach().clone() for weight in weights]
-
-    def measured(exponent: float) -> float:
-        for weight, values in zip(weights, original, strict=True):
-            weight.copy_(values * 2.0**exponent)
-        return _variance(layer.forward(*arguments, **keywords)[0])
-
+    handles = [part.register_forward_hook(hook, with_kwargs=True) for part, hook in hooks.values()]
     try:
-        _require_alive(name, measured(0.0), 0.0)
-        grid = [-_REACH + 2.0 * _REACH * i / _GRID for i in range(_GRID + 1)]
-        found = [measured(exponent) for exponent in grid]
-        above = next((i for i, value in enumerate(found) if value >= target), None)
-        if above is None or above == 0:
-            got = f"{target:g} for {name!r}"
-            reach = f"between {min(found):.3g} and {max(found):.3g}, which scaling its weights reaches"
-            raise ArgumentError("variance", got, reach)
-        low, high = grid[above - 1], grid[above]
-        for _ in range(_HALVINGS):
-            middle = 0.5 * (low + high)
-            low, high = (low, middle) if measured(middle) >= target else (middle, high)
+        with _evaluating(module), torch.no_grad(), torch.random.fork_rng(devices=[]):
+            module(*arguments)
     finally:
-        for weight, values in zip(weights, original, strict=True):
-            weight.copy_(values)
-    return float(2.0 ** (0.5 * (low + high)))
-
-
-def _variance(values: Any) -> float:
-    import torch
-
-    return float(values.data.to(torch.float64).var(correction=0))
-
-
-def _require_alive(name: str, variance: float, size: float) -> None:
-    # A constant output varies by rounding errors only, 6e-8 of it in float32.
-    if not math.isfinite(variance) or variance <= (1e-7 * size) ** 2:
-        got = f"a dead layer {name!r}: the variance of its output on the sample is {variance:.3g}"
-        raise ArgumentError("module", got, "layers that respond; look at those before it, and at the sample")
+        for handle in handles:
+            handle.remove()
+        _restore(module.named_buffers(), buffers)
 
 
 @contextmanager
 def _evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """Set every submodule to evaluation, and each back to what it was."""
+    """Set every submodule to evaluation mode, and restore its mode afterwards."""
     flags = {part: part.training for part in module.modules()}
     module.eval()
     try:
@@ -244,7 +255,7 @@ def _evaluating(module: torch.nn.Module) -> Iterator[None]:
             part.training = flag
 
 
-def _put(named: Iterable[tuple[str, Tensor]], known: Mapping[str, Tensor]) -> None:
+def _restore(named: Iterable[tuple[str, Tensor]], known: Mapping[str, Tensor]) -> None:
     import torch
 
     with torch.no_grad():

@@ -32,6 +32,7 @@ from dynprop.products.initializers.scale import (
 )
 from dynprop.products.weights.activations import ActivationLike
 from dynprop.products.weights.scalar import require_depth, require_number
+from dynprop.results import Result
 
 __all__ = [
     "ChronoGates",
@@ -229,8 +230,8 @@ def _has_cycle(weights: FloatArray) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class LruRing:
+@dataclass(frozen=True, eq=False, repr=False)
+class LruRing(Result):
     """Parameters of a linear recurrent unit, lambda = exp(-exp(nu_log) + i exp(theta_log)).
 
     Attributes:
@@ -282,8 +283,8 @@ def lru_ring(
     return LruRing(nu_log, np.log(phases), gamma_log)
 
 
-@dataclass(frozen=True)
-class ChronoGates:
+@dataclass(frozen=True, eq=False, repr=False)
+class ChronoGates(Result):
     """Biases of the gates of an LSTM.
 
     Attributes:

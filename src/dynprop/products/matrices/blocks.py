@@ -108,6 +108,8 @@ class BlockRunner:
 
     def _check_kind(self, matrix: FloatArray) -> None:
         name = f"matrices[{self.steps}]"
+        if np.ma.isMaskedArray(matrix):
+            raise ArgumentError(name, "a masked array", "a numpy array without a mask")
         if library_of(matrix) != "numpy" or dtype_name(matrix) not in ("float64", "float32", "float16"):
             raise ArgumentError(name, describe(matrix), "a real floating numpy array of shape (n, n)")
         shape = matrix.shape

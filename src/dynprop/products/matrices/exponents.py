@@ -25,12 +25,13 @@ from dynprop.arrays import FloatArray
 from dynprop.errors import ArgumentError
 from dynprop.products.matrices.blocks import BlockRunner
 from dynprop.products.weights.scalar import require_depth, require_number
+from dynprop.results import Result
 
 __all__ = ["LyapunovExponents", "gaussian_exponent_spread", "gaussian_exponents", "lyapunov_exponents"]
 
 
-@dataclass(frozen=True)
-class LyapunovExponents:
+@dataclass(frozen=True, eq=False, repr=False)
+class LyapunovExponents(Result):
     """Exponents of a product of matrices, with error bounds.
 
     Attributes:

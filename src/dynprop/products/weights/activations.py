@@ -1,194 +1,199 @@
-r"""Gaussian averages of an activation and of its derivative.
-
-:math:`\mathrm E\,\phi(\sqrt q z)^2` and :math:`\mathrm E\,\phi'(\sqrt q z)^2`, z standard normal.
-Closed forms for linear, ReLU and erf; quadrature for tanh and for any callable, on each half line
-separately, so that a kink at 0 costs nothing (Gauss-Hermite converges only like 1/nodes there). The
-substitution :math:`z = \sinh(u)/(1+\sqrt q)` puts as many nodes on the scale of the activation, 1/sqrt(q),
-as on that of the Gaussian.
-
-Trap: tanh' is 1/cosh^2; 1 - tanh^2 has no digits left in saturation.
-"""
+"""Activations from names and from callables on arrays, tensors or single floats."""
 
 from __future__ import annotations
 
-import math
+import copy
+import pickle
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from dynprop.arrays import FloatArray, describe
 from dynprop.errors import ArgumentError
+from dynprop.products.weights.activation import Activation
+from dynprop.products.weights.kinks import find_kinks
+from dynprop.products.weights.named import NAMED
 
 __all__ = ["Activation", "ActivationLike", "resolve_activation"]
 
-# Nodes on a half line, where the Gaussian is cut, and the step of the five-point derivative.
-_NODES = 128
-_END = 12.0
+# Any: a callable on arrays, tensors or floats, such as torch.nn.GELU().
+ActivationLike = str | Activation | Callable[[Any], Any]
+
+# Step of the difference quotient, times the root of max(1, abs(x)), and its error.
 _STEP = 2.0**-10
+_ERROR = 1e-11
+_PROBE = (-2.0, -0.5, 0.0, 0.5, 2.0)
+# A function is positively homogeneous if f(x)/x agrees at these x, on each side of 0, to 1e-14.
+_SIZES = np.array([1e-6, 1e-3, 0.02, 0.37, 1.0, 2.9, 31.0, 1e3, 1e6])
 
 
 @dataclass(frozen=True)
-class Activation:
-    """An activation with its derivative and Gaussian averages.
+class _Elementwise:
+    """A user's callable as a function on float64 arrays."""
 
-    Attributes:
-        name: "linear", "relu", "tanh", "erf", or the name of a callable.
-        function: phi, elementwise on float arrays.
-        derivative: phi', likewise; at 0 it gives the limit from the side of the sign of the zero.
-        homogeneous: E phi(sqrt(q) z)^2 / q where that is one number for every q, else None.
-    """
+    given: Callable[[Any], Any]
+    takes: Literal["arrays", "tensors", "floats"]
+
+    def __call__(self, x: FloatArray) -> FloatArray:
+        x = np.array(x, dtype=np.float64)
+        if self.takes == "tensors":
+            import torch
+
+            with torch.no_grad():
+                return np.asarray(self.given(torch.from_numpy(x)).numpy(), dtype=np.float64)
+        if self.takes == "floats":
+            return np.array([float(self.given(float(value))) for value in x.flat]).reshape(x.shape)
+        with np.errstate(all="ignore"):
+            values = np.asanyarray(self.given(x))
+        if isinstance(values, np.ma.MaskedArray) or values.dtype.kind not in "fiub":
+            raise TypeError(f"it returns {describe(values)} for an array of floats")
+        return np.asarray(values, dtype=np.float64)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the callable, or its name where pickle refuses it (a lambda, a local function)."""
+        try:
+            pickle.dumps(self.given)
+        except (AttributeError, TypeError, pickle.PicklingError):
+            return _Unpicklable, (_name(self.given),)
+        return _Elementwise, (self.given, self.takes)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Elementwise:
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class _Unpicklable:
+    """Takes the place of a callable that pickle could not store; equal to callables of its name."""
 
     name: str
+
+    def __call__(self, x: FloatArray) -> FloatArray:
+        raise ArgumentError("activation", f"{self.name}, which pickle cannot store", "a function of a module")
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, _Unpicklable):
+            return self.name == other.name
+        return isinstance(other, _Elementwise) and _name(other.given) == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+def _name(given: Callable[[Any], Any]) -> str:
+    return str(getattr(given, "__qualname__", type(given).__qualname__))
+
+
+@dataclass(frozen=True)
+class _DifferenceQuotient:
+    """Derivative by five points, of fourth order; one-sided near kinks, good to about 1e-11."""
+
     function: Callable[[FloatArray], FloatArray]
-    derivative: Callable[[FloatArray], FloatArray]
-    homogeneous: float | None = None
+    kinks: tuple[float, ...]
 
-    def second_moment(self, q: float) -> float:
-        """E phi(sqrt(q) z)^2."""
-        if self.homogeneous is not None:
-            return self.homogeneous * q
-        if self.name == "erf":
-            return (2.0 / math.pi) * math.asin(2.0 * q / (1.0 + 2.0 * q))
-        z, weights = _line(q)
-        return float(weights @ self.function(math.sqrt(q) * z) ** 2)
+    def __call__(self, x: FloatArray) -> FloatArray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._quotient(x)
 
-    def slope_moment(self, q: float) -> float:
-        """E phi'(sqrt(q) z)^2."""
-        if self.homogeneous is not None:
-            return self.homogeneous
-        if self.name == "erf":
-            return (4.0 / math.pi) / math.sqrt(1.0 + 4.0 * q)
-        if q == 0.0:
-            return float(np.mean(self.derivative(np.array([-0.0, 0.0])) ** 2))
-        z, weights = _line(q)
-        return float(weights @ self.derivative(math.sqrt(q) * z) ** 2)
-
-    def moment_slope(self, q: float) -> float:
-        """d/dq E phi(sqrt(q) z)^2 = E phi phi' z / sqrt(q), by Stein's lemma E (phi'^2 + phi phi'')."""
-        if self.homogeneous is not None:
-            return self.homogeneous
-        if self.name == "erf":
-            return (4.0 / math.pi) / ((1.0 + 2.0 * q) * math.sqrt(1.0 + 4.0 * q))
-        if q == 0.0:
-            return self.slope_moment(0.0)
-        z, weights = _line(q)
-        x = math.sqrt(q) * z
-        return float(weights @ (self.function(x) * self.derivative(x) * z)) / math.sqrt(q)
-
-    def pair_moments(self, q: float, c: float, nodes: int = 48) -> tuple[float, float]:
-        """E phi(u) phi(v) and E phi'(u) phi'(v) for Gaussians of variance q and correlation c, |c| < 1."""
-        if self.name == "erf":
-            full, cross = 1.0 + 2.0 * q, 2.0 * q * c
-            return (2.0 / math.pi) * math.asin(cross / full), (4.0 / math.pi) / math.sqrt(full**2 - cross**2)
-        z, weights = _half_line(q, nodes)
-        z, weights = np.concatenate([-z, z]), np.concatenate([weights, weights])
-        # u = a s + b d and v = a s - b d treat both signals alike.
-        root = math.sqrt(q)
-        s, d = root * math.sqrt((1.0 + c) / 2.0) * z, root * math.sqrt((1.0 - c) / 2.0) * z
-        u, v = s[:, None] + d, s[:, None] - d
-        values = self.function(u) * self.function(v)
-        slopes = self.derivative(u) * self.derivative(v)
-        return float(weights @ values @ weights), float(weights @ slopes @ weights)
+    def _quotient(self, x: FloatArray) -> FloatArray:
+        breaks = np.array([-np.inf, *sorted({0.0, *self.kinks}), np.inf])
+        right = np.searchsorted(breaks, x, side="right")
+        # A negative zero belongs to the negative half line.
+        right -= (x == 0.0) & np.signbit(x)
+        below, above = x - breaks[right - 1], breaks[right] - x
+        step = _STEP * np.sqrt(np.maximum(1.0, np.abs(x)))
+        outward = np.where(below <= above, 1.0, -1.0) * np.minimum(step, 0.24 * np.maximum(below, above))
+        values = [self.function(x + k * outward) for k in range(5)]
+        sided = sum(c * v for c, v in zip((-25.0, 48.0, -36.0, 16.0, -3.0), values, strict=True))
+        f = self.function
+        central = f(x - 2 * step) - 8 * f(x - step) + 8 * f(x + step) - f(x + 2 * step)
+        near = np.minimum(below, above) < 3 * step
+        return np.where(near, sided / (12.0 * outward), central / (12.0 * step))
 
 
-ActivationLike = str | Activation | Callable[[FloatArray], FloatArray]
+@dataclass(frozen=True)
+class _HalfLines:
+    """Derivative of a positively homogeneous function: one slope on each side of 0."""
 
+    negative: float
+    positive: float
 
-@lru_cache(maxsize=8)
-def _legendre(nodes: int) -> tuple[FloatArray, FloatArray]:
-    x, weights = np.polynomial.legendre.leggauss(nodes)
-    return 0.5 * (x + 1.0), 0.5 * weights
-
-
-def _half_line(q: float, nodes: int) -> tuple[FloatArray, FloatArray]:
-    """Nodes on the positive half line and weights for the Gaussian density."""
-    x, weights = _legendre(nodes)
-    sharp = 1.0 + math.sqrt(q)
-    reach = math.asinh(sharp * _END)
-    z = np.sinh(reach * x) / sharp
-    jacobian = reach * np.cosh(reach * x) / sharp
-    return z, weights * jacobian * np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
-
-
-def _line(q: float) -> tuple[FloatArray, FloatArray]:
-    z, weights = _half_line(q, _NODES)
-    return np.concatenate([-z, z]), np.concatenate([weights, weights])
-
-
-def _tanh_slope(x: FloatArray) -> FloatArray:
-    return np.asarray(1.0 / np.cosh(np.minimum(np.abs(x), 350.0)) ** 2)
-
-
-def _erf(x: FloatArray) -> FloatArray:
-    from scipy.special import erf
-
-    return np.asarray(erf(x))
-
-
-def _erf_slope(x: FloatArray) -> FloatArray:
-    return np.asarray(2.0 / math.sqrt(math.pi) * np.exp(-np.square(x)))
-
-
-_NAMED = {
-    "linear": Activation("linear", lambda x: x, np.ones_like, homogeneous=1.0),
-    "relu": Activation(
-        "relu", lambda x: np.maximum(x, 0.0), lambda x: np.where(np.signbit(x), 0.0, 1.0), homogeneous=0.5
-    ),
-    "tanh": Activation("tanh", np.tanh, _tanh_slope),
-    "erf": Activation("erf", _erf, _erf_slope),
-}
+    def __call__(self, x: FloatArray) -> FloatArray:
+        return np.where(np.signbit(x), self.negative, self.positive)
 
 
 def resolve_activation(activation: object) -> Activation:
-    """Return the activation for a name, an Activation, or an elementwise callable on float arrays.
+    """Return the activation for a name, an Activation, or an elementwise callable.
 
-    The derivative of a bare callable comes from five points that stay on one side of 0, good to about 1e-11
-    for a function that is smooth except at 0; give an `Activation` to supply it.
+    A callable takes float arrays, torch tensors (a module of torch.nn) or single floats. Its kinks and jumps
+    up to 2^20 are found (`kinks`), its derivative is a difference quotient, good to about 1e-11; an
+    `Activation` supplies both. A positively homogeneous callable, f(c x) = c f(x) for c > 0, is recognised.
 
     Raises:
-        ArgumentError: an unknown name, something that cannot be called, or a callable that does not map a
-            float array to finite reals of the same shape.
+        ArgumentError: an unknown name, something that cannot be called, or a callable that does not map
+            floats to finite reals elementwise.
     """
     if isinstance(activation, Activation):
         return activation
     if isinstance(activation, str):
-        if activation not in _NAMED:
-            names = ", ".join(f'"{name}"' for name in _NAMED)
+        if activation not in NAMED:
+            names = ", ".join(f'"{name}"' for name in NAMED)
             raise ArgumentError("activation", repr(activation), f"{names}, or a callable on float arrays")
-        return _NAMED[activation]
+        return NAMED[activation]
     if not callable(activation):
         raise ArgumentError("activation", describe(activation), "a name or a callable on float arrays")
-    given: Callable[[FloatArray], Any] = activation
-
-    def function(x: FloatArray) -> FloatArray:
-        return np.asarray(given(x), dtype=np.float64)
-
-    probe = np.array([-2.0, -0.5, 0.0, 0.5, 2.0])
-    try:
-        values = function(probe.copy())
-    except Exception as error:
-        raise ArgumentError(
-            "activation", f"a callable that raises {error!r}", "a callable on float arrays"
-        ) from error
-    if values.shape != probe.shape or not np.isfinite(values).all():
-        raise ArgumentError(
-            "activation", f"a callable that gives {values!r:.80}", "finite values, shape kept"
-        )
-    return Activation(getattr(activation, "__name__", "callable"), function, _five_points(function))
+    function = _elementwise(activation)
+    name = getattr(activation, "__name__", type(activation).__name__)
+    found = find_kinks(function)
+    if not found.places and not found.jumps:
+        slopes = _homogeneous_slopes(function)
+        if slopes is not None:
+            mean = 0.5 * (slopes.negative**2 + slopes.positive**2)
+            return Activation(name, function, slopes, homogeneous=mean)
+    derivative = _DifferenceQuotient(function, found.places)
+    return Activation(
+        name, function, derivative, kinks=found.places, jumps=found.jumps, derivative_error=_ERROR
+    )
 
 
-def _five_points(function: Callable[[FloatArray], FloatArray]) -> Callable[[FloatArray], FloatArray]:
-    """Fourth-order difference quotient, central, and one-sided near 0, where activations have kinks."""
+def _elementwise(given: Callable[[Any], Any]) -> _Elementwise:
+    """Return the callable as a function on arrays, after trying it on arrays, tensors and floats."""
+    probe = np.array(_PROBE)
+    failure: Exception | None = None
+    for function in _forms(given):
+        try:
+            values = function(probe)
+        except Exception as error:
+            failure = failure or error
+            continue
+        if values.shape != probe.shape or not np.isfinite(values).all():
+            got = f"a callable that gives {values!r:.80}"
+            raise ArgumentError("activation", got, "finite values, shape kept")
+        return function
+    raise ArgumentError(
+        "activation", f"a callable that raises {failure!r}", "a callable on float arrays, tensors or floats"
+    ) from failure
 
-    def derivative(x: FloatArray) -> FloatArray:
-        h = _STEP * np.maximum(1.0, np.abs(x))
-        outward = np.where(np.signbit(x), -h, h)
-        central = function(x - 2 * h) - 8 * function(x - h) + 8 * function(x + h) - function(x + 2 * h)
-        values = [function(x + k * outward) for k in range(5)]
-        sided = sum(c * v for c, v in zip((-25.0, 48.0, -36.0, 16.0, -3.0), values, strict=True))
-        return np.where(np.abs(x) < 3 * h, sided / (12.0 * outward), central / (12.0 * h))
 
-    return derivative
+def _forms(given: Callable[[Any], Any]) -> list[_Elementwise]:
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return [_Elementwise(given, "arrays"), _Elementwise(given, "floats")]
+    if isinstance(given, torch.nn.Module):
+        # A copy in float64 and evaluation mode, since parameters may be float32.
+        return [_Elementwise(copy.deepcopy(given).double().eval(), "tensors")]
+    return [_Elementwise(given, "arrays"), _Elementwise(given, "tensors"), _Elementwise(given, "floats")]
+
+
+def _homogeneous_slopes(function: Callable[[FloatArray], FloatArray]) -> _HalfLines | None:
+    """Return the slopes on both sides of 0 if the function is positively homogeneous, else None."""
+    with np.errstate(all="ignore"):
+        positive, negative = function(_SIZES) / _SIZES, function(-_SIZES) / -_SIZES
+        zero = float(function(np.zeros(1))[0])
+    size = max(np.abs(positive).max(), np.abs(negative).max())
+    same = max(np.ptp(positive), np.ptp(negative)) <= 1e-14 * size
+    if zero != 0.0 or not same or size == 0.0:
+        return None
+    return _HalfLines(float(negative[4]), float(positive[4]))

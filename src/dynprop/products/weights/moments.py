@@ -1,33 +1,37 @@
-"""What a law of one weight says about products of it: moments, moments of log abs(w), mass at 0."""
+"""Moments of one weight that determine those of products: mean, variance, log abs(w), mass at 0."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from dynprop.arrays import FloatArray, describe
+from dynprop.arrays import FloatArray
 from dynprop.errors import ArgumentError, PrecisionError
-from dynprop.products.weights.quadrature import TOLERANCE, describe_distribution, log_moments
+from dynprop.products.weights.decimal_sums import decimal_context, to_float
+from dynprop.products.weights.distributions import Frozen, Weight, read_weight
+from dynprop.products.weights.quadrature import TOLERANCE, log_moments
+from dynprop.results import Result
 
-__all__ = ["Family", "FrozenDistribution", "WeightMoments", "weight_moments"]
+__all__ = ["Family", "ScipyDistribution", "WeightMoments", "weight_moments"]
 
-# Mass left out of a discrete law with infinitely many atoms, and how many are kept at most.
+# Mass left out of a discrete distribution with infinitely many atoms, and the largest number of atoms.
 _TAIL = 1e-17
 _MAX_ATOMS = 1_000_000
+# Moments of so many atoms are summed in decimals.
+_DECIMAL_ATOMS = 5_000
+_LOG_2 = math.log(2.0)
 
 
-class FrozenDistribution(Protocol):
-    """The part of a frozen scipy.stats distribution that is used here."""
+class ScipyDistribution(Protocol):
+    """What frozen distributions of scipy.stats and those of its newer interface have in common."""
 
     def mean(self) -> Any:
         """Return the mean."""
-
-    def var(self) -> Any:
-        """Return the variance."""
 
     def support(self) -> Any:
         """Return the ends of the support."""
@@ -35,37 +39,44 @@ class FrozenDistribution(Protocol):
     def cdf(self, x: Any, /) -> Any:
         """Return P(w <= x)."""
 
-    def ppf(self, q: Any, /) -> Any:
-        """Return quantiles."""
-
 
 @dataclass(frozen=True)
 class Family:
-    """A law whose abs(w) is a scale times a half-normal, exponential or uniform (0, 1) variable."""
+    """A distribution whose abs(w) is a scale times a half-normal, exponential or uniform (0, 1) variable."""
 
     name: Literal["gaussian", "exponential", "uniform"]
     scale: float
     symmetric: bool
 
 
-@dataclass(frozen=True)
-class WeightMoments:
-    """A validated weight law with its finite mean and variance; the rest is found when asked for.
+@dataclass(frozen=True, eq=False, repr=False)
+class WeightMoments(Result):
+    """A validated distribution of a weight with finite mean and variance.
 
     Attributes:
-        law: the frozen distribution.
-        mean: E w.
-        variance: Var w, finite, perhaps 0.
+        law: the distribution.
+        decimal_mean: E w.
+        decimal_variance: Var w, finite, perhaps 0.
         family: the closed form of abs(w), where there is one.
-        atoms: values of a discrete law, or None; the probabilities stand in `masses`.
+        atoms: values of a discrete distribution, or None; `masses` has the probabilities.
     """
 
-    law: Any
-    mean: float
-    variance: float
+    law: Weight
+    decimal_mean: Decimal
+    decimal_variance: Decimal
     family: Family | None
     atoms: FloatArray | None
     masses: FloatArray | None
+
+    @property
+    def mean(self) -> float:
+        """E w."""
+        return to_float(self.decimal_mean)
+
+    @property
+    def variance(self) -> float:
+        """Var w; inf or 0 outside the range of float64."""
+        return to_float(self.decimal_variance)
 
     @property
     def zero_mass(self) -> float:
@@ -76,20 +87,20 @@ class WeightMoments:
 
     @property
     def log_mean(self) -> float:
-        """E log abs(w), -inf where the law has mass at 0."""
+        """E log abs(w), -inf where P(w = 0) > 0."""
         return -math.inf if self.zero_mass > 0.0 else self.alive_log_moments[0]
 
     @property
     def log_variance(self) -> float:
-        """Var log abs(w), inf where the law has mass at 0."""
+        """Var log abs(w), inf where P(w = 0) > 0."""
         return math.inf if self.zero_mass > 0.0 else self.alive_log_moments[1]
 
     @cached_property
     def alive_log_moments(self) -> tuple[float, float]:
-        """Mean and variance of log abs(w) given w is not 0; the closed form, the sum or the quadrature."""
+        """Mean and variance of log abs(w) given w is not 0: the closed form, the sum or the quadrature."""
         if self.family is not None:
             mean, variance = {
-                "gaussian": (-(np.euler_gamma + math.log(2.0)) / 2.0, math.pi**2 / 8.0),
+                "gaussian": (-(np.euler_gamma + _LOG_2) / 2.0, math.pi**2 / 8.0),
                 "exponential": (-np.euler_gamma, math.pi**2 / 6.0),
                 "uniform": (-1.0, 1.0),
             }[self.family.name]
@@ -99,7 +110,9 @@ class WeightMoments:
             logs, masses = np.log(np.abs(self.atoms[alive])), self.masses[alive] / self.masses[alive].sum()
             mean = float(masses @ logs)
             return mean, float(masses @ (logs - mean) ** 2)
-        return log_moments(self.law)
+        reduced, exponent = self.law.reduced()
+        mean, variance = log_moments(reduced)
+        return mean + exponent * _LOG_2, variance
 
     def shape(self) -> tuple[float, float]:
         """Skewness (0 where it is not needed or unknown) and Pearson kurtosis of one weight.
@@ -108,85 +121,96 @@ class WeightMoments:
             PrecisionError: scipy.stats does not know the fourth moment.
         """
         if self.atoms is not None and self.masses is not None:
-            centred = self.atoms - self.mean
-            third, fourth = (float(self.masses @ centred**k) for k in (3, 4))
-            return third / self.variance**1.5, fourth / self.variance**2
-        skew, excess = (float(value) for value in self.law.stats("sk"))
+            # A power of two brings the atoms near 1: powers of tiny ones would underflow.
+            exponent = math.frexp(float(np.abs(self.atoms).max()))[1]
+            atoms = np.ldexp(self.atoms, -exponent)
+            centred = atoms - float(self.masses @ atoms)
+            second, third, fourth = (float(self.masses @ centred**k) for k in (2, 3, 4))
+            return third / second**1.5, fourth / second**2
+        skew, excess = self.law.shape()
         if math.isnan(excess):
-            raise PrecisionError(
-                f"the fourth moment of {describe_distribution(self.law)} is not known to scipy.stats"
-            )
+            raise PrecisionError(f"the fourth moment of {self.law} is not known to scipy.stats")
         return (0.0 if math.isnan(skew) else skew), excess + 3.0
 
 
-def weight_moments(law: Any) -> WeightMoments:
-    """Validate a weight law and read its mean, variance, closed form and atoms.
+def weight_moments(law: object) -> WeightMoments:
+    """Validate the distribution of a weight and compute its mean, variance, closed form and atoms.
 
     Raises:
-        ArgumentError: not a frozen scipy.stats distribution of one variable, parameters out of their
+        ArgumentError: not a distribution of scipy.stats of one variable with parameters, parameters out of
             range, or mean or variance that is not finite (Cauchy, Student's t with at most 2 degrees).
     """
-    from scipy import stats
-    from scipy.stats.distributions import rv_frozen
-
-    if isinstance(law, stats.rv_discrete) and hasattr(law, "xk"):
-        law = law()
-    if not isinstance(law, rv_frozen):
-        hint = "a frozen scipy.stats distribution, such as scipy.stats.norm(0, 1)"
-        raise ArgumentError("weight_law", describe(law), hint)
-    with np.errstate(all="ignore"):
-        mean, variance = np.asarray(law.mean()), np.asarray(law.var())
-    if mean.size != 1 or variance.size != 1:
-        raise ArgumentError("weight_law", f"{describe_distribution(law)}, an array of laws", "one law")
-    if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
-        got = f"{describe_distribution(law)} with mean {float(mean)} and variance {float(variance)}"
+    weight = read_weight(law)
+    listed = isinstance(weight, Frozen) and hasattr(weight.dist, "xk")
+    # scipy's variance of listed atoms overflows; theirs is summed in decimals.
+    mean, variance = (Decimal(0), Decimal(0)) if listed else weight.moments()
+    if not (mean.is_finite() and variance.is_finite()):
+        got = f"{weight} with mean {float(mean)} and variance {float(variance)}"
         raise ArgumentError("weight_law", got, "valid parameters, finite mean and finite variance")
-    if not hasattr(law, "pdf"):
-        atoms, masses = _atoms(law)
-        return WeightMoments(law, float(masses @ atoms), float(variance), None, atoms, masses)
-    return WeightMoments(law, float(mean), float(variance), _family(law), None, None)
+    if not weight.discrete:
+        return WeightMoments(weight, mean, variance, _family(weight), None, None)
+    atoms, masses = _atoms(weight)
+    mean, variance = _atomic_moments(atoms, masses)
+    return WeightMoments(weight, mean, variance, None, atoms, masses)
 
 
-def _family(law: Any) -> Family | None:
-    name, mean, spread = law.dist.name, float(law.mean()), float(law.std())
-    low, high = (float(end) for end in law.support())
-    if name == "norm" and mean == 0.0:
-        return Family("gaussian", spread, symmetric=True)
-    if name == "halfnorm" and low == 0.0:
-        return Family("gaussian", float(law.std()) / math.sqrt(1.0 - 2.0 / math.pi), symmetric=False)
-    if name == "laplace" and mean == 0.0:
-        return Family("exponential", spread / math.sqrt(2.0), symmetric=True)
-    if name == "expon" and low == 0.0:
-        return Family("exponential", spread, symmetric=False)
-    if name == "uniform" and low in (0.0, -high):
-        return Family("uniform", high, symmetric=low != 0.0)
+def _family(law: Weight) -> Family | None:
+    if not isinstance(law, Frozen):
+        return None
+    name, loc, scale = law.name, law.loc, law.scale
+    if name in ("norm", "halfnorm") and loc == 0.0:
+        return Family("gaussian", scale, symmetric=name == "norm")
+    if name in ("laplace", "expon") and loc == 0.0:
+        return Family("exponential", scale, symmetric=name == "laplace")
+    if name == "uniform" and loc in (0.0, -0.5 * scale):
+        return Family("uniform", scale if loc == 0.0 else 0.5 * scale, symmetric=loc != 0.0)
     return None
 
 
-def _atoms(law: Any) -> tuple[FloatArray, FloatArray]:
-    low, high = (float(end) for end in law.support())
-    if hasattr(law.dist, "xk"):
-        values = np.asarray(law.dist.xk, dtype=np.float64)
+def _atomic_moments(atoms: FloatArray, masses: FloatArray) -> tuple[Decimal, Decimal]:
+    """Mean and variance of finitely many atoms."""
+    if len(atoms) > _DECIMAL_ATOMS:
+        mean = float(masses @ atoms)
+        return Decimal(mean), Decimal(float(masses @ (atoms - mean) ** 2))
+    context = decimal_context(60)
+    pairs = [(Decimal(float(p)), Decimal(float(a))) for p, a in zip(masses, atoms, strict=True)]
+
+    def average(power: int, centre: Decimal) -> Decimal:
+        total, mass = Decimal(0), Decimal(0)
+        for p, a in pairs:
+            total = context.add(total, context.multiply(p, context.power(context.subtract(a, centre), power)))
+            mass = context.add(mass, p)
+        return context.divide(total, mass)
+
+    mean_value = average(1, Decimal(0))
+    return mean_value, average(2, mean_value)
+
+
+def _atoms(law: Weight) -> tuple[FloatArray, FloatArray]:
+    low, high = law.support()
+    listed = getattr(law.dist, "xk", None) if isinstance(law, Frozen) else None
+    if listed is not None:
+        values = np.asarray(listed, dtype=np.float64)
         atoms = values + (low - values.min())
     else:
-        low = low if math.isfinite(low) else _reach(law.cdf, -1.0)
-        high = high if math.isfinite(high) else _reach(law.sf, 1.0)
+        # Atoms are integers plus the location.
+        shift = law.loc if isinstance(law, Frozen) else 0.0
+        low = low if math.isfinite(low) else shift + _truncation(lambda x: law.cdf(shift + x), -1.0)
+        high = high if math.isfinite(high) else shift + _truncation(lambda x: law.sf(shift + x), 1.0)
         if high - low > _MAX_ATOMS:
-            got = f"{describe_distribution(law)} with {high - low:.3g} atoms"
+            got = f"{law} with {high - low:.3g} atoms"
             raise ArgumentError("weight_law", got, f"at most {_MAX_ATOMS} atoms")
-        atoms = np.arange(low, high + 1.0)
+        atoms = low + np.arange(round(high - low) + 1)
     masses = np.asarray(law.pmf(atoms), dtype=np.float64)
-    if abs(masses.sum() - 1.0) > TOLERANCE:
-        raise PrecisionError(
-            f"the atoms of {describe_distribution(law)} carry mass {masses.sum()} instead of 1"
-        )
+    if not abs(masses.sum() - 1.0) <= TOLERANCE:
+        raise PrecisionError(f"the atoms of {law} carry mass {masses.sum()} instead of 1")
     kept = masses > 0.0
     return atoms[kept], masses[kept] / masses.sum()
 
 
-def _reach(tail: Any, side: float) -> float:
-    """Return a whole number beyond which a discrete law keeps less than _TAIL."""
-    reach = 16.0
-    while tail(side * reach) > _TAIL and reach <= _MAX_ATOMS:
-        reach *= 2.0
-    return side * reach
+def _truncation(tail: Any, side: float) -> float:
+    """Return a whole number beyond which a discrete distribution has mass below _TAIL."""
+    size = 16.0
+    while tail(side * size) > _TAIL and size <= _MAX_ATOMS:
+        size *= 2.0
+    return side * size

@@ -12,15 +12,15 @@ import math
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.errors import PrecisionError
 from dynprop.products.weights.decimal_sums import decimal_context
+from dynprop.products.weights.distributions import Weight
 
-__all__ = ["TOLERANCE", "describe_distribution", "log_moments", "power_moments"]
+__all__ = ["TOLERANCE", "log_moments", "power_moments"]
 
 # Total mass, and the estimated error of each integral against its size, must be within this.
 TOLERANCE = 1e-9
@@ -45,15 +45,7 @@ _QUANTILES = [
 ]
 
 
-def describe_distribution(law: Any) -> str:
-    """Name a frozen law and its parameters for a message."""
-    name = getattr(getattr(law, "dist", None), "name", type(law).__name__)
-    arguments = [f"{a:g}" if isinstance(a, float) else str(a) for a in getattr(law, "args", ())]
-    arguments += [f"{k}={v}" for k, v in getattr(law, "kwds", {}).items()]
-    return f"{name}({', '.join(arguments)})"
-
-
-def log_moments(law: Any) -> tuple[float, float]:
+def log_moments(law: Weight) -> tuple[float, float]:
     """Return mean and variance of log abs(w) to 1e-9.
 
     Raises:
@@ -63,7 +55,7 @@ def log_moments(law: Any) -> tuple[float, float]:
     return mean, _expectation(law, lambda y, sign, log_density: (y - mean) ** 2 * np.exp(log_density))
 
 
-def power_moments(law: Any, order: int) -> tuple[Decimal, Decimal]:
+def power_moments(law: Weight, order: int) -> tuple[Decimal, Decimal]:
     """Return the second and the fourth central moment of w^order, at any size.
 
     Both are integrals of a square, so nothing cancels.
@@ -92,7 +84,7 @@ def power_moments(law: Any, order: int) -> tuple[Decimal, Decimal]:
         return (Decimal(second) + 2 * Decimal(unit)).exp(), (Decimal(fourth) + 4 * Decimal(unit)).exp()
 
 
-def _log_density(law: Any, y: FloatArray, sign: float) -> FloatArray:
+def _log_density(law: Weight, y: FloatArray, sign: float) -> FloatArray:
     """Logarithm of the density of log abs(w) at y, for weights of one sign."""
     with np.errstate(all="ignore"):
         density: FloatArray = np.asarray(law.logpdf(sign * np.exp(y)), dtype=np.float64) + y
@@ -100,9 +92,9 @@ def _log_density(law: Any, y: FloatArray, sign: float) -> FloatArray:
     return np.where(np.isfinite(density), density, -np.inf)
 
 
-def _breakpoints(law: Any) -> FloatArray:
+def _breakpoints(law: Weight) -> FloatArray:
     """Ends of the range of log abs(w), and points between that say where its mass is."""
-    places = np.concatenate([np.asarray(law.ppf(_QUANTILES)), np.asarray(law.support(), dtype=np.float64)])
+    places = np.array([*law.quantiles(_QUANTILES), *law.support()])
     sizes = np.abs(places[np.isfinite(places) & (places != 0.0)])
     low, high = (float(end) for end in law.support())
     outer = min(_LOG_RANGE, math.log(max(abs(low), abs(high))))
@@ -112,7 +104,7 @@ def _breakpoints(law: Any) -> FloatArray:
     return np.unique(np.clip(points, inner, outer))
 
 
-def _log_expectation(law: Any, log_function: Callable[[FloatArray, float], FloatArray]) -> float:
+def _log_expectation(law: Weight, log_function: Callable[[FloatArray, float], FloatArray]) -> float:
     """Return log E exp(log_function(log abs(w), sign w)), at any size."""
     points = _breakpoints(law)
     grid = _edges(points)
@@ -123,7 +115,7 @@ def _log_expectation(law: Any, log_function: Callable[[FloatArray, float], Float
     return math.log(value) + top
 
 
-def _expectation(law: Any, weighted: Callable[[FloatArray, float, FloatArray], FloatArray]) -> float:
+def _expectation(law: Weight, weighted: Callable[[FloatArray, float, FloatArray], FloatArray]) -> float:
     """Integrate over y and both signs; `weighted` is the function times the density, given its logarithm.
 
     Panels are halved until the halves agree with the whole. The total mass is integrated on the same panels.
@@ -147,6 +139,12 @@ def _expectation(law: Any, weighted: Callable[[FloatArray, float, FloatArray], F
     edges = _edges(points)
     left, right = edges[:-1], edges[1:]
     coarse = panels(left, right)
+    left_over = _left_over(law, edges, weighted)
+    if left_over > 1e-3 * max(float(coarse[2].sum()), 1e-300):
+        raise PrecisionError(
+            f"an expectation over {law}: the integrand has not vanished at e^{_LOG_RANGE:g}, "
+            f"promised {TOLERANCE:g}; is the moment finite?"
+        )
     done, missed = np.zeros(3), np.zeros(3)
     for _ in range(_LEVELS):
         middle = 0.5 * (left + right)
@@ -165,11 +163,11 @@ def _expectation(law: Any, weighted: Callable[[FloatArray, float, FloatArray], F
         coarse = np.concatenate([first[:, open_], second[:, open_]], axis=1)
     else:
         done, missed = done + coarse.sum(axis=1), missed + np.abs(coarse).sum(axis=1)
-    left_over = _left_over(law, edges, weighted) / max(done[2], 1e-300)
+    left_over /= max(done[2], 1e-300)
     worst = max(abs(done[0] - 1.0), missed[0], missed[1] / max(done[2], 1e-300), left_over)
     if not math.isfinite(done[1]) or not worst <= TOLERANCE:
         raise PrecisionError(
-            f"an expectation over {describe_distribution(law)}: error {worst:.1g}, promised {TOLERANCE:g}; "
+            f"an expectation over {law}: error {worst:.1g}, promised {TOLERANCE:g}; "
             "is the moment finite, and the density bounded except at 0?"
         )
     return float(done[1])
@@ -182,20 +180,25 @@ def _edges(points: FloatArray) -> FloatArray:
 
 
 def _left_over(
-    law: Any, edges: FloatArray, weighted: Callable[[FloatArray, float, FloatArray], FloatArray]
+    law: Weight, edges: FloatArray, weighted: Callable[[FloatArray, float, FloatArray], FloatArray]
 ) -> float:
-    """Return the integrand where an unbounded range ends: there it must have died out.
+    """Return the integrand at unbounded ends of the range, where it must have vanished.
 
     The range also ends where scipy's density breaks down, as that of Student's t does when x^2 overflows.
+    Where the support ends the integrand may be anything.
     """
     worst = 0.0
-    for sign in (1.0, -1.0):
+    low, high = law.support()
+    for sign, end in ((1.0, high), (-1.0, -low)):
         log_density = _log_density(law, edges, sign)
         known = np.flatnonzero(np.isfinite(log_density))
         if not known.size:
             continue
-        for end, outermost in ((known[0], edges[0]), (known[-1], edges[-1])):
-            if abs(outermost) >= _LOG_RANGE:
-                at = slice(end, end + 1)
+        for place, outermost, bounded in (
+            (known[0], edges[0], False),
+            (known[-1], edges[-1], math.isfinite(end)),
+        ):
+            if abs(outermost) >= _LOG_RANGE and not bounded:
+                at = slice(place, place + 1)
                 worst = max(worst, float(np.abs(weighted(edges[at], sign, log_density[at]))[0]))
     return worst

@@ -25,7 +25,7 @@ from dynprop.errors import ArgumentError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dynprop.products.weights.moments import FrozenDistribution
+    from dynprop.products.weights.moments import ScipyDistribution
 
 __all__ = ["require_depth", "require_number", "running_log_products", "step_variance", "zero_drift_variance"]
 
@@ -87,7 +87,7 @@ def step_variance(target: float, depth: int) -> float:
     return float(context.exp(log))
 
 
-def zero_drift_variance(weight_law: FrozenDistribution) -> float:
+def zero_drift_variance(weight_law: ScipyDistribution) -> float:
     """Return the variance of a scaled weight whose product has a typical size without drift.
 
     The weight is scaled, w to c w, so that E log abs(c w) = 0; then the logarithm of the product has no
@@ -95,13 +95,13 @@ def zero_drift_variance(weight_law: FrozenDistribution) -> float:
     2.463 for a uniform weight around 0, 1 for a fair sign, and above 1 for every other weight of mean 0.
 
     Args:
-        weight_law: a frozen scipy.stats distribution; its own scale does not matter.
+        weight_law: a distribution of scipy.stats with its parameters; its own scale does not matter.
 
     Returns:
         That variance; inf where P(w = 0) > 0, since the product is 0 in the end at any scale.
 
     Raises:
-        ArgumentError: not a frozen distribution, or a variance that is zero or not finite.
+        ArgumentError: not a distribution with parameters, or a variance that is zero or not finite.
         PrecisionError: the log moments cannot be found to 1e-9.
 
     Source: Jensen's inequality; values as in Sussillo and Abbott (2014), arXiv:1412.6558, for width 1.
@@ -114,14 +114,15 @@ def zero_drift_variance(weight_law: FrozenDistribution) -> float:
         >>> round(zero_drift_variance(stats.uniform(-1, 2)), 4)
         2.463
     """
+    from dynprop.products.weights.decimal_sums import log_of
     from dynprop.products.weights.moments import weight_moments
 
     moments = weight_moments(weight_law)
-    if moments.variance == 0.0:
+    if moments.decimal_variance == 0:
         raise ArgumentError("weight_law", "a distribution of variance 0", "positive variance")
     if moments.zero_mass > 0.0:
         return math.inf
-    return math.exp(math.log(moments.variance) - 2.0 * moments.log_mean)
+    return math.exp(log_of(moments.decimal_variance) - 2.0 * moments.log_mean)
 
 
 def running_log_products(weights: FloatArray) -> tuple[NDArray[np.int8], FloatArray]:
@@ -148,6 +149,10 @@ def running_log_products(weights: FloatArray) -> tuple[NDArray[np.int8], FloatAr
         >>> np.round(np.exp(logs), 12)
         array([2., 1., 4.])
     """
+    if np.ma.isMaskedArray(weights):
+        raise ArgumentError(
+            "weights", "a masked array", "a numpy array without a mask, such as weights.filled(0.0)"
+        )
     if library_of(weights) != "numpy" or dtype_name(weights) not in ("float64", "float32", "float16"):
         raise ArgumentError("weights", describe(weights), "a numpy array of real floats")
     if weights.ndim == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import pytest
@@ -208,3 +209,151 @@ def test_an_error_of_the_module_itself_is_passed_on() -> None:
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         calibrate_(nn.Sequential(first, nn.Linear(2, 2)), sample(7, 3).float())
     assert torch.equal(first.weight, before)
+
+
+def compiled(module: nn.Module) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return torch.jit.script(module)
+
+
+class Tied(nn.Module):
+    """A head whose weight is that of the embedding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.middle = nn.Embedding(20, 8), nn.Linear(8, 8)
+        self.head = nn.Linear(8, 20, bias=False)
+        self.head.weight = self.embedding.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.head(torch.tanh(self.middle(self.embedding(x))))
+        return result
+
+
+class Standardised(nn.Linear):
+    """Its output does not depend on the scale of its weight."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        centred = self.weight - self.weight.mean(1, keepdim=True)
+        return nn.functional.linear(input, centred / centred.std(1, keepdim=True), self.bias)
+
+
+class Squashed(nn.Linear):
+    """A subclass whose output is not affine in its weight."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(super().forward(input))
+
+
+class Counting(nn.Module):
+    """Another function at every call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.calls = nn.Linear(8, 8), 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        result: torch.Tensor = self.layer(x * self.calls)
+        return result
+
+
+def packed() -> Any:
+    return nn.utils.rnn.pack_sequence([sample(5, 8).float(), sample(3, 8).float()])
+
+
+@pytest.mark.parametrize(
+    ("layer", "data", "target"),
+    [
+        (nn.Bilinear(8, 8, 5), (sample(40, 8).float(), sample(40, 8).float().flip(0)), 3.0),
+        (nn.MultiheadAttention(8, 2), (sample(6, 4, 8).float(),) * 3, 2.0),
+        (nn.RNNCell(8, 8), sample(40, 8).float(), 0.2),
+        (nn.GRUCell(8, 8), sample(40, 8).float(), 0.1),
+        (nn.LSTMCell(8, 8), sample(40, 8).float(), 0.02),
+        (nn.LSTM(8, 6), packed(), 0.1),
+        (Squashed(8, 8), sample(40, 8).float(), 0.3),
+    ],
+)
+def test_layers_of_other_kinds_are_scaled(layer: Any, data: Any, target: float) -> None:
+    torch.manual_seed(0)
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    factors = calibrate_(layer, data, target)
+    assert list(factors) == [""]
+    assert factors.left_alone == {}
+    output = layer(*data) if type(data) is tuple else layer(data)
+    values = output if isinstance(output, torch.Tensor) else output[0]
+    values = values if isinstance(values, torch.Tensor) else values.data
+    assert float(values.detach().double().var(correction=0)) == pytest.approx(target, rel=1e-4)
+
+
+def test_every_layer_of_a_transformer_block_is_scaled() -> None:
+    torch.manual_seed(0)
+    block, data = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), sample(4, 6, 8).float()
+    factors = calibrate_(block, data, 0.5)
+    assert set(factors) == {"self_attn", "linear1", "linear2"}
+    for name, found in outputs(block, data, (nn.Linear, nn.MultiheadAttention)).items():
+        assert float(found.var(correction=0)) == pytest.approx(0.5, rel=1e-4), name
+
+
+@pytest.mark.parametrize(
+    ("net", "data", "scaled", "left", "reason"),
+    [
+        (Tied(), torch.arange(20).reshape(4, 5), ["middle"], "head", "shared with 'embedding.weight'"),
+        (
+            nn.Sequential(nn.Linear(8, 8), Standardised(8, 8), nn.Linear(8, 3)),
+            None,
+            ["0", "2"],
+            "1",
+            "between",
+        ),
+        (nn.Sequential(nn.Linear(8, 8), Squashed(8, 8)), None, ["0"], "1", "between"),
+        (nn.Sequential(compiled(nn.Linear(8, 8)), nn.Linear(8, 3)), None, ["1"], "0", "compiled"),
+    ],
+)
+def test_layers_that_cannot_be_scaled_are_left_and_named(
+    net: nn.Module, data: Any, scaled: list[str], left: str, reason: str
+) -> None:
+    data = sample(50, 8).float() if data is None else data
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    factors = calibrate_(net, data)
+    assert list(factors) == scaled
+    assert reason in factors.left_alone[left]
+    for name, value in net.named_parameters():
+        layer, _, key = name.rpartition(".")
+        changed = layer in scaled and key == "weight"
+        assert torch.equal(value, before[name]) == (not changed), name
+    for name, found in outputs(net, data).items():
+        if name in scaled:
+            assert float(found.var(correction=0)) == pytest.approx(1.0, rel=1e-4), name
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (Counting(), "after scaling its output has variance"),
+        (Standardised(8, 8), "no layer that could be scaled"),
+        (nn.ReLU(), "no layer that could be scaled"),
+        (compiled(nn.Sequential(nn.Linear(8, 8))), "RecursiveScriptModule"),
+        (nn.Linear(8, 8, dtype=torch.complex64), "complex64"),
+        (nn.LazyLinear(3), "uninitialised"),
+    ],
+)
+def test_a_module_of_which_nothing_is_scaled_is_refused_and_left(net: Any, message: str) -> None:
+    lazy = isinstance(net, nn.LazyLinear)
+    before = [] if lazy else [p.detach().clone() for p in net.parameters()]
+    data = sample(50, 8).float()
+    with pytest.raises(ArgumentError, match=message):
+        calibrate_(net, data.to(torch.complex64) if "complex" in message else data)
+    assert lazy or all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+
+
+def test_views_of_one_storage_are_shared_only_where_they_overlap() -> None:
+    storage = torch.randn(16, 8, generator=torch.Generator().manual_seed(0))
+    net = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+    net[0].weight, net[1].weight = nn.Parameter(storage[:8]), nn.Parameter(storage[8:])
+    assert list(calibrate_(net, sample(50, 8).float())) == ["0", "1"]
+    net[1].weight = nn.Parameter(storage[4:12])
+    with pytest.raises(ArgumentError, match="one weight in '0' and '1'"):
+        calibrate_(net, sample(50, 8).float())

@@ -291,3 +291,13 @@ def test_a_bad_number_of_steps_is_refused(name: str) -> None:
         discard_ratio(np.eye(2), np.ones(2), [BAD_COUNTS[name]])
     with pytest.raises(ArgumentError, match="t: got"):
         discard_ratio(np.eye(2), np.ones(2), 2**63)
+
+
+def test_moduli_closer_than_floats_are_ordered_by_modulus() -> None:
+    # The eigenvalues are -2⁻⁶¹ ± √(1 + 2⁻¹²²): moduli 1 + 2⁻⁶¹ for the negative one, 1 - 2⁻⁶¹ for the other.
+    W = np.array([[0.0, 1.0], [1.0, -(2.0**-60)]])
+    assert [found.value.real for found in certified_eigenvalues(W)] == [-1.0, 1.0]
+    # (1, 1) is the other eigenvector up to 2⁻⁶¹: its share decays as exp(-2⁻⁶⁰ t).
+    start = np.array([1.0, 0.5])
+    before, after = log_discard_ratio(W, start, [0, 2**62])
+    assert after - before == pytest.approx(-4.0, rel=1e-12)

@@ -294,10 +294,12 @@ def test_a_bad_number_of_steps_is_refused(name: str) -> None:
 
 
 def test_moduli_closer_than_floats_are_ordered_by_modulus() -> None:
-    # The eigenvalues are -2⁻⁶¹ ± √(1 + 2⁻¹²²): moduli 1 + 2⁻⁶¹ for the negative one, 1 - 2⁻⁶¹ for the other.
-    W = np.array([[0.0, 1.0], [1.0, -(2.0**-60)]])
-    assert [found.value.real for found in certified_eigenvalues(W)] == [-1.0, 1.0]
-    # (1, 1) is the other eigenvector up to 2⁻⁶¹: its share decays as exp(-2⁻⁶⁰ t).
-    start = np.array([1.0, 0.5])
-    before, after = log_discard_ratio(W, start, [0, 2**62])
-    assert after - before == pytest.approx(-4.0, rel=1e-12)
+    # 0.6² + 0.8² of the stored floats exceeds 1, by less than a float near 1 shows: the pair is dominant.
+    excess = Fraction(0.6) ** 2 + Fraction(0.8) ** 2 - 1
+    assert 0 < excess < Fraction(1, 2**53)
+    W = np.array([[0.6, -0.8, 0.0], [0.8, 0.6, 0.0], [0.0, 0.0, 1.0]])
+    assert [found.value for found in certified_eigenvalues(W)] == [0.6 + 0.8j, 0.6 - 0.8j, 1.0]
+    # Half of (1, 0) is in each mode of the pair, so the ratio falls from √3 to 1, its log by half of log 3.
+    assert log_discard_ratio(W, np.array([1.0, 0.0, 1.0]), [0, 10**18]) == pytest.approx(
+        [math.log(3.0) / 2, 0.0], abs=1e-9
+    )

@@ -1,4 +1,4 @@
-"""training.md: what the experiments of `dynprop.training` found, from docs/evidence/training.json."""
+"""training.md: results of the experiments of `dynprop.training`, from docs/evidence/training.json."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def _curves(curves: Sequence[Data], table: Table, first: str) -> str:
     for length in lengths:
         row: list[object] = [length]
         for curve in curves:
-            found = [r for r in curve["rates"] if r["length"] == length]
+            rates = [r for r in curve["rates"] if r["length"] == length]
             row.append(
-                _share(found[0]["successes"], found[0]["trials"], found[0]["interval"]) if found else ""
+                _share(rates[0]["successes"], rates[0]["trials"], rates[0]["interval"]) if rates else ""
             )
         rows.append(row)
     return table([first, *(curve["name"] for curve in curves)], rows) + "\n"
@@ -43,8 +43,8 @@ def _stuck(curves: Sequence[Data]) -> str:
     )
 
 
-def _one_unit(found: Data, table: Table) -> list[str]:
-    curves = found["curves"]
+def _one_unit(data: Data, table: Table) -> list[str]:
+    curves = data["curves"]
     return [
         "## E1: Bengio's latch of one unit\n",
         "x(t) = tanh(w x(t−1) + input(t)): three trained inputs per class, then Gaussian noise; the state "
@@ -63,10 +63,10 @@ def _digits(number: float) -> str:
     return f"{float(f'{number:.2g}'):,.10g}"
 
 
-def _net(found: Data, table: Table) -> list[str]:
-    curves = found["curves"]
+def _net(data: Data, table: Table) -> list[str]:
+    curves = data["curves"]
     rows = []
-    for time in found["times"]:
+    for time in data["times"]:
         if time["init"] not in ("small", "default"):
             continue
         median = "more than 1,500" if time["median"] is None else f"{time['median']:.0f}"
@@ -74,9 +74,11 @@ def _net(found: Data, table: Table) -> list[str]:
         if time["median"] is not None:
             median += f" ({' to '.join(ends)})"
         signal = time["signal_to_noise_updates"]
-        seen = f"more than {_digits(time['signal_to_noise_least'])}" if signal is None else _digits(signal)
+        signal_text = (
+            f"more than {_digits(time['signal_to_noise_least'])}" if signal is None else _digits(signal)
+        )
         solved = f"{time['successes']}/{time['trials']}"
-        rows.append((time["init"], time["length"], solved, median, seen))
+        rows.append((time["init"], time["length"], solved, median, signal_text))
     return [
         "## E2: the latch with a tanh net, and the positive control\n",
         "8 tanh units, the first input ±1, then noise of standard deviation 0.2, a logistic read-out at T. "
@@ -93,27 +95,27 @@ def _net(found: Data, table: Table) -> list[str]:
         "interval; beside it the prediction of theory before training: tr Σ/‖μ‖², the updates in which "
         "the signal of the first input can be distinguished from the fluctuation of the gradient, at "
         "initialisation (median of 8 models; a signal below three standard errors of 32,768 batches gives a "
-        "least number only). Both grow together with the length, and a signal that shows within some tens of "
-        "updates is learnt by every run. It is a number for a standing start, and no more than an order of "
-        "magnitude: as the weights move the signal grows, so that *small* at 4 and *default* at 8 and 10 "
-        "learn several times sooner than predicted.\n",
+        "lower bound only). Both grow with the length, and a signal that exceeds its fluctuation within "
+        "some tens of updates is learnt by every run. The prediction is for the initial weights, and correct "
+        "to an order of magnitude only: the signal grows as the weights move, so that *small* at 4 and *default* "
+        "at 8 and 10 learn several times sooner than predicted.\n",
         table(("init", "T", "successes", "updates until success", "updates until the signal shows"), rows)
         + "\n",
     ]
 
 
-def _order(found: Data, table: Table) -> list[str]:
+def _order(data: Data, table: Table) -> list[str]:
     return [
         "## E3: temporal order\n",
         "Task `temporal-order-pascanu`, 16 tanh units, SGD, rate 0.1, clipped at norm 1, batch 20, at most "
         "3,000 "
         "updates; success is at most 1 % of 10,000 fresh sequences wrong.\n",
-        _curves(found["curves"], table, "T"),
-        _stuck(found["curves"]),
+        _curves(data["curves"], table, "T"),
+        _stuck(data["curves"]),
     ]
 
 
-def _lag(found: Data, table: Table) -> list[str]:
+def _lag(data: Data, table: Table) -> list[str]:
     rows = [
         (
             row["gain"],
@@ -123,7 +125,7 @@ def _lag(found: Data, table: Table) -> list[str]:
             f"{row['log_radius']:+.3f}",
             f"{row['largest']:.3f}",
         )
-        for row in found["rows"]
+        for row in data["rows"]
     ]
     head = (
         "gain g",
@@ -142,7 +144,7 @@ def _lag(found: Data, table: Table) -> list[str]:
     ]
 
 
-def _walks(found: Data, table: Table) -> list[str]:
+def _walks(data: Data, table: Table) -> list[str]:
     def pair(values: Sequence[float] | None) -> str:
         return "" if values is None else f"{values[0]:+.3f}, {values[1]:.3f}"
 
@@ -154,21 +156,21 @@ def _walks(found: Data, table: Table) -> list[str]:
             pair(row["backward"]),
             pair(row.get("theory")),
         )
-        for row in found["rows"]
+        for row in data["rows"]
     ]
     head = ("net", "gain", "forward: mean, sd", "backward: mean, sd", "theory: mean, sd")
     return [
         "## E5: the walk of the log norm\n",
-        f"{found['rows'][0]['nets']} nets of {found['width']} units and {found['depth']} layers: ln of the "
+        f"{data['rows'][0]['nets']} nets of {data['width']} units and {data['depth']} layers: ln of the "
         "norm at the end over that at the start, of the signal forward and of the gradient backward. Fresh "
         "weights stay near 0 at the exact gain, with a spread of the order of √(depth/(2·width)); one shared "
-        "matrix at the same gain spreads in proportion to the depth (claim C5). Of ReLU nets those that live "
-        "are counted.\n",
+        "matrix at the same gain spreads in proportion to the depth (claim C5). ReLU nets whose signal is "
+        "exactly zero at the end are left out.\n",
         table(head, rows) + "\n",
     ]
 
 
-def _explosion(found: Data, table: Table) -> list[str]:
+def _explosion(data: Data, table: Table) -> list[str]:
     initial = [
         (
             row["cell"],
@@ -177,7 +179,7 @@ def _explosion(found: Data, table: Table) -> list[str]:
             _share(row["exploded"], row["nets"], row["exploded_interval"]),
             f"{row['median']:.1f}",
         )
-        for row in found["initial"]
+        for row in data["initial"]
     ]
     rows = [
         (
@@ -187,38 +189,38 @@ def _explosion(found: Data, table: Table) -> list[str]:
             rate["explosions"],
             rate["vanishings"],
         )
-        for curve in found["curves"]
+        for curve in data["curves"]
         for rate in curve["rates"]
     ]
     return [
-        "## C0: mostly vanishing, rarely exploding, and what explosion does\n",
+        "## C0: mostly vanishing, rarely exploding, and the effect of explosion\n",
         f"Freshly drawn nets of 20 units on the adding problem: how often ‖∂s(T)/∂s(T−k)‖₂ at lag "
-        f"{found['length']} is below 1/100, or above 100.\n",
+        f"{data['length']} is below 1/100, or above 100.\n",
         table(("cell", "init", "vanished", "exploded", "median ln ‖·‖"), initial) + "\n",
-        "What it does to SGD: a ReLU net from the identity (IRNN), 20 units, rate 0.1, at most 1,000 "
+        "Effect of explosion on SGD: a ReLU net from the identity (IRNN), 20 units, rate 0.1, at most 1,000 "
         "updates, on `adding-urnn`. A failure is an explosion if a number became NaN, or a gradient norm "
         "reached 100.\n",
         table(("clipping", "T", "successes", "explosions", "vanishings"), rows) + "\n",
     ]
 
 
-def _table_2(found: Data, table: Table) -> list[str]:
+def _table_2(data: Data, table: Table) -> list[str]:
     return [
         "## The pattern of Hochreiter and Schmidhuber, table 2\n",
         "They report that gradient descent through time fails at a delay of 10 where an LSTM still learns "
         "at 100. "
         "On the small scale: the latch, 8 units, plain SGD at rate 0.5, clipped at norm 1, at most 1,500 "
         "updates.\n",
-        _curves(found["curves"], table, "T"),
+        _curves(data["curves"], table, "T"),
     ]
 
 
-def _adam(found: Data, table: Table) -> list[str]:
+def _adam(data: Data, table: Table) -> list[str]:
     return [
         "## The optimiser matters, too\n",
         "The contracting net of E2 again, *small*, at most 1,500 updates. Adam divides each step by the size "
         "of its gradient, however small: C7 is a statement about SGD.\n",
-        _curves(found["curves"], table, "T"),
+        _curves(data["curves"], table, "T"),
     ]
 
 
@@ -239,12 +241,12 @@ def training_page(data: Data, table: Table, note: str, recorded: str) -> str:
 
     Args:
         data: the record.
-        table: makes a table from a head and rows.
-        note: that the page is made.
-        recorded: when and with what.
+        table: (head, rows) -> a Markdown table.
+        note: the remark that the page is generated.
+        recorded: date and versions of the run.
     """
-    found = data["experiments"]
-    seconds = sum(part["seconds"] for part in found.values())
+    experiments = data["experiments"]
+    seconds = sum(part["seconds"] for part in experiments.values())
     text = [
         f"# Does SGD succeed\n\n{note}\n",
         "`dynprop train` measures how probable it is that training succeeds, against the length of the "
@@ -261,6 +263,6 @@ def training_page(data: Data, table: Table, note: str, recorded: str) -> str:
         f"Together {seconds / 60:.0f} minutes of one core of a shared machine.\n",
     ]
     for name, part in PARTS.items():
-        if name in found:
-            text += part(found[name], table)
+        if name in experiments:
+            text += part(experiments[name], table)
     return "\n".join(text)

@@ -105,7 +105,7 @@ def check(**given: Any) -> int:
     from dynprop.check.show.progress import Progress
     from dynprop.check.show.render import print_report
 
-    with Progress(len(chosen_laws(kind, only))).shown() as progress:
+    with Progress(len(chosen_laws(kind, only))).display() as progress:
         report = check_isolated(
             target,
             kind,
@@ -145,7 +145,7 @@ def replay(
     from dynprop.check.show.render import print_retrials
 
     saved = read_report(report)
-    with Progress(len(saved.failures)).shown() as progress:
+    with Progress(len(saved.failures)).display() as progress:
         retrials = run_again(saved, timeout=timeout, listen=progress)
     print_retrials(retrials, saved)
     return exit_code(retrials)
@@ -191,7 +191,7 @@ def faults(
 
     require_counts(examples, 0, 0)
     entries = chosen_entries(kind or (), fault or ())
-    with Progress(noun="faults").shown() as progress:
+    with Progress(noun="faults").display() as progress:
         matrix = kill_matrix(examples=examples, listen=progress.step, entries=entries)
     if json_file != "-":
         from dynprop.evidence.kill_matrix_text import print_matrix
@@ -257,10 +257,10 @@ def train(
     """Train a task at several lengths and seeds: the probability of success, in a folder."""
     options = locals()
     folders = {name: options.pop(name) for name in ("out", "resume", "show")}
-    from dynprop.training.sweeps.interrupts import held
+    from dynprop.training.sweeps.interrupts import delayed_interrupts
 
     try:
-        with held():
+        with delayed_interrupts():
             from dynprop.training.commands import run_command
         return run_command(folders, options)
     except KeyboardInterrupt:

@@ -6,22 +6,34 @@ import doctest
 import importlib
 import inspect
 import sys
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 import pytest
 
-ROOMS = ("linear", "gradients")
+from dynprop.kinds import all_kinds
+
+ROOMS = ("linear", "products", "gradients", "training", "check")
 
 
 def public_functions() -> list[Any]:
-    found = []
+    parameters = []
     for room in ROOMS:
         package = importlib.import_module(f"dynprop.{room}")
         named = ((name, getattr(package, name)) for name in package.__all__)
-        found += [pytest.param(f, id=f"{room}.{name}") for name, f in named if isinstance(f, FunctionType)]
-    return found
+        parameters += [
+            pytest.param(f, id=f"{room}.{name}") for name, f in named if isinstance(f, FunctionType)
+        ]
+    return parameters
+
+
+def adapters() -> list[Any]:
+    """Return the public adapters, those that `dynprop.check` exports."""
+    check = importlib.import_module("dynprop.check")
+    kinds = [kind for kind in all_kinds().values() if kind.adapter_name in check.__all__]
+    return [pytest.param(kind.adapter_class(), id=kind.adapter_name) for kind in kinds]
 
 
 def examples(function: Any) -> list[doctest.DocTest]:
@@ -37,12 +49,15 @@ def failures(test: doctest.DocTest) -> str:
     return "".join(printed) if result.failed else ""
 
 
-@pytest.mark.parametrize("function", public_functions())
-def test_an_example_runs_and_prints_what_it_shows(function: Any) -> None:
-    found = examples(function)
-    assert found, f"the docstring of {function.__name__} has no >>> example"
+@pytest.mark.parametrize("function", [*public_functions(), *adapters()])
+def test_an_example_runs_and_prints_what_it_shows(
+    function: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tests = examples(function)
+    assert tests, f"the docstring of {function.__name__} has no >>> example"
     assert "Example:" in function.__doc__ or "Examples:" in function.__doc__
-    for test in found:
+    for test in tests:
         assert failures(test) == ""
 
 
@@ -65,4 +80,5 @@ def test_a_missing_and_a_wrong_example_are_noticed() -> None:
 
 
 def test_the_listed_rooms_export_functions() -> None:
-    assert len(public_functions()) >= 15
+    assert len(public_functions()) >= 40
+    assert len(adapters()) >= 8

@@ -1,7 +1,7 @@
 """An implementation under test, the laws, a verdict.
 
-Names are loaded when they are used: importing this room imports neither torch nor jax nor Hypothesis. They
-stand in the stub beside this file.
+Names are imported on first use: importing this package imports neither torch nor jax nor Hypothesis. The stub
+beside this file lists them.
 """
 
 import lazy_loader

@@ -91,8 +91,8 @@ def _suggest(name: str, known: Sequence[str], otherwise: str) -> str:
     close = get_close_matches(name, known, n=3)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    shown = ", ".join(known[:6]) + (", ..." if len(known) > 6 else "")
-    return f"{otherwise} {shown or 'nothing public'}"
+    names = ", ".join(known[:6]) + (", ..." if len(known) > 6 else "")
+    return f"{otherwise} {names or 'nothing public'}"
 
 
 def _import_module(name: str) -> ModuleType:
@@ -115,8 +115,8 @@ def _unknown_module(name: str, missing: str) -> str:
         path = getattr(sys.modules.get(parent), "__path__", [])
         known = [module.name for module in pkgutil.iter_modules(path) if not module.name.startswith("_")]
         return f"{parent} has no module {last!r}; {_suggest(last, known, 'it has')}"
-    here = Path.cwd()
-    known = [p.stem for p in here.glob("*.py")] + [p.parent.name for p in here.glob("*/__init__.py")]
+    folder = Path.cwd()
+    known = [p.stem for p in folder.glob("*.py")] + [p.parent.name for p in folder.glob("*/__init__.py")]
     close = get_close_matches(last, [*known, *sys.modules], n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else "is it installed in this environment?"
     return f"no module named {missing!r} in the current folder or among installed packages; {hint}"
@@ -139,14 +139,14 @@ def _import_file(name: str) -> ModuleType:
     if not path.is_file():
         if not path.parent.is_dir():
             raise TargetError(f"no file {name}: there is no folder {path.parent}")
-        near = [str(path.parent / p.name) for p in path.parent.glob("*.py")]
-        raise TargetError(f"no file {name}; {_suggest(str(path), near, f'{path.parent} has')}")
+        neighbours = [str(path.parent / p.name) for p in path.parent.glob("*.py")]
+        raise TargetError(f"no file {name}; {_suggest(str(path), neighbours, f'{path.parent} has')}")
     path = path.resolve()
     folder, stem = str(path.parent), path.stem
-    known = sys.modules.get(stem)
-    if known is not None:
-        if getattr(known, "__file__", None) == str(path):
-            return known
+    loaded = sys.modules.get(stem)
+    if loaded is not None:
+        if getattr(loaded, "__file__", None) == str(path):
+            return loaded
         stem = f"dynprop_target_{stem}"
     loader = _SourceLoader(stem, str(path)) if path.suffix == ".py" else None
     spec = importlib.util.spec_from_file_location(stem, path, loader=loader)
@@ -210,25 +210,25 @@ def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> Lo
     """
     record = kind_named(kind)
     adapter = record.adapter_class()
-    given = _given(record, adapter, options)
-    located, module = locate(target)
+    changed = _changed_options(record, adapter, options)
+    target_object, module = locate(target)
     if record.built and seed:
-        given = {**given, "seed": seed}
+        changed = {**changed, "seed": seed}
     try:
-        _require_kind(located, record, target)
-        subject = adapter.of(located, **given)
+        _require_kind(target_object, record, target)
+        subject = adapter.of(target_object, **changed)
     except (TargetError, ArgumentError):
         raise
     except Exception as error:
         raise TargetError(f"adapting {target} to kind {kind} raised {_raised(error)}") from error
-    return LoadedSubject(subject, target, given, package_versions(module))
+    return LoadedSubject(subject, target, changed, package_versions(module))
 
 
-def _given(record: Kind, adapter: Adapter, options: Mapping[str, Any]) -> dict[str, Any]:
+def _changed_options(record: Kind, adapter: Adapter, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that were given and differ from the adapter's defaults."""
     known = [option.name for option in record.options]
     defaults = {name: field.default for name, field in inspect.signature(adapter).parameters.items()}
-    given = {}
+    changed = {}
     for name, value in options.items():
         if value is None or value == {} or value == ():
             continue
@@ -237,8 +237,8 @@ def _given(record: Kind, adapter: Adapter, options: Mapping[str, Any]) -> dict[s
                 name, repr(value), f"an option that kind {record.name} takes: {', '.join(known)}"
             )
         if value != defaults.get(name):
-            given[name] = tuple(value) if isinstance(value, list) else value
-    return given
+            changed[name] = tuple(value) if isinstance(value, list) else value
+    return changed
 
 
 def _require_kind(target: object, record: Kind, place: str) -> None:
@@ -255,20 +255,21 @@ def _require_kind(target: object, record: Kind, place: str) -> None:
 
 def _require_arguments(target: object, record: Kind, place: str) -> None:
     """Raise TargetError if a readable signature cannot take the arguments of the kind."""
-    kind, wanted = record.name, record.arguments
+    kind, arguments = record.name, record.arguments
     if not callable(target):
         raise TargetError(
-            f"kind {kind} takes a function f({', '.join(wanted)}); {place} is of type {type(target).__name__}"
+            f"kind {kind} takes a function f({', '.join(arguments)}); "
+            f"{place} is of type {type(target).__name__}"
         )
     try:
         signature = inspect.signature(target)
     except (TypeError, ValueError):
         return
     try:
-        signature.bind(*wanted)
+        signature.bind(*arguments)
     except TypeError as error:
         raise TargetError(
-            f"kind {kind} calls f({', '.join(wanted)}), but {place} takes {signature} ({error})"
+            f"kind {kind} calls f({', '.join(arguments)}), but {place} takes {signature} ({error})"
         ) from error
 
 

@@ -18,7 +18,7 @@ ARITHMETICS = ("product", "log")
 
 @dataclass(frozen=True)
 class Domain:
-    """The cases that a target promises to handle.
+    """The cases that a target declares to handle.
 
     Attributes:
         gates: "unit" (0 < a <= 1), "signed" (-1 <= a <= 1 with 0 and +-1 exactly), "any" (all finite
@@ -28,7 +28,7 @@ class Domain:
         max_length: the largest number of steps.
         arithmetic: "product", or "log" for an evaluation by sums of logarithms, which has
             an extra relative error proportional to the sum of abs(log(abs(a))).
-        reach: the largest lag to which its gradient goes on purpose; None means every lag.
+        reach: truncation of its gradient, the largest lag that it includes; None for no truncation.
 
     Raises:
         ArgumentError: a value outside these sets.

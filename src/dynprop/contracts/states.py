@@ -1,4 +1,4 @@
-"""The state of a layer as numpy leaves, which laws pass on, cut by rows, and perturb."""
+"""The state of a layer as numpy leaves; laws split it by rows and perturb it."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class State:
 
     def rows(self, rows: slice | NumericArray) -> State:
         """Return the state of some rows of the batch."""
-        cut = []
+        leaves = []
         for leaf, axis in zip(self.leaves, self.batch_axes, strict=True):
-            cut.append(leaf if axis is None else leaf[(slice(None),) * axis + (rows,)])
-        return replace(self, leaves=tuple(cut))
+            leaves.append(leaf if axis is None else leaf[(slice(None),) * axis + (rows,)])
+        return replace(self, leaves=tuple(leaves))
 
     @property
     def floating(self) -> tuple[int, ...]:

@@ -19,8 +19,8 @@ __all__ = [
     "Argument",
     "Arguments",
     "ArraySubject",
+    "ArrayType",
     "FunctionSubject",
-    "Kept",
     "Native",
     "Program",
     "Returned",
@@ -35,7 +35,7 @@ Arguments = Sequence[Argument]
 V_co = TypeVar("V_co", covariant=True)
 
 
-class Kept(NamedTuple):
+class ArrayType(NamedTuple):
     """Shape, dtype and device of a result."""
 
     shape: tuple[int, ...]
@@ -48,11 +48,11 @@ class Returned(Generic[V_co]):
     """The results of a call, unchecked and unread.
 
     Attributes:
-        kept: shape, dtype and device of each result.
+        types: shape, dtype and device of each result.
         read: () -> the numbers of each result at the time of reading.
     """
 
-    kept: tuple[Kept, ...]
+    types: tuple[ArrayType, ...]
     read: Callable[[], tuple[V_co, ...]]
 
 
@@ -61,7 +61,7 @@ class Subject(Protocol):
 
     @property
     def domain(self) -> Domain:
-        """What the target promises."""
+        """The declared domain."""
         ...
 
     @property
@@ -112,10 +112,10 @@ class ArraySubject(FunctionSubject, Protocol[V_co]):
         ...
 
     def returned(self, arguments: Arguments, dtype: str) -> Returned[V_co]:
-        """The results as they came, to be read later."""
+        """The results, unread."""
         ...
 
-    def expected(self, arguments: Arguments, dtype: str) -> tuple[Kept, ...]:
+    def expected(self, arguments: Arguments, dtype: str) -> tuple[ArrayType, ...]:
         """Shape, dtype and device that each result should have."""
         ...
 
@@ -124,7 +124,7 @@ class ArraySubject(FunctionSubject, Protocol[V_co]):
         ...
 
     def changed_arguments(self, arguments: Arguments, dtype: str) -> str | None:
-        """Which argument a call modified, values or metadata, in a sentence, or None."""
+        """A sentence about an argument whose values or metadata a call modified, or None."""
         ...
 
     def with_threads(self, count: int, arguments: Arguments, dtype: str) -> tuple[V_co, ...]:

@@ -33,7 +33,7 @@ Rooms = Mapping[str, str]
 # Level of a relative import, module, name.
 Import = tuple[int, str, str]
 
-# These list or describe what there is; a new kind or version changes no result of another kind.
+# Registries and versions: a new kind or version changes no result of another kind.
 REGISTRIES = frozenset({"dynprop", "dynprop._version", "dynprop.kinds"})
 # The runner that every record of a kind goes through.
 RUNNER = "dynprop.check.run.runner"
@@ -41,9 +41,9 @@ LENGTH = 12
 
 
 def code_of(roots: Iterable[str]) -> dict[str, str]:
-    """Return the digest of each room whose modules the given ones import.
+    """Return the digest of each room with modules that the given ones import.
 
-    Modules of `dynprop.evidence` count only where they are named: they record results, and do not make them.
+    Modules of `dynprop.evidence` count only if they are named: they record results and do not change them.
     """
     rooms: dict[str, list[str]] = {}
     for module in sorted(closure(roots)):
@@ -52,18 +52,18 @@ def code_of(roots: Iterable[str]) -> dict[str, str]:
 
 
 def code_of_kind(kind: str, *modules: str) -> dict[str, str]:
-    """Return the digests of what judges a target of one kind: runner, adapter, laws and their imports.
+    """Return the digests of the code that judges a target of one kind: runner, adapter, laws, imports.
 
     Args:
         kind: name of the kind.
-        modules: further modules that take part.
+        modules: further modules to include.
     """
     record = kind_named(kind)
     return code_of([RUNNER, record.adapter.partition(":")[0], *record.laws, *modules])
 
 
 def code_of_planted(kinds: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Return the digests of what judges the faults and controls of some kinds, theirs included."""
+    """Return the digests of the code that judges the faults and controls of some kinds, theirs included."""
     records = [kind_named(kind) for kind in dict.fromkeys(kinds)]
     return {record.name: code_of_kind(record.name, *record.faults, *record.controls) for record in records}
 
@@ -77,19 +77,19 @@ def closure(roots: Iterable[str]) -> frozenset[str]:
     """Return the given modules and those of the same packages that they import, directly or not."""
     named = list(roots)
     packages = {name.partition(".")[0] for name in named} | {"dynprop"}
-    found: set[str] = set()
-    waiting = list(named)
-    while waiting:
-        module = waiting.pop()
-        if module in found or module in REGISTRIES or module.partition(".")[0] not in packages:
+    modules: set[str] = set()
+    pending = list(named)
+    while pending:
+        module = pending.pop()
+        if module in modules or module in REGISTRIES or module.partition(".")[0] not in packages:
             continue
         if module.startswith("dynprop.evidence.") and module not in named:
             continue
         if _file(module) is None:
             continue
-        found.add(module)
-        waiting += _imports(module)
-    return frozenset(found)
+        modules.add(module)
+        pending += _imports(module)
+    return frozenset(modules)
 
 
 def digest_of_file(path: Path) -> str:
@@ -124,12 +124,12 @@ def _digest(lines: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class _Source:
-    """What a file's syntax tree holds: its digest, and the names that it imports.
+    """The digest of a file's syntax tree, and the names that it imports.
 
     Attributes:
         digest: digest of the tree without docstrings.
         imports: (level, module, name) of every executed import; the name is empty for ``import module``.
-        exports: name -> the same, for what a package's own statements import.
+        exports: name -> (level, module, name), for the top-level imports of a package.
     """
 
     digest: str
@@ -165,10 +165,10 @@ def _source(path: Path) -> _Source:
 
 @cache
 def _read(path: Path, modified: int, size: int) -> _Source:
-    """Read a file once for each state of it."""
+    """Parse a file, once for each modification."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    imports = tuple(found for node in _executed(tree) for _, found in _imported(node))
-    exports = {name: found for node in tree.body for name, found in _imported(node)}
+    imports = tuple(imported for node in _executed(tree) for _, imported in _imported(node))
+    exports = {name: imported for node in tree.body for name, imported in _imported(node)}
     return _Source(_digest([_form(_without_docstrings(tree))]), imports, exports)
 
 
@@ -206,7 +206,7 @@ def _form(node: object) -> str:
 
 
 def _imported(node: ast.AST) -> Iterator[tuple[str, Import]]:
-    """Yield the names that a statement binds by importing, each with where from."""
+    """Yield the names that an import statement binds, each with its origin."""
     if isinstance(node, ast.Import):
         yield from ((alias.asname or alias.name, (0, alias.name, "")) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
@@ -232,12 +232,12 @@ def _imports(module: str) -> Iterator[str]:
     assert path is not None
     stub = _stub(path)
     for source in (_source(path), *([_source(stub)] if stub else [])):
-        yield from (_defining(found, module, path) for found in source.imports)
+        yield from (_defining(imported, module, path) for imported in source.imports)
 
 
-def _defining(found: Import, module: str, path: Path) -> str:
-    """Return the module behind an import in a module: a submodule, or where a package got the name from."""
-    level, origin, name = found
+def _defining(imported: Import, module: str, path: Path) -> str:
+    """Return the module that defines an imported name: a submodule, or the origin of a re-exported name."""
+    level, origin, name = imported
     if level:
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]
         parts = package.split(".")

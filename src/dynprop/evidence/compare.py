@@ -22,11 +22,11 @@ Code = Mapping[str, Rooms | None]
 
 @dataclass(frozen=True)
 class Source:
-    """What a record is compared with.
+    """The reference that a record is compared with.
 
     Attributes:
-        command: how the record is made.
-        expected: the names that there are today.
+        command: the command that makes the record.
+        expected: the names that exist today.
         recorded: the names in a record.
         today: digests of today's code, by group.
         described: digests that the runs in a record wrote, by group.
@@ -43,10 +43,10 @@ def differences(expected: Names, recorded: Names) -> list[str]:
     """Return one line for each name that a record lacks, and for each that its source lacks."""
     lines = [f"missing: {name}" for name in expected if name not in recorded]
     lines += [f"superfluous: {name}" for name in recorded if name not in expected]
-    for word, wanted, there in (("missing", expected, recorded), ("superfluous", recorded, expected)):
+    for word, required, available in (("missing", expected, recorded), ("superfluous", recorded, expected)):
         entries: dict[str, list[str]] = {}
-        for name in wanted:
-            for law in sorted(wanted[name] - there.get(name, wanted[name])):
+        for name in required:
+            for law in sorted(required[name] - available.get(name, required[name])):
                 entries.setdefault(law, []).append(name)
         lines += [
             f"{word}: law {law} on {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
@@ -57,14 +57,14 @@ def differences(expected: Names, recorded: Names) -> list[str]:
 
 def changes(described: Code, today: Code) -> dict[str, list[str] | None]:
     """Return the rooms that changed since the run, by group; None where the run recorded no digests."""
-    found: dict[str, list[str] | None] = {}
+    changed: dict[str, list[str] | None] = {}
     for group, rooms in described.items():
-        now = today.get(group) or {}
+        current = today.get(group) or {}
         if rooms is None:
-            found[group] = None
-        elif different := [room for room in {**rooms, **now} if rooms.get(room) != now.get(room)]:
-            found[group] = different
-    return found
+            changed[group] = None
+        elif different := [room for room in {**rooms, **current} if rooms.get(room) != current.get(room)]:
+            changed[group] = different
+    return changed
 
 
 def digest_lines(described: Code, today: Code) -> Iterator[str]:
@@ -78,18 +78,18 @@ def digest_lines(described: Code, today: Code) -> Iterator[str]:
 
 
 def state_text(described: Code, today: Code) -> str:
-    """Return one paragraph: whether a record describes today's code, and otherwise what changed since."""
-    found = changes(described, today)
+    """Return one paragraph: whether a record describes today's code, and otherwise the changed rooms."""
+    by_group = changes(described, today)
     if all(rooms is None for rooms in described.values()):
         return "**Of an older state of the code:** the run recorded no digests of it.\n\n"
-    if not found:
+    if not by_group:
         return "The code that ran is today's.\n\n"
     groups: dict[tuple[str, ...], list[str]] = {}
-    for group, rooms in found.items():
+    for group, rooms in by_group.items():
         groups.setdefault(tuple(rooms or ()), []).append(group)
-    parts = []
+    sentences = []
     for changed, names in groups.items():
         where = "everywhere" if len(names) == len(described) else "for " + ", ".join(f"`{n}`" for n in names)
         what = ", ".join(f"`{room}`" for room in changed)
-        parts.append(f"{where} {what} changed since" if what else f"{where} the run recorded no digests")
-    return f"**Of an older state of the code:** {'; '.join(parts)}.\n\n"
+        sentences.append(f"{where} {what} changed since" if what else f"{where} the run recorded no digests")
+    return f"**Of an older state of the code:** {'; '.join(sentences)}.\n\n"

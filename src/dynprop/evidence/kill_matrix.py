@@ -28,13 +28,13 @@ class Row:
     Attributes:
         name: name of the fault or control.
         kind: its kind.
-        summary: what it is, in one line.
+        summary: description in one line.
         source: the real bug that it is named after; empty for a control.
         correct: whether it is a control.
         gross: whether 20 examples must suffice.
         examples: examples per law, None for each law's own number.
         verdicts: verdict of each law by id.
-        cases: how many cases ran.
+        cases: number of cases run.
     """
 
     name: str
@@ -170,7 +170,7 @@ def kill_matrix(
         seed: seeds the cases.
     """
     chosen = chosen_entries() if entries is None else list(entries)
-    # Before the run: the code may be edited while it lasts.
+    # Taken before the run, during which the code may be edited.
     code = code_of_planted(entry.kind for entry in chosen)
     rows = []
     for done, entry in enumerate(chosen):

@@ -43,12 +43,12 @@ def print_matrix(matrix: KillMatrix, console: Console | None = None) -> None:
     ):
         if names:
             out.print(Text(f"{title}: {', '.join(names)}", "bold"))
-    wrong = [row for row in matrix.rows if not row.correct]
-    right = [row for row in matrix.rows if row.correct]
+    faults = [row for row in matrix.rows if not row.correct]
+    controls = [row for row in matrix.rows if row.correct]
     out.print(
         Text(
-            f"{len(wrong) - len(matrix.uncaught)} of {len(wrong)} faults are caught, "
-            f"{len(matrix.accused)} of {len(right)} correct implementations are accused"
+            f"{len(faults) - len(matrix.uncaught)} of {len(faults)} faults are caught, "
+            f"{len(matrix.accused)} of {len(controls)} correct implementations are accused"
         )
     )
 
@@ -63,16 +63,16 @@ def _print_kind(kind: str, rows: Sequence[Row], out: Console) -> None:
     for start in range(0, len(names), columns):
         legend = "".join(f"{name:{wide}}" for name in names[start : start + columns])
         out.print(Text(legend.rstrip(), "dim"))
-    for title, chosen in (
+    for title, implementations in (
         ("fault", [row for row in rows if not row.correct]),
         ("correct", [row for row in rows if row.correct]),
     ):
-        if not chosen:
+        if not implementations:
             continue
-        width = max(len(row.name.split("/", 1)[-1]) for row in chosen)
+        width = max(len(row.name.split("/", 1)[-1]) for row in implementations)
         out.print()
         out.print(Text(f"{title:{width}}  {''.join(letters[law] for law in laws)}", "dim"))
-        for row in chosen:
+        for row in implementations:
             line = Text(f"{row.name.split('/', 1)[-1]:{width}}  ")
             for law in laws:
                 line.append(*MARKS[row.verdicts.get(law, "not-applicable")])

@@ -1,6 +1,6 @@
 """Laws of every function of arrays: shapes and dtypes, memory layouts, unchanged arguments, repeated calls.
 
-Each kind registers these functions under its own words, with its own cases, and passes the comparison of two
+Each kind registers these functions with its own statements and cases, and passes the comparison of two
 results of one call, such as agreement within twice the bound of a sound evaluation.
 """
 
@@ -50,20 +50,19 @@ def threaded(subject: ArraySubject[Any]) -> str | None:
 
 
 def _compared(
-    subject: ArraySubject[V], agree: Agree[V], label: str, values: tuple[V, ...], others: tuple[V, ...]
+    subject: ArraySubject[V], agree: Agree[V], label: str, values: tuple[V, ...], references: tuple[V, ...]
 ) -> Iterator[Comparison]:
-    for name, value, other in zip(subject.result_names, values, others, strict=True):
-        yield agree(name, f"{name} {label}", value, other)
+    for name, value, reference in zip(subject.result_names, values, references, strict=True):
+        yield agree(name, f"{name} {label}", value, reference)
 
 
 def declared_shape(subject: ArraySubject[Any], case: Called) -> Evidence:
     """Compare shape, dtype and device of every result with what the signature declares."""
-    got = subject.returned(case.arguments, case.dtype).kept
-    wanted = subject.expected(case.arguments, case.dtype)
-    found = [
-        as_expected(f"{name}:", *pair) for name, *pair in zip(subject.result_names, got, wanted, strict=True)
-    ]
-    return next((evidence for evidence in found if evidence.failure), found[0])
+    got = subject.returned(case.arguments, case.dtype).types
+    expected = subject.expected(case.arguments, case.dtype)
+    types = zip(subject.result_names, got, expected, strict=True)
+    evidences = [as_expected(f"{name}:", *pair) for name, *pair in types]
+    return next((evidence for evidence in evidences if evidence.failure), evidences[0])
 
 
 def layouts_agree(subject: ArraySubject[V], case: Called, agree: Agree[V]) -> Evidence:
@@ -78,7 +77,7 @@ def layouts_agree(subject: ArraySubject[V], case: Called, agree: Agree[V]) -> Ev
 
 
 def arguments_unchanged(subject: ArraySubject[Any], case: Called) -> Evidence:
-    """Look at the arguments before and after a call."""
+    """Compare the arguments after a call with copies made before it."""
     changed = subject.changed_arguments(case.arguments, case.dtype)
     return Evidence(failure=changed, detail={"checked": True})
 
@@ -86,14 +85,14 @@ def arguments_unchanged(subject: ArraySubject[Any], case: Called) -> Evidence:
 def calls_agree(subject: ArraySubject[V], case: Called, other: Arguments, agree: Agree[V]) -> Evidence:
     """Call, call with other arguments of the same shape, read the first result again, call a third time."""
     first = subject.returned(case.arguments, case.dtype)
-    early = first.read()
+    before = first.read()
     subject.results(other, case.dtype)
-    late = first.read()
-    again = subject.results(case.arguments, case.dtype)
+    after = first.read()
+    repeated = subject.results(case.arguments, case.dtype)
     return Evidence(
         (
-            *_compared(subject, agree, "of the third call beside the first", again, early),
-            *_compared(subject, agree, "of the first call, read after another call", late, early),
+            *_compared(subject, agree, "of the third call beside the first", repeated, before),
+            *_compared(subject, agree, "of the first call, read after another call", after, before),
         )
     )
 

@@ -2,8 +2,8 @@
 
 A case is a frozen dataclass. A field that holds an array, or a tuple of arrays, names its leading axes in
 its annotation: ``h: Annotated[FloatArray, Axes(("time", "channel"))]``. Every other field holds a plain
-JSON value. An axis has one size in the whole case, so that some of its rows, steps or components are taken
-from every array at once.
+JSON value. An axis has the same size in every array of a case, so that rows, steps or components are selected
+from all arrays at once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Axes:
 
 def fewer(size: int, *sizes: int, least: int = 1) -> list[int]:
     """Return those of the sizes that are smaller than a given one, in ascending order."""
-    return sorted({kept for kept in sizes if least <= kept < size})
+    return sorted({smaller for smaller in sizes if least <= smaller < size})
 
 
 def shortened(values: NumericArray, bits: int) -> NumericArray:
@@ -106,8 +106,8 @@ class ArrayCase:
             if values[name] is not None:
                 shape = data.get(axes.shape)
                 listed = values[name] if several else [values[name]]
-                made = [_read(name, part, axes.names, shape, sizes, dtype) for part in listed]
-                values[name] = tuple(made) if several else made[0]
+                arrays = [_read(name, value, axes.names, shape, sizes, dtype) for value in listed]
+                values[name] = tuple(arrays) if several else arrays[0]
         return cls(**values)
 
 
@@ -118,12 +118,12 @@ def _declared(case: type[ArrayCase]) -> Mapping[str, tuple[Axes, bool]]:
     """Return the axes of every field that holds arrays, and whether it holds a tuple of them."""
     if case in _DECLARED:
         return _DECLARED[case]
-    found = _DECLARED[case] = {}
+    declared = _DECLARED[case] = {}
     for name, annotation in get_type_hints(case, include_extras=True).items():
         for axes in getattr(annotation, "__metadata__", ()):
             if isinstance(axes, Axes):
-                found[name] = (axes, get_origin(annotation.__origin__) is tuple)
-    return found
+                declared[name] = (axes, get_origin(annotation.__origin__) is tuple)
+    return declared
 
 
 def _taken(values: NumericArray, axes: tuple[str, ...], axis: str, index: slice | IntArray) -> NumericArray:
@@ -147,19 +147,19 @@ def _listed(value: Any) -> Any:
 def _read(
     name: str, value: Any, axes: tuple[str, ...], shape: Any, sizes: dict[str, int], dtype: type[np.generic]
 ) -> NumericArray:
-    """Return the array that nested lists hold, after a check against the sizes of axes, which it extends."""
+    """Convert nested lists to an array; check its shape against the known sizes of axes, and add new ones."""
     if isinstance(value, dict):
-        made = np.asarray(np.array(value["real"], np.float64) + 1j * np.array(value["imag"], np.float64))
+        array = np.asarray(np.array(value["real"], np.float64) + 1j * np.array(value["imag"], np.float64))
     else:
-        made = np.array(value, dtype=dtype)
-    # Nested lists lose every size behind one of 0.
+        array = np.array(value, dtype=dtype)
+    # Nested lists do not show the sizes after an axis of size 0.
     if shape is not None:
-        made = made.reshape(tuple(shape))
-    elif made.size == 0 and all(axis in sizes for axis in axes):
-        made = made.reshape([sizes[axis] for axis in axes])
-    if made.ndim < len(axes):
-        raise ValueError(f"{name} has shape {made.shape}, expected axes {', '.join(axes)}")
-    for axis, size in zip(axes, made.shape, strict=False):
+        array = array.reshape(tuple(shape))
+    elif array.size == 0 and all(axis in sizes for axis in axes):
+        array = array.reshape([sizes[axis] for axis in axes])
+    if array.ndim < len(axes):
+        raise ValueError(f"{name} has shape {array.shape}, expected axes {', '.join(axes)}")
+    for axis, size in zip(axes, array.shape, strict=False):
         if sizes.setdefault(axis, size) != size:
-            raise ValueError(f"{name} has shape {made.shape}, expected {sizes[axis]} along axis {axis}")
-    return made
+            raise ValueError(f"{name} has shape {array.shape}, expected {sizes[axis]} along axis {axis}")
+    return array

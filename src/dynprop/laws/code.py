@@ -10,7 +10,7 @@ import numpy as np
 
 __all__ = ["MOST_NUMBERS", "array_code", "import_lines", "matrix_code"]
 
-# A script holds at most as many numbers.
+# Largest number of numbers in a script.
 MOST_NUMBERS = 400
 
 
@@ -20,11 +20,11 @@ def array_code(library: str, values: Any, shape: Sequence[int], dtype: str) -> s
         return "None"
     empty = int(np.prod(shape)) == 0
     if library == "torch":
-        made = f"torch.tensor({json.dumps(values)}, dtype=torch.{dtype})"
-        return f"torch.zeros({tuple(shape)}, dtype=torch.{dtype})" if empty else made
+        expression = f"torch.tensor({json.dumps(values)}, dtype=torch.{dtype})"
+        return f"torch.zeros({tuple(shape)}, dtype=torch.{dtype})" if empty else expression
     module = "jnp" if library == "jax" else "np"
-    made = f"{module}.array({json.dumps(values)}, dtype='{dtype}')"
-    return f"{module}.zeros({tuple(shape)}, dtype='{dtype}')" if empty else made
+    expression = f"{module}.array({json.dumps(values)}, dtype='{dtype}')"
+    return f"{module}.zeros({tuple(shape)}, dtype='{dtype}')" if empty else expression
 
 
 def matrix_code(library: str, values: Any, dtype: str) -> str:

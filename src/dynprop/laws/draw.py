@@ -1,7 +1,7 @@
 """Sources of choices: the same case generators serve Hypothesis and an i.i.d. driver.
 
-A generator draws the *structure* of a case (sizes, classes, dtype) choice by choice and its numbers
-from one numpy Generator, so that a case is small to describe, quick to make, and reproducible.
+A generator draws the *structure* of a case (sizes, classes, dtype) choice by choice and its numbers from one
+numpy Generator. A case is therefore described by few values, cheap to generate, and reproducible.
 """
 
 from __future__ import annotations
@@ -59,15 +59,15 @@ def length(source: Source, longest: int, *, shortest: int = 0, usual: int = 12, 
     """Draw a number of steps: mostly small, sometimes a power of two and its neighbours.
 
     Args:
-        source: where choices come from.
-        longest: never more than this.
-        shortest: never less than this, unless ``longest`` is.
+        source: of the choices.
+        longest: upper limit.
+        shortest: lower limit, unless ``longest`` is smaller.
         usual: most lengths are at most this.
         few: draw from a few lengths only, for libraries that compile every new shape.
     """
     if few:
-        known = [n for n in (0, 1, *FEW_LENGTHS) if min(shortest, longest) <= n <= min(longest, 3 * usual)]
-        return source.choice(known or [min(shortest, longest)])
+        lengths = [n for n in (0, 1, *FEW_LENGTHS) if min(shortest, longest) <= n <= min(longest, 3 * usual)]
+        return source.choice(lengths or [min(shortest, longest)])
     exponent = max(4, min(8, longest.bit_length() - 1))
     size = source.choice(("small", "small", "near a power of two", "odd"))
     if size == "small":
@@ -80,7 +80,7 @@ def length(source: Source, longest: int, *, shortest: int = 0, usual: int = 12, 
 
 
 def split_points(steps: int, few: bool = False) -> list[int]:
-    """Return the places to cut: all of them up to 24 steps, then the edges and powers of two.
+    """Return the split points: all of them up to 24 steps, else the ends, powers of two and their neighbours.
 
     ``few`` is for libraries that compile every new shape.
     """

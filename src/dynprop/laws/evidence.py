@@ -19,8 +19,8 @@ __all__ = ["NORMWISE", "Bounded", "Comparison", "Evidence", "LagProfile", "compa
 
 Alternatives = Callable[[], Mapping[str, FloatArray]]
 LAG_TOLERANCE = 1e-2
-# The first words of a relaxed bound that one norm sets for all entries. Such a bound explains a failure if
-# it is narrow at every failing entry; any other, if it is narrow at one of them.
+# Prefix of the name of a relaxed bound that is one norm for all entries. It explains a failure if it is
+# narrow at every failing entry; any other relaxed bound, if it is narrow at one of them.
 NORMWISE = "an evaluation accurate only relative to"
 
 

@@ -1,7 +1,7 @@
 """Reference arithmetic: Arb balls of 160 bits, reported as unevaluated sums of two floats.
 
 Every float is a rational number, and Arb (python-flint) computes with it at any exponent, so a
-reference neither overflows nor underflows nor shares a line with any subject. 160 bits leave an
+reference neither overflows nor underflows, and shares no code with any subject. 160 bits leave an
 error below 2^-100 relative to the sum of absolute terms for 2,048 steps, far below any bound of
 float64. python-flint's precision is global to the process, hence the lock.
 """

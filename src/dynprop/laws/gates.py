@@ -1,7 +1,7 @@
 """Classes of factors of a product: gates of a scan, weights of a running product.
 
-Classes are structures, not distributions: every edge of the domain (exactly 0 and 1 and -1, tiny, above 1,
-nearly 1) is drawn on purpose, because products see nothing else.
+Classes are structures, not distributions: each edge of the domain (exactly 0, 1 and -1, tiny, above 1, nearly
+1) is a class, because products depend on these cases only.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def _signed_unit(rng: Rng, shape: Shape) -> FloatArray:
 
 
 def _with_exact(values: FloatArray, rng: Rng, exact: tuple[float, ...]) -> FloatArray:
-    chosen = rng.random(values.shape) < 0.3
-    return np.where(chosen, rng.choice(exact, values.shape), values)
+    mask = rng.random(values.shape) < 0.3
+    return np.where(mask, rng.choice(exact, values.shape), values)
 
 
 GATE_CLASSES: dict[str, Callable[[Rng, Shape], FloatArray]] = {

@@ -11,7 +11,7 @@ from dynprop.laws.evidence import Evidence
 __all__ = ["as_expected", "laid_out", "product_form"]
 
 
-# Generic, so that the law that has such a condition keeps the subject of its own kind.
+# Generic, so that a law with such a condition keeps the subject type of its kind.
 AnySubject = TypeVar("AnySubject", bound=Subject)
 
 
@@ -28,11 +28,11 @@ def product_form(subject: AnySubject) -> str | None:
 
 
 def as_expected(result: str, got: Sequence[object], wanted: Sequence[object]) -> Evidence:
-    """Compare shape, dtype and device of a result, named with its verb, with those that it should have."""
+    """Compare shape, dtype and device of a result with the expected ones; ``result`` starts the message."""
     failures = [
-        f"{what} {found}, expected {expected}"
-        for what, found, expected in zip(("shape", "dtype", "device"), got, wanted, strict=True)
-        if found != expected
+        f"{what} {actual}, expected {expected}"
+        for what, actual, expected in zip(("shape", "dtype", "device"), got, wanted, strict=True)
+        if actual != expected
     ]
     if failures:
         return Evidence(failure=f"{result} " + "; ".join(failures))

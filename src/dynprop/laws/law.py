@@ -31,11 +31,11 @@ class Case(Protocol):
         ...
 
     def smaller(self) -> Iterable[Case]:
-        """Yield simpler cases, the most daring first."""
+        """Yield simpler cases, the largest simplification first."""
         ...
 
     def refusable(self) -> bool:
-        """Say whether an implementation may refuse this case with a plain error."""
+        """Return whether an implementation may refuse this case with a plain error."""
         ...
 
     def describe(self) -> str:
@@ -49,11 +49,11 @@ class Case(Protocol):
 
 @dataclass(frozen=True)
 class Cleared:
-    """What came of many independent cases that were judged together.
+    """The result of judging many independent cases together.
 
     Attributes:
-        decided: how many surely passed.
-        undecidable: how many are surely undecidable.
+        decided: number of cases that passed for certain.
+        undecidable: number of cases that are undecidable for certain.
         worst_ratio: worst residual over bound among those that passed.
         rest: every other case, to be judged alone.
     """
@@ -64,8 +64,8 @@ class Cleared:
     rest: tuple[Case, ...]
 
 
-# The subject and the case of a law. The bare name Law stands for a law of any kind, as a registry or a
-# runner holds it: there both are Any. Only type checkers know defaults on Python 3.11.
+# The subject and the case of a law. The bare name Law, as in a registry or runner, is a law of any kind: both
+# are Any. Only type checkers know defaults on Python 3.11.
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
 
@@ -148,8 +148,8 @@ def law(
 ) -> Callable[[Callable[[S, C], Evidence]], Callable[[S, C], Evidence]]:
     """Register the decorated function as a law; see Law for the arguments.
 
-    A generator of cases that needs nothing of its subject takes Any: with ``object``, type checkers expect a
-    function that takes any object for a subject.
+    A generator of cases that does not use its subject annotates it as Any: with ``object``, type checkers
+    expect a law for any object.
     """
 
     def register(test: Callable[[S, C], Evidence]) -> Callable[[S, C], Evidence]:

@@ -2,7 +2,7 @@
 
 A computed sum of products that undergoes n roundings per term has a relative error per term of at
 most gamma(n) = n u / (1 - n u) (Higham 2002, Accuracy and Stability of Numerical Algorithms,
-lemma 3.1), u the unit roundoff. Everything here is about the format that a *subject* computes in.
+lemma 3.1), u the unit roundoff. All bounds refer to the format in which the *subject* computes.
 """
 
 from __future__ import annotations
@@ -39,5 +39,5 @@ def log_error(format_: Format, steps: FloatArray, logs: FloatArray) -> FloatArra
     """Relative error of exp of a sum of logarithms, each partial sum rounded once."""
     with np.errstate(all="ignore"):
         error = np.expm1((steps + 8.0) * format_.unit * (logs + 1.0))
-        # A gate of zero has no logarithm: nothing bounds what an evaluation through it gives.
+        # log 0 is -inf: an evaluation through it has no error bound.
         return np.asarray(np.nan_to_num(error, nan=np.inf, posinf=np.inf))

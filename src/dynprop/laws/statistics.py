@@ -1,17 +1,17 @@
 r"""Statements about random samples with a stated rate of false alarms, in triples.
 
-For each test there is `assert_...`, which a right law fails with at most the stated probability;
-`min_discrepancy_...`, the smallest deviation that so many samples find; and `min_num_samples_...`, how many
-samples find a deviation, both with a stated probability of missing it (as in TensorFlow Probability's
-statistical_testing). Every bound is a theorem and holds at every sample size.
+For each test there is `assert_...`, which samples of the stated distribution fail with at most the stated
+probability; `min_discrepancy_...`, the smallest deviation that so many samples find; and
+`min_num_samples_...`, how many samples find a deviation, both with a stated probability of missing it (as in
+TensorFlow Probability's statistical_testing). Every bound is a theorem and holds at every sample size.
 
 * **Distribution function**: Dvoretzky-Kiefer-Wolfowitz with Massart's constant (Massart 1990, Ann. Probab.
   18:1269), :math:`P(\sup|F_M - F| > d) \le 2e^{-2Md^2}`, whatever F is.
-* **Variance of a Gaussian law of mean 0**: :math:`\sum w^2/v` is :math:`\chi^2_M`, exactly.
-* **Variance of any law whose fourth moment is known**: the median of K means of b squares. One mean is off by
-  t or more with probability at most :math:`p = (\kappa-1)v^2/(bt^2)` (Chebyshev), and the median only if half
-  of them are: a binomial tail, solved for p exactly. A heavy tail costs samples, not validity; an infinite
-  :math:`\kappa` decides nothing.
+* **Variance of a Gaussian distribution of mean 0**: :math:`\sum w^2/v` is :math:`\chi^2_M`, exactly.
+* **Variance of any distribution with a known fourth moment**: the median of K means of b squares. One mean is
+  off by t or more with probability at most :math:`p = (\kappa-1)v^2/(bt^2)` (Chebyshev), and the median only
+  if half of them are: a binomial tail, solved for p exactly. A heavy tail costs samples, not validity; an
+  infinite :math:`\kappa` decides nothing.
 * **Fair signs**: a binomial tail, exactly.
 
 Why not the sample variance against a tolerance: Student's t with 5 degrees has a variance, and its sample
@@ -55,8 +55,8 @@ __all__ = [
     "signs_reach",
 ]
 
-# The budget: false alarms that one run of the suite, or one check of a target, allows itself with fresh
-# seeds, and what each of at most 5,000 statements in it takes of that.
+# The probability of any false alarm in one run of the suite, or one check of a target, with fresh seeds; and
+# its share for each of at most 5,000 statements.
 FALSE_ALARMS = 1e-6
 STATEMENT = FALSE_ALARMS / 5000
 
@@ -95,7 +95,7 @@ def _least_count(reach: Callable[[int], float], discrepancy: float) -> int:
 
 
 def dkw_distance(samples: int, false_alarm: float = STATEMENT) -> float:
-    """Return the largest distance of an empirical distribution function that a right law explains."""
+    """Return the largest distance that samples of the right distribution have, except at that rate."""
     return math.sqrt(math.log(2.0 / _require_rate("false_alarm", false_alarm)) / (2.0 * samples))
 
 
@@ -115,7 +115,7 @@ def assert_cdf_equal(
     Args:
         samples: numbers, any shape.
         cdf: takes and returns arrays.
-        false_alarm: largest probability with which samples of that law fail.
+        false_alarm: largest probability with which samples of that distribution fail.
 
     Raises:
         AssertionError: they are further from it than chance explains at that rate.
@@ -132,16 +132,16 @@ def assert_cdf_equal(
 
 
 def min_discrepancy_of_cdfs(samples: int, false_alarm: float = STATEMENT, miss: float = _MISS) -> float:
-    """Return the distance of a wrong law that `assert_cdf_equal` finds, except with probability ``miss``."""
+    """Return the distance of another distribution that `assert_cdf_equal` misses at the rate ``miss``."""
     return dkw_distance(samples, false_alarm) + dkw_distance(samples, _require_rate("miss", miss))
 
 
 def min_num_samples_for_cdfs(discrepancy: float, false_alarm: float = STATEMENT, miss: float = _MISS) -> int:
-    """Return how many samples `assert_cdf_equal` needs to find a law at this distance."""
+    """Return how many samples `assert_cdf_equal` needs to find a distribution at this distance."""
     return _least_count(lambda n: min_discrepancy_of_cdfs(n, false_alarm, miss), discrepancy)
 
 
-# The variance of a Gaussian law.
+# The variance of a Gaussian distribution.
 
 
 def gaussian_variance_interval(samples: int, false_alarm: float = STATEMENT) -> tuple[float, float]:
@@ -156,7 +156,7 @@ def gaussian_variance_interval(samples: int, false_alarm: float = STATEMENT) -> 
 def assert_gaussian_variance_equal(
     samples: ArrayLike, variance: float, false_alarm: float = STATEMENT
 ) -> None:
-    """Assert the variance of independent Gaussian samples of mean 0, by their exact chi^2 law.
+    """Assert the variance of independent Gaussian samples of mean 0, by the exact chi^2 distribution.
 
     Args:
         samples: numbers, any shape.
@@ -171,13 +171,13 @@ def assert_gaussian_variance_equal(
     _require_within(float((values**2).mean()), variance, low * variance, high * variance, false_alarm)
 
 
-def _require_within(found: float, variance: float, low: float, high: float, false_alarm: float) -> None:
+def _require_within(estimate: float, variance: float, low: float, high: float, false_alarm: float) -> None:
     if not variance > 0.0:
         raise ArgumentError("variance", repr(variance), "a positive number")
-    if not low <= found <= high:
+    if not low <= estimate <= high:
         raise AssertionError(
-            f"variance: got {found:.6g}, expected {variance:.6g}, that is between {low:.6g} and {high:.6g}, "
-            f"which a right law leaves with probability {false_alarm:g}"
+            f"variance: got {estimate:.6g}, expected {variance:.6g}, that is between {low:.6g} and "
+            f"{high:.6g}, which a right law leaves with probability {false_alarm:g}"
         )
 
 
@@ -201,7 +201,7 @@ def min_num_samples_for_gaussian_variances(
     return _least_count(lambda n: min_discrepancy_of_gaussian_variances(n, false_alarm, miss), discrepancy)
 
 
-# The variance of a law with a known fourth moment.
+# The variance of a distribution with a known fourth moment.
 
 
 @lru_cache(maxsize=4096)
@@ -209,14 +209,14 @@ def _groups(samples: int, false_alarm: float) -> tuple[int, float]:
     """Return the number of means, odd, and the largest p at which their median keeps the rate."""
     from scipy.special import betaincinv
 
-    best, found = (1, 0.0), math.inf
+    best, least_cost = (1, 0.0), math.inf
     for count in range(1, min(samples, 401) + 1, 2):
         half = (count + 1) // 2
         # P(Bin(count, p) >= half) = I_p(half, count - half + 1).
         p = float(betaincinv(half, count - half + 1, false_alarm))
         cost = count / p if p > 0.0 else math.inf
-        if cost < found:
-            best, found = (count, p), cost
+        if cost < least_cost:
+            best, least_cost = (count, p), cost
     return best
 
 
@@ -238,13 +238,13 @@ def median_of_means_reach(samples: int, kurtosis: float, false_alarm: float = ST
 def assert_variance_equal(
     samples: ArrayLike, variance: float, kurtosis: float, false_alarm: float = STATEMENT
 ) -> None:
-    """Assert the variance of independent samples of mean 0 of any law with a finite fourth moment.
+    """Assert the variance of independent samples of mean 0 with a finite fourth moment.
 
     Args:
         samples: numbers, any shape, in an order that does not depend on them.
         variance: what is claimed, > 0.
-        kurtosis: E w^4 / (E w^2)^2 of the law: 3 for a Gaussian, 9/5 for a uniform one, 9 for Student's t
-            with 5 degrees.
+        kurtosis: E w^4 / (E w^2)^2 of the distribution: 3 for a Gaussian, 9/5 for a uniform one, 9 for
+            Student's t with 5 degrees.
         false_alarm: largest probability with which such samples fail.
 
     Raises:
@@ -258,9 +258,9 @@ def assert_variance_equal(
     reach = median_of_means_reach(values.size, kurtosis, false_alarm)
     if math.isinf(kurtosis):
         raise ArgumentError("kurtosis", "inf", "a finite fourth moment; without one nothing is decided")
-    found = median_of_means(values**2, false_alarm)
+    estimate = median_of_means(values**2, false_alarm)
     low, high = (1.0 - reach) * variance, (1.0 + reach) * variance
-    _require_within(found, variance, low, high, false_alarm)
+    _require_within(estimate, variance, low, high, false_alarm)
 
 
 def min_discrepancy_of_variances(
@@ -268,13 +268,13 @@ def min_discrepancy_of_variances(
 ) -> float:
     """Return d such that a factor 1 + d or 1/(1 + d) of the variance is missed with that probability.
 
-    The wrong law has the kurtosis of the right one; inf where so few samples find nothing.
+    Both distributions have the same kurtosis; inf where so few samples find no difference.
     """
     from scipy.special import betaincinv
 
     rate = _require_rate("miss", miss)
     allowed = median_of_means_reach(samples, kurtosis, false_alarm)
-    # The same groups are judged: what their median misses is another binomial tail.
+    # The groups are the same; the median misses the difference with another binomial tail.
     count, _ = _groups(samples, false_alarm)
     half = (count + 1) // 2
     p = float(betaincinv(half, count - half + 1, rate))

@@ -79,8 +79,9 @@ class MeanField:
         within 1e-3 of 1; nan where q is infinite.
 
         Raises:
-            PrecisionError: two quadratures differ by more than 1e-6, as for tanh far in chaos (q above 100);
-                or the activation jumps: the map of the correlation has infinite slope at 1.
+            PrecisionError: two quadratures over the plane differ by more than 1e-6, as for tanh far in chaos
+                (q above 100) or an activation with kinks away from 0 in chaos; or the activation jumps, so
+                that the map of the correlation has infinite slope at 1.
         """
         if self.activation.jumps and self.weight_variance > 0.0:
             raise PrecisionError(
@@ -109,7 +110,8 @@ class MeanField:
         # Correlation 0 is a fixed point of an odd activation without bias, up to rounding.
         if self._excess(1.0, nodes) > 1e-13:
             if self._excess(1e-6, nodes) >= 0.0:
-                raise PrecisionError(f"correlation depth of {self.activation.name}: lost in rounding")
+                reason = "its kinks are not resolved" if self.activation.kinks else "lost in rounding"
+                raise PrecisionError(f"correlation depth of {self.activation.name} in chaos: {reason}")
             gap = float(brentq(lambda g: self._excess(g, nodes), 1e-6, 1.0, xtol=1e-12))
         return _scale(self.weight_variance * self.activation.pair_moments(self.q, 1.0 - gap, nodes)[1])
 

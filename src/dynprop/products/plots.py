@@ -174,6 +174,7 @@ def plot_walk(
 
     Raises:
         ArgumentError: as `norm_walks`.
+        PrecisionError: without a gain, as `critical_gain`.
         ModuleNotFoundError: matplotlib is not installed.
 
     Example:

@@ -1,4 +1,4 @@
-"""The adapter of any implementation: its library, its domain, and a call whose arguments are watched."""
+"""The adapter of any implementation: library, domain, and calls that detect modified arguments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dynprop.errors import ArgumentError, TargetError
 from dynprop.subjects.calls import TargetMismatchError, TargetRaisedError, guard
 from dynprop.subjects.frameworks import Framework, framework_named
 
-__all__ = ["Adapter", "Change", "FunctionAdapter", "declared", "shown"]
+__all__ = ["Adapter", "Change", "FunctionAdapter", "declared", "result_text"]
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Adapter:
 
     Attributes:
         library: the framework whose arrays it takes.
-        domain: what it promises.
+        domain: declared domain.
         framework: the name of the library.
-        name: how reports call it.
+        name: name in reports.
     """
 
     library: Framework
@@ -103,9 +103,9 @@ class Adapter:
 
     def _change(self, watched: Iterable[tuple[str, Native]], call: Callable[[], object]) -> Change | None:
         """Make a call and return the first of the watched arrays that it modified, or None."""
-        known = [(name, value, to_numpy(value), self.library.metadata(value)) for name, value in watched]
+        snapshots = [(name, value, to_numpy(value), self.library.metadata(value)) for name, value in watched]
         call()
-        for name, value, before, metadata in known:
+        for name, value, before, metadata in snapshots:
             if self.library.metadata(value) != metadata:
                 return Change(name, metadata, self.library.metadata(value))
             if not np.array_equal(before, to_numpy(value), equal_nan=True):
@@ -123,8 +123,8 @@ class Adapter:
         """Return the gradients of a scalar program of a call with respect to named arrays."""
         natives = {name: self.library.array(value, dtype) for name, value in arrays.items()}
         with self.library.setting(dtype):
-            found = self.library.gradients(lambda leaves: program(call, leaves), natives, wrt)
-        return {name: np.asarray(value, dtype=np.float64) for name, value in found.items()}
+            gradients = self.library.gradients(lambda leaves: program(call, leaves), natives, wrt)
+        return {name: np.asarray(value, dtype=np.float64) for name, value in gradients.items()}
 
 
 class FunctionAdapter(Adapter):
@@ -158,10 +158,10 @@ class FunctionAdapter(Adapter):
     def _require_library(self, result: Any) -> None:
         """Raise TargetMismatchError unless a result is an array of the library."""
         if library_of(result) != self.framework:
-            raise TargetMismatchError(f"returned {shown(result)}, expected a {self.framework} array")
+            raise TargetMismatchError(f"returned {result_text(result)}, expected a {self.framework} array")
 
     def _arrays_of(self, result: Any) -> tuple[Any, ...]:
-        """Return what should be arrays in a result."""
+        """Return the parts of a result that should be arrays."""
         return (result,)
 
     def _require_callable(
@@ -170,9 +170,9 @@ class FunctionAdapter(Adapter):
         arguments: Sequence[Any],
         keywords: Mapping[str, Any],
         dtype: str,
-        wanted: str,
+        expected: str,
     ) -> None:
-        """Call the target once; raise TargetError, the demand first, if it cannot be called so."""
+        """Call the target once; raise TargetError, starting with the demand, if the call fails."""
         try:
             with self.library.setting(dtype):
                 result = self._call(*arguments, **keywords)
@@ -181,12 +181,12 @@ class FunctionAdapter(Adapter):
                 raise TargetError(f"{demand}, {self.name} raised {error}") from error
             return
         for part in self._arrays_of(result):
-            known = library_of(part)
-            if known != self.framework:
-                hint = f"; for a {known} function say --framework {known}" if known else ""
-                raise TargetError(f"{demand}, {self.name} returned {shown(part)}, not {wanted}{hint}")
+            library = library_of(part)
+            if library != self.framework:
+                hint = f"; for a {library} function say --framework {library}" if library else ""
+                raise TargetError(f"{demand}, {self.name} returned {result_text(part)}, not {expected}{hint}")
 
 
-def shown(result: Any) -> str:
-    """Describe what came in place of an array."""
+def result_text(result: Any) -> str:
+    """Describe a result that is no array."""
     return f"a {type(result).__name__}" if isinstance(result, tuple | list) else describe(result)

@@ -1,8 +1,8 @@
 """A function of arrays under test: one adapter, which a kind completes by a signature.
 
-The signature names the arguments and results, and says what shape each result should have. Everything
-else is the same for every kind: arrays of the library are made from numpy, the target is called, its
-results are checked and read, arguments are watched and laid out in other ways, gradients are taken.
+The signature names the arguments and results, and gives the expected shape of each result. Everything else is
+the same for every kind: conversion from numpy, the call, checks of the results, detection of modified
+arguments, other memory layouts, gradients.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from dynprop.arrays import (
     to_numpy,
 )
 from dynprop.contracts.domain import Domain
-from dynprop.contracts.subject import Arguments, Kept, Native, Program, Returned
-from dynprop.subjects.adapter import FunctionAdapter, shown
+from dynprop.contracts.subject import Arguments, ArrayType, Native, Program, Returned
+from dynprop.subjects.adapter import FunctionAdapter, result_text
 from dynprop.subjects.calls import TargetMismatchError
 
 __all__ = ["ArrayFunction", "Result", "Signature", "any_numbers", "real_numbers"]
@@ -51,7 +51,7 @@ class Result(Generic[V]):
     """One array that a function returns.
 
     Attributes:
-        name: the word that reports use.
+        name: name in reports.
         shape: (arguments) -> shape; the arguments are those of the call, arrays of any library.
         words: that shape in words, such as "the shape of the inputs".
         read: (numpy array) -> the numbers that laws compare; raises TargetMismatchError for others.
@@ -72,7 +72,7 @@ class Signature(Generic[V]):
     Attributes:
         call: the call as code, such as "f(weights) -> products".
         arguments: names of the arguments, in order; the first is an array.
-        results: what is returned: one array, or a tuple of arrays where there are several.
+        results: one array, or several in a tuple.
         example: (domain) -> arguments of an ordinary call.
         keywords: arguments that are passed by name, and left out where they are None.
     """
@@ -101,7 +101,7 @@ class Signature(Generic[V]):
             return (result,)
         if not isinstance(result, tuple | list) or len(result) != count:
             names = ", ".join(r.name for r in self.results)
-            raise TargetMismatchError(f"returned {shown(result)}, expected a tuple of {count}: {names}")
+            raise TargetMismatchError(f"returned {result_text(result)}, expected a tuple of {count}: {names}")
         return tuple(result)
 
 
@@ -112,7 +112,7 @@ class ArrayFunction(FunctionAdapter, Generic[V]):
 
     @property
     def signature(self) -> Signature[V]:
-        """How the target is called, and what it should return."""
+        """Arguments and expected results of the target."""
         raise NotImplementedError
 
     def preflight(self) -> None:
@@ -123,14 +123,14 @@ class ArrayFunction(FunctionAdapter, Generic[V]):
         """
         signature, dtype = self.signature, self.domain.dtypes[0]
         natives = self._natives(signature.example(self.domain), dtype)
-        called = ", ".join(
+        call_text = ", ".join(
             f"{name} {dtype_name(value)} {tuple(value.shape)}" if is_array(value) else str(value)
             for name, value in zip(signature.arguments, natives, strict=True)
         )
         names = ", ".join(self.result_names)
-        wanted = f"one array ({names})" if len(self.result_names) == 1 else f"a tuple of arrays ({names})"
-        demand = f"kind {self.kind} takes {signature.call}; called with {called} ({self.framework})"
-        self._require_callable(demand, *signature.bound(natives), dtype, wanted)
+        expected = f"one array ({names})" if len(self.result_names) == 1 else f"a tuple of arrays ({names})"
+        demand = f"kind {self.kind} takes {signature.call}; called with {call_text} ({self.framework})"
+        self._require_callable(demand, *signature.bound(natives), dtype, expected)
 
     @property
     def result_names(self) -> tuple[str, ...]:
@@ -151,25 +151,25 @@ class ArrayFunction(FunctionAdapter, Generic[V]):
         """Call the target; return shape, dtype and device of each result, and a later reader of them."""
         natives = self._natives(arguments, dtype)
         results = self._returned(natives, dtype)
-        kept = tuple(Kept(tuple(r.shape), dtype_name(r), self.library.device_of(r)) for r in results)
-        return Returned(kept, lambda: self._read(results, natives))
+        types = tuple(ArrayType(tuple(r.shape), dtype_name(r), self.library.device_of(r)) for r in results)
+        return Returned(types, lambda: self._read(results, natives))
 
-    def expected(self, arguments: Arguments, dtype: str) -> tuple[Kept, ...]:
+    def expected(self, arguments: Arguments, dtype: str) -> tuple[ArrayType, ...]:
         """Return the shape, dtype and device that each result should have."""
         natives = self._natives(arguments, dtype)
         usual, device = dtype_name(natives[0]), self.library.device_of(natives[0])
         return tuple(
-            Kept(tuple(result.shape(*natives)), result.dtype or usual, device)
+            ArrayType(tuple(result.shape(*natives)), result.dtype or usual, device)
             for result in self.signature.results
         )
 
     def layouts(self, arguments: Arguments, dtype: str) -> Iterator[tuple[str, tuple[V, ...]]]:
         """Yield the results for arguments of every memory layout, by the layout's name."""
         natives = self._natives(arguments, dtype)
-        others = [dict(self._variants(value, dtype)) for value in arguments[1:]]
-        for layout, first in self._variants(arguments[0], dtype):
-            rest = [v.get(layout, native) for v, native in zip(others, natives[1:], strict=True)]
-            yield layout, self._read(self._returned([first, *rest], dtype), natives)
+        variants = [dict(self._variants(value, dtype)) for value in arguments[1:]]
+        for layout, first_argument in self._variants(arguments[0], dtype):
+            other_arguments = [v.get(layout, native) for v, native in zip(variants, natives[1:], strict=True)]
+            yield layout, self._read(self._returned([first_argument, *other_arguments], dtype), natives)
 
     def changed_arguments(self, arguments: Arguments, dtype: str) -> str | None:
         """Call the target; return which argument it modified, values or metadata, in a sentence, or None."""
@@ -198,7 +198,7 @@ class ArrayFunction(FunctionAdapter, Generic[V]):
         return self._differentiated(program, call, arrays, dtype, wrt)
 
     def _natives(self, arguments: Arguments, dtype: str) -> list[Any]:
-        """Return fresh arrays of the library; what is no array is passed as it is."""
+        """Return fresh arrays of the library; other arguments are passed unchanged."""
         return [self.library.array(v, dtype) if isinstance(v, np.ndarray) else v for v in arguments]
 
     def _variants(self, value: object, dtype: str) -> Iterator[tuple[str, Native]]:
@@ -227,11 +227,13 @@ class ArrayFunction(FunctionAdapter, Generic[V]):
         return tuple(r.read(to_numpy(native)) for r, native in zip(declared, results, strict=True))
 
     def _require_shapes(self, results: Sequence[Native], arguments: Sequence[Any]) -> None:
-        """Raise TargetMismatchError if a result has not the shape that these arguments lead to."""
+        """Raise TargetMismatchError if a result does not have the shape expected for these arguments."""
         for declared, result in zip(self.signature.results, results, strict=True):
             expected = tuple(declared.shape(*arguments))
             if tuple(getattr(result, "shape", ())) != expected:
-                raise TargetMismatchError(f"returned {shown(result)}, expected {declared.words}, {expected}")
+                raise TargetMismatchError(
+                    f"returned {result_text(result)}, expected {declared.words}, {expected}"
+                )
 
     def _arrays_of(self, result: Any) -> tuple[Any, ...]:
         try:

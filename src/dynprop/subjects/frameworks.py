@@ -157,8 +157,8 @@ class TorchFramework:
 
     def array(self, values: NumericArray, dtype: str) -> Any:
         """Return a fresh contiguous tensor on the device."""
-        wanted = getattr(self._torch, _dtype_for(values, dtype))
-        return self._torch.from_numpy(np.array(values, order="C")).to(self._device, wanted)
+        native_dtype = getattr(self._torch, _dtype_for(values, dtype))
+        return self._torch.from_numpy(np.array(values, order="C")).to(self._device, native_dtype)
 
     def setting(self, dtype: str) -> AbstractContextManager[Any]:
         """Nothing to set."""
@@ -237,10 +237,10 @@ class JaxFramework:
 
     def array(self, values: NumericArray, dtype: str) -> Any:
         """Return a device array."""
-        wanted = _dtype_for(values, dtype)
+        native_dtype = _dtype_for(values, dtype)
         with self._jax.enable_x64(True):
-            made = self._jax.device_put(self._jax.numpy.asarray(values), self._device)
-            return made.astype(wanted)
+            on_device = self._jax.device_put(self._jax.numpy.asarray(values), self._device)
+            return on_device.astype(native_dtype)
 
     def setting(self, dtype: str) -> AbstractContextManager[Any]:
         """Switch x64 on for float64 only."""

@@ -1,4 +1,4 @@
-"""What `dynprop train` does: the words of a command line become a sweep, and the sweep is trained."""
+"""`dynprop train`: build a sweep from the command line and train it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from dynprop.errors import ArgumentError
 from dynprop.training.store.disk import DamageError
 from dynprop.training.store.index import read_run_count
 from dynprop.training.store.ledger import NAME
-from dynprop.training.sweeps.interrupts import held
-from dynprop.training.sweeps.sweep import FILE, Folder, Sweep, belonging, planned, say
+from dynprop.training.sweeps.interrupts import delayed_interrupts
+from dynprop.training.sweeps.sweep import FILE, Folder, Sweep, planned, say, trials_of
 from dynprop.training.sweeps.workers import require_workers
 from dynprop.training.trials.initial import parse_init
 from dynprop.training.trials.rules import parse_rule
@@ -24,18 +24,18 @@ __all__ = ["described", "run_command", "work"]
 T = TypeVar("T")
 
 SEEDS = 100
-# Where the unit of a latch differs from a net.
+# Defaults of the cell unit that differ from those of a net.
 UNIT = {"hidden": 1, "dtype": "float64"}
 LISTS = ("task", "cell", "init", "optimiser", "lengths")
 TRAINING = ("seeds", "workers", "scheduler", "timeout", "until_clear")
-# What may stand beside --resume and --show, and what may not beside --out.
+# Options that are allowed with --resume and --show, and those that are not allowed with --out.
 BESIDE_RESUME, BESIDE_SHOW, NOT_BESIDE_OUT = {*TRAINING, "retry"}, {"csv"}, {"csv", "retry"}
 
 
 def run_command(folders: Mapping[str, Path | None], options: Mapping[str, Any]) -> int:
-    """Do what a command line of `dynprop train` says; return the exit status.
+    """Run a command line of `dynprop train`; return the exit status.
 
-    After Ctrl-C what is recorded stays, and a line says how to go on; the status then is 130.
+    After Ctrl-C recorded runs stay, a line gives the command that continues, and the status is 130.
 
     Args:
         folders: those of --out, --resume and --show, of which one is given.
@@ -43,15 +43,15 @@ def run_command(folders: Mapping[str, Path | None], options: Mapping[str, Any]) 
             of Setting.
 
     Raises:
-        ArgumentError: an option is missing, does not belong beside another, or is impossible.
+        ArgumentError: an option is missing, cannot be combined with another, or is impossible.
         TargetError: the scheduler does not answer, or fails.
         LedgerError: the folder cannot be used.
     """
-    chosen = {name: path for name, path in folders.items() if path is not None}
-    if len(chosen) != 1:
-        got = " and ".join(f"--{name}" for name in chosen) or "none"
+    modes = {name: path for name, path in folders.items() if path is not None}
+    if len(modes) != 1:
+        got = " and ".join(f"--{name}" for name in modes) or "none"
         raise ArgumentError("folder", got, "one of --out, --resume and --show")
-    ((mode, path),) = chosen.items()
+    ((mode, path),) = modes.items()
     given = {name for name, value in options.items() if value is not None and value is not False}
     if mode == "show":
         _refuse(mode, given - BESIDE_SHOW, "only --csv beside it")
@@ -60,27 +60,27 @@ def run_command(folders: Mapping[str, Path | None], options: Mapping[str, Any]) 
         show_folder(path, options["csv"])
         return 0
     if mode == "resume":
-        beside = "only --seeds, --retry and how to train beside it: the folder says the rest"
-        _refuse(mode, given - BESIDE_RESUME, beside)
+        expected = "only --seeds, --retry and how to train beside it: the folder has the other options"
+        _refuse(mode, given - BESIDE_RESUME, expected)
     else:
         _refuse(mode, given & NOT_BESIDE_OUT, "--csv beside --show, --retry beside --resume")
-    how = {name: options[name] for name in (*TRAINING, "retry")}
+    training = {name: options[name] for name in (*TRAINING, "retry")}
     try:
-        return work(path, described(options) if mode == "out" else None, **how)
+        return work(path, described(options) if mode == "out" else None, **training)
     except KeyboardInterrupt:
-        with held(forget=True):
+        with delayed_interrupts(forget=True):
             say(_interrupted(path))
         return 130
 
 
-def _refuse(mode: str, wrong: set[str], expected: str) -> None:
-    if wrong:
-        got = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(wrong))
+def _refuse(mode: str, refused: set[str], expected: str) -> None:
+    if refused:
+        got = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(refused))
         raise ArgumentError(mode, got, expected)
 
 
 def _interrupted(path: Path) -> str:
-    """Say how far a sweep is that was interrupted."""
+    """Return the message after an interrupt, with the number of recorded runs."""
     runs = None
     with suppress(DamageError):
         runs = read_run_count(path / NAME)
@@ -93,7 +93,7 @@ def _interrupted(path: Path) -> str:
     return f"interrupted; {runs} runs are recorded, go on with dynprop train --resume {path}"
 
 
-def _listed(name: str, text: str, convert: Callable[[str], T]) -> tuple[T, ...]:
+def _split_list(name: str, text: str, convert: Callable[[str], T]) -> tuple[T, ...]:
     """Split "a,b,c" and convert the parts."""
     try:
         return tuple(convert(part.strip()) for part in text.split(",") if part.strip())
@@ -101,8 +101,8 @@ def _listed(name: str, text: str, convert: Callable[[str], T]) -> tuple[T, ...]:
         raise ArgumentError(name, repr(text), "numbers such as 4,6,8,10") from error
 
 
-def _different(name: str, texts: tuple[str, ...], parse: Callable[[str], object]) -> None:
-    """Refuse two spellings of the same."""
+def _require_different(name: str, texts: tuple[str, ...], parse: Callable[[str], object]) -> None:
+    """Refuse two spellings of the same rule."""
     first: dict[object, str] = {}
     for text in texts:
         other = first.setdefault(parse(text), text)
@@ -117,27 +117,27 @@ def described(options: Mapping[str, Any]) -> Sweep:
         options: as for `run_command`; lists are separated by commas, and clip 0 is no clipping.
 
     Raises:
-        ArgumentError: something is missing, unknown or impossible, or stands there twice.
+        ArgumentError: an option is missing, unknown or impossible, or given twice.
     """
-    if lacking := [f"--{name}" for name in ("task", "lengths") if options[name] is None]:
+    if missing := [f"--{name}" for name in ("task", "lengths") if options[name] is None]:
         raise ArgumentError(
-            "train", f"no {' and no '.join(lacking)}", "both --task and --lengths beside --out"
+            "train", f"no {' and no '.join(missing)}", "both --task and --lengths beside --out"
         )
     cell = options["cell"] or "tanh"
-    cells = _listed("cell", cell, str)
-    inits = _listed("init", options["init"] or {"unit": "w", "lru": "ring"}.get(cell, "default"), str)
-    optimisers = _listed("optimiser", options["optimiser"] or "sgd", str)
+    cells = _split_list("cell", cell, str)
+    inits = _split_list("init", options["init"] or {"unit": "w", "lru": "ring"}.get(cell, "default"), str)
+    optimisers = _split_list("optimiser", options["optimiser"] or "sgd", str)
     fields = {**(UNIT if cells == ("unit",) else {})}
     outside = {*LISTS, *TRAINING, *NOT_BESIDE_OUT}
     fields |= {name: value for name, value in options.items() if value is not None and name not in outside}
     if fields.get("clip") == 0.0:
         fields["clip"] = None
     seeds = SEEDS if options["seeds"] is None else options["seeds"]
-    lengths = _listed("lengths", options["lengths"], int)
+    lengths = _split_list("lengths", options["lengths"], int)
     sweep = Sweep(options["task"], lengths, cells, inits, optimisers, seeds, tuple(sorted(fields.items())))
-    for each in cells:
-        _different("init", inits, partial(parse_init, cell=each))
-    _different("optimiser", optimisers, partial(parse_rule, "optimiser", known=OPTIMISERS))
+    for cell_name in cells:
+        _require_different("init", inits, partial(parse_init, cell=cell_name))
+    _require_different("optimiser", optimisers, partial(parse_rule, "optimiser", known=OPTIMISERS))
     return sweep
 
 
@@ -152,12 +152,12 @@ def work(
     until_clear: bool = False,
     retry: bool = False,
 ) -> int:
-    """Train what is missing, show how far it is, and print the table; return the exit status.
+    """Train missing runs with a live view, and print the table; return the exit status.
 
     Args:
-        path: of the folder, which is made when nothing stands in the way any more.
-        sweep: to be begun or gone on with; None for that of the folder.
-        seeds: how many were asked for, if any.
+        path: of the folder, which is created after all checks.
+        sweep: to be started or continued; None for that of the folder.
+        seeds: wanted number, if any.
         workers, scheduler, timeout, until_clear, retry: as for `run_sweep`.
 
     Raises:
@@ -173,7 +173,7 @@ def work(
             "workers", f"{workers} beside --scheduler", "one of them: a scheduler has its own"
         )
     settings = planned(path, sweep, seeds).settings
-    with held():
+    with delayed_interrupts():
         from dynprop.training.show.table import print_sweep
         from dynprop.training.sweeps.engine import connected, require_room, run_sweep
         from dynprop.training.sweeps.live import LiveView
@@ -187,7 +187,7 @@ def work(
             folder.ledger.settle()
         if seeds is not None and seeds < folder.sweep.seeds:
             say(f"{path} keeps its {folder.sweep.seeds} seeds: {seeds} is less")
-        with LiveView(folder, retry=retry).shown() as view:
+        with LiveView(folder, retry=retry).display() as view:
             run_sweep(
                 folder,
                 workers=workers or 1,
@@ -197,5 +197,5 @@ def work(
                 retry=retry,
                 listen=view,
             )
-        print_sweep(folder.sweep, belonging(folder.sweep, folder.ledger.trials()), folder=path)
+        print_sweep(folder.sweep, trials_of(folder.sweep, folder.ledger.trials()), folder=path)
     return 0

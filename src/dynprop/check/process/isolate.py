@@ -1,8 +1,7 @@
 """Laws in a child process, so that a target that hangs or ends the interpreter costs one law only.
 
-The parent never imports the target or its library. It waits for the child's messages. If none comes while a
-case is running, or the child ends, the announced case becomes the counterexample and a fresh child goes on
-with the other laws.
+The parent never imports the target or its library. It waits for the child's messages. If a case times out or
+the child ends, the announced case becomes the counterexample, and a fresh child runs the other laws.
 """
 
 from __future__ import annotations
@@ -61,10 +60,10 @@ __all__ = ["TIMEOUT", "check_isolated", "replay_isolated"]
 TIMEOUT = 60.0
 START = 300.0
 COMPILATION = 60.0
-# Once a target has hung, a later hang is found after this fraction of the timeout, but not sooner than ...
-LATER = 0.25
-LEAST = 5.0
-OF_THE_LAW = "a defect of the law rather than of the target"
+# After a first hang, the timeout shrinks to this fraction of itself, but not below LEAST_TIMEOUT seconds.
+LATER_SHARE = 0.25
+LEAST_TIMEOUT = 5.0
+LAW_DEFECT = "a defect of the law rather than of the target"
 
 
 def check_isolated(
@@ -142,7 +141,7 @@ def _require_timeout(timeout: float | None) -> None:
 
 @contextmanager
 def _without_main() -> Iterator[None]:
-    """Keep a spawned child from importing the caller's main module again: it needs nothing of it."""
+    """Keep a spawned child, which does not need the caller's main module, from importing it again."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
@@ -175,9 +174,9 @@ class _Child:
             raise EOFError from error
         return message
 
-    def end_described(self) -> str:
+    def describe_end(self) -> str:
         """Describe how the child ended."""
-        self._process.join(LEAST)
+        self._process.join(LEAST_TIMEOUT)
         code = self._process.exitcode
         if code is not None and code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
@@ -188,7 +187,7 @@ class _Child:
     def end(self) -> None:
         """Kill the child."""
         self._process.kill()
-        self._process.join(LEAST)
+        self._process.join(LEAST_TIMEOUT)
         self._pipe.close()
         with suppress(ValueError):
             self._process.close()
@@ -230,7 +229,7 @@ class _Supervisor:
             finally:
                 child.end()
             if loss is not None:
-                self._write_off(stage, loss)
+                self._record_loss(stage, loss)
 
     @property
     def results(self) -> list[LawResult]:
@@ -252,29 +251,29 @@ class _Supervisor:
         """Return the seconds after which silence means that the child hangs."""
         if stage.name in ("load", "idle", "law"):
             return max(START, self._timeout)
-        shorter = max(LATER * self._timeout, min(LEAST, self._timeout))
+        shorter = max(LATER_SHARE * self._timeout, min(LEAST_TIMEOUT, self._timeout))
         compiles = self.target is not None and self.target.compiles and stage.first
         return (shorter if self._hung else self._timeout) + (COMPILATION if compiles else 0.0)
 
     def _follow(self, child: _Child, stage: _Stage) -> str | None:
-        """Follow a child to its end; return how it was lost, or None if it did everything."""
+        """Receive messages until the child ends; return how it was lost, or None if every item is done."""
         while True:
             seconds = self._allowance(stage)
             try:
                 message = child.receive(seconds)
             except EOFError:
-                return child.end_described()
+                return child.describe_end()
             if message is None:
                 self._hung = True
                 return f"no answer within {seconds:g} s"
             if isinstance(message, AllDone):
                 return None
             if isinstance(message, Unusable):
-                raise _as_raised(message)
-            self._note(message, stage)
+                raise _error_from(message)
+            self._handle(message, stage)
 
-    def _note(self, message: Message, stage: _Stage) -> None:
-        """Follow a message: where the child is now, and what the listener gets."""
+    def _handle(self, message: Message, stage: _Stage) -> None:
+        """Update the stage of the child after a message, and inform the listener."""
         match message:
             case Loaded(target):
                 stage.name = "preflight" if self._preflight else "idle"
@@ -300,35 +299,39 @@ class _Supervisor:
                 stage.partial = result
                 self._listen(message)
             case LawRaised(text):
-                self._finish(stage, self._lost(stage, f"the law itself raised {text}", OF_THE_LAW))
+                self._finish(
+                    stage, self._unfinished_result(stage, f"the law itself raised {text}", LAW_DEFECT)
+                )
             case LawFinished() | CaseReplayed():
                 self._finish(stage, message)
 
     def _finish(self, stage: _Stage, event: LawFinished | CaseReplayed) -> None:
-        """Keep what came of an item."""
+        """Store and report the result of an item."""
         assert stage.index is not None
         self._done[stage.index] = event
         stage.name, stage.index = "idle", None
         self._listen(event)
 
-    def _write_off(self, stage: _Stage, loss: str) -> None:
-        """Turn the loss of a child into the result of the item that it was at."""
+    def _record_loss(self, stage: _Stage, loss: str) -> None:
+        """Record the loss of a child as the result of the item that was running."""
         if stage.name == "load":
             if self.target is None:
                 raise TargetError(f"loading {self._job.target}: {loss}")
             for index, _ in self._pending:
                 lost = _Stage(index=index)
-                self._finish(lost, self._lost(lost, f"loading it again: {loss}"))
+                self._finish(lost, self._unfinished_result(lost, f"loading it again: {loss}"))
         elif stage.name == "preflight":
-            # The laws will meet the same end, each with an input to show.
+            # Each law will lose its child in the same way, with a counterexample.
             self._preflight = False
         elif stage.index is not None:
-            self._finish(stage, self._lost(stage, loss))
+            self._finish(stage, self._unfinished_result(stage, loss))
         elif self._pending:
             stage.index = self._pending[0][0]
-            self._finish(stage, self._lost(stage, f"before its first case: {loss}"))
+            self._finish(stage, self._unfinished_result(stage, f"before its first case: {loss}"))
 
-    def _lost(self, stage: _Stage, loss: str, hypothesis: str | None = None) -> LawFinished | CaseReplayed:
+    def _unfinished_result(
+        self, stage: _Stage, loss: str, hypothesis: str | None = None
+    ) -> LawFinished | CaseReplayed:
         """Return the result of an item that could not be finished."""
         assert stage.index is not None
         item = self._items[stage.index]
@@ -350,8 +353,8 @@ class _Supervisor:
         return LawFinished(result)
 
 
-def _as_raised(unusable: Unusable) -> TargetError | ArgumentError:
-    """Rebuild the error that the child met."""
+def _error_from(unusable: Unusable) -> TargetError | ArgumentError:
+    """Rebuild the error that the child raised."""
     if unusable.argument is None:
         return TargetError(unusable.text)
     error = ArgumentError(unusable.argument, "", "")

@@ -1,4 +1,4 @@
-"""The work of a child process, as its parent hands it over; this module imports no library."""
+"""The work of a child process, sent by its parent; this module imports no library."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Messages of a child process to its parent: the events of the run, and what else the parent must know.
+"""Messages of a child process to its parent: the events of the run, and the state of the child.
 
-Everything here is pickled. A case travels as bytes of its own, which the parent opens only if the child is
-lost on it, and a result without the evidence of its cases, which holds closures.
+Messages are pickled. A case is sent as separately pickled bytes, which the parent unpickles only if the child
+is lost on that case. A result is sent without the evidence of its cases, which holds closures.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The child process of a check, up to the import of numpy.
 
-Libraries read the number of their threads when they are imported, so this module imports none of them: a
-spawned process imports it to find :func:`work`, and only then are the numbers set.
+Libraries read the number of threads at import. This module therefore imports none of them: a spawned process
+imports it for :func:`work`, which sets the number before any library is imported.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class CaseStarted:
 
 @dataclass(frozen=True)
 class CasesDone:
-    """So many cases of the law are judged."""
+    """Number of cases of the law judged so far."""
 
     count: int
 

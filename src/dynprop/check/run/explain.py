@@ -1,7 +1,7 @@
 """The likely mistake behind a failure: a catalogue of transformations, tried one after the other.
 
-Each entry of the catalogue undoes one known mistake and computes the error that remains. An explanation by
-lost digits makes a failure *inaccurate*; any other makes it *wrong*, and so does none.
+Each entry of the catalogue undoes one known mistake and computes the remaining error. A failure is
+*inaccurate* if lost digits explain it, and *wrong* if another mistake or none does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Explanation", "explain", "name_constant"]
 # Allowance for the rounding errors of a repaired value, as a multiple of the bound.
 SLACK = 16.0
 FEW_DIGITS = 1e-3
-# A hypothesis must take away most of the error to be worth printing.
+# A hypothesis is printed if it leaves at most this share of the error.
 CONVINCING = 0.1
 
 
@@ -67,8 +67,8 @@ def explain(comparison: Comparison) -> Explanation | None:
 
 
 def _error(c: Comparison, value: FloatArray, where: BoolArray | None = None) -> float:
-    chosen = c.decided if where is None else c.decided & where
-    return float(np.abs(value - c.reference)[chosen].max(initial=0.0))
+    mask = c.decided if where is None else c.decided & where
+    return float(np.abs(value - c.reference)[mask].max(initial=0.0))
 
 
 def _before(c: Comparison) -> float:
@@ -92,9 +92,9 @@ def name_constant(factor: float) -> str:
     for sign, prefix in ((1.0, ""), (-1.0, "-")):
         for n in range(2, 129):
             root = math.isqrt(n)
-            whole = root * root == n
+            is_square = root * root == n
             forms = [(float(n), f"{n}"), (1.0 / n, f"1/{n}")]
-            if not whole:
+            if not is_square:
                 forms += [(math.sqrt(n), f"√{n}"), (1.0 / math.sqrt(n), f"1/√{n}")]
             for value, name in forms:
                 if abs(factor / (sign * value) - 1.0) < 1e-6:
@@ -103,7 +103,7 @@ def name_constant(factor: float) -> str:
 
 
 def _scaled(c: Comparison) -> Iterator[Explanation]:
-    """One factor for every entry: a sign, a root of a size, any constant."""
+    """Every entry scaled by one factor: a sign, the square root of a size, any constant."""
     used = c.decided & np.isfinite(c.value) & (c.reference != 0.0)
     if used.sum() < 2:
         return
@@ -114,10 +114,12 @@ def _scaled(c: Comparison) -> Iterator[Explanation]:
             yield Explanation("always zero", _before(c), 0.0)
         return
     # Rounding alone can make a factor this close to 1.
-    near = SLACK * float((c.bound / np.abs(c.reference)).flat[top]) + max(1e-4, 32.0 * FORMATS[c.dtype].unit)
+    rounding = SLACK * float((c.bound / np.abs(c.reference)).flat[top]) + max(
+        1e-4, 32.0 * FORMATS[c.dtype].unit
+    )
     if (
         not math.isfinite(factor)
-        or abs(factor - 1.0) <= near
+        or abs(factor - 1.0) <= rounding
         or not _fits(c, c.value / factor, max(1.0, 1.0 / abs(factor)))
     ):
         return
@@ -130,16 +132,16 @@ def _sequence_axis(c: Comparison) -> int | None:
 
 
 def _truncated(c: Comparison) -> Iterator[Explanation]:
-    """Right before some lag, exactly zero or one constant factor from there on."""
+    """Correct up to some lag; from there on exactly zero, or scaled by one factor."""
     axis = _sequence_axis(c)
     if axis is None:
         return
-    other = tuple(i for i in range(c.value.ndim) if i != axis)
-    bad = (c.ratios > 1.0).any(axis=other)
-    first = int(bad.argmax())
-    late = np.moveaxis(np.zeros(c.value.shape, dtype=bool), axis, 0)
-    late[first:] = True
-    after = np.moveaxis(late, 0, axis) & c.decided & (c.reference != 0.0)
+    other_axes = tuple(i for i in range(c.value.ndim) if i != axis)
+    failing = (c.ratios > 1.0).any(axis=other_axes)
+    first = int(failing.argmax())
+    from_first = np.moveaxis(np.zeros(c.value.shape, dtype=bool), axis, 0)
+    from_first[first:] = True
+    after = np.moveaxis(from_first, 0, axis) & c.decided & (c.reference != 0.0)
     if not after.any():
         return
     name = c.axes[axis]
@@ -156,19 +158,19 @@ def _truncated(c: Comparison) -> Iterator[Explanation]:
 
 
 def _alternatives(c: Comparison) -> Iterator[Explanation]:
-    """The value of an implementation with one known mistake."""
+    """Equal to the value of an implementation with one known mistake."""
     for name, value in c.alternatives().items():
         if value.shape != c.value.shape:
             continue
-        # A mistake explains nothing on a case where it makes no difference.
-        apart = (np.abs(value - c.reference) / np.maximum(c.bound, 5e-324))[c.decided].max(initial=0.0)
+        # Where the mistake does not change the value, the case is no evidence for it.
+        separation = (np.abs(value - c.reference) / np.maximum(c.bound, 5e-324))[c.decided].max(initial=0.0)
         distance = np.abs(c.value - value)
-        if apart > 2.0 * SLACK and (distance <= _slack(c) * c.bound)[c.decided].all():
+        if separation > 2.0 * SLACK and (distance <= _slack(c) * c.bound)[c.decided].all():
             yield Explanation(name, _before(c), float(distance[c.decided].max(initial=0.0)))
 
 
 def _repaired(c: Comparison) -> Iterator[Explanation]:
-    """The subject itself, with the suspected defect undone."""
+    """Correct once the suspected defect is undone in the subject itself."""
     for name, value in c.repaired().items():
         if _fits(c, value):
             yield Explanation(name, _before(c), _error(c, value))
@@ -178,11 +180,13 @@ def _rows(c: Comparison) -> Iterator[Explanation]:
     """Only the first row of the batch is right."""
     if "batch" not in c.axes or c.value.shape[c.axes.index("batch")] < 2:
         return
-    bad = np.moveaxis(c.ratios > 1.0, c.axes.index("batch"), 0)
-    rest = bad[1:].reshape(bad.shape[0] - 1, -1).any(axis=1)
-    known = np.moveaxis(c.decided, c.axes.index("batch"), 0).reshape(bad.shape[0], -1).sum(axis=1)
-    fine = FORMATS[c.dtype].unit < 2.0**-20 and known[0] >= known.max() / 2
-    if fine and not bad[0].any() and rest.all():
+    failing = np.moveaxis(c.ratios > 1.0, c.axes.index("batch"), 0)
+    other_rows = failing[1:].reshape(failing.shape[0] - 1, -1).any(axis=1)
+    decided_counts = (
+        np.moveaxis(c.decided, c.axes.index("batch"), 0).reshape(failing.shape[0], -1).sum(axis=1)
+    )
+    precise = FORMATS[c.dtype].unit < 2.0**-20 and decided_counts[0] >= decided_counts.max() / 2
+    if precise and not failing[0].any() and other_rows.all():
         yield Explanation("first row only: row 0 of the batch is right, every other is not", _before(c), 0.0)
 
 
@@ -193,14 +197,14 @@ def _shifted(c: Comparison) -> Iterator[Explanation]:
         return
     value, reference = (np.moveaxis(v, axis, 0) for v in (c.value, c.reference))
     bound, decided = np.moveaxis(c.bound, axis, 0), np.moveaxis(c.decided, axis, 0)
-    for text, here, there in (
+    for text, value_steps, reference_steps in (
         (f"off by one step: one {c.axes[axis]} late", slice(1, None), slice(None, -1)),
         (f"off by one step: one {c.axes[axis]} early", slice(None, -1), slice(1, None)),
     ):
-        distance = np.abs(value[here] - reference[there])
-        both = decided[here] & decided[there]
-        fits = bool((distance <= _slack(c) * bound[there])[both].all())
-        if fits and both.sum() >= 2 and np.any(reference[there][both]):
+        distance = np.abs(value[value_steps] - reference[reference_steps])
+        both = decided[value_steps] & decided[reference_steps]
+        fits = bool((distance <= _slack(c) * bound[reference_steps])[both].all())
+        if fits and both.sum() >= 2 and np.any(reference[reference_steps][both]):
             yield Explanation(text, _before(c), float(distance[both].max(initial=0.0)))
 
 
@@ -235,16 +239,16 @@ def _relaxed(c: Comparison) -> Iterator[Explanation]:
     """An evaluation of the right function that loses digits."""
     failing = c.ratios > 1.0
     for name, wider in sorted(c.relaxed().items(), key=lambda item: float(item[1][failing].sum())):
-        held = (c.residual <= wider) & np.isfinite(wider) & np.isfinite(c.residual)
+        within = (c.residual <= wider) & np.isfinite(wider) & np.isfinite(c.residual)
         # A bound as wide as the values would explain any error.
         narrow = (wider < 0.5 * c.scale.max(initial=0.0))[failing]
-        telling = bool(narrow.all() if name.startswith(NORMWISE) else narrow.any())
-        if telling and held[c.decided].all():
+        conclusive = bool(narrow.all() if name.startswith(NORMWISE) else narrow.any())
+        if conclusive and within[c.decided].all():
             yield Explanation(name, _before(c), 0.0, digits_only=True)
 
 
 def _few_digits(c: Comparison) -> Iterator[Explanation]:
-    """Errors small beside the largest entry, and not zeros in place of numbers."""
+    """Errors small relative to the largest entry, in a value that is not zero throughout."""
     failing = c.ratios > 1.0
     if not np.isfinite(c.residual[failing]).all():
         return

@@ -85,9 +85,9 @@ def _failing(evidence: Evidence) -> Outcome:
         worst if precise else max(explained or structural, key=lambda pair: pair[0].ratio)
     )
     where = ", ".join(f"{a} {i}" for a, i in zip(comparison.axes, comparison.worst, strict=True))
-    value, wanted = (float(v[comparison.worst]) for v in (comparison.value, comparison.reference))
+    value, expected = (float(v[comparison.worst]) for v in (comparison.value, comparison.reference))
     message = (
-        f"{comparison.label} at {where}: got {value:.9g}, expected {wanted:.9g} "
+        f"{comparison.label} at {where}: got {value:.9g}, expected {expected:.9g} "
         f"within {float(comparison.bound[comparison.worst]):.2g}"
     )
     return Outcome("inaccurate" if precise else "wrong", message, evidence, explanation)
@@ -120,16 +120,16 @@ class Counterexample:
 
 @dataclass
 class Failures:
-    """Failing cases with one verdict and one hypothesis: how many, and the clearest of them."""
+    """Failing cases with one verdict and one hypothesis: their number and the clearest of them."""
 
     count: int = 0
-    shown: tuple[Case, Outcome] | None = None
+    clearest: tuple[Case, Outcome] | None = None
 
     def add(self, case: Case, outcome: Outcome) -> None:
-        """Count a case; show the one with the worst ratio."""
+        """Count a case; keep the one with the worst ratio as the clearest."""
         self.count += 1
-        if self.shown is None or outcome.ratio > self.shown[1].ratio:
-            self.shown = (case, outcome)
+        if self.clearest is None or outcome.ratio > self.clearest[1].ratio:
+            self.clearest = (case, outcome)
 
 
 @dataclass
@@ -139,7 +139,7 @@ class LawResult:
     Attributes:
         law: the law's id.
         cases: how many cases ran.
-        decided, undecidable, refused, errors, wrong, inaccurate: how many of them came out so.
+        decided, undecidable, refused, errors, wrong, inaccurate: number of cases with this outcome.
         worst_ratio: worst residual over bound among the decided cases; may be infinite.
         counterexample: the smallest failing case, if any fails.
         hypothesis: the likely mistake.
@@ -220,34 +220,37 @@ class LawResult:
             groups = {head: g for (v, head), g in self.failures.items() if v == verdict}
             total = sum(g.count for g in groups.values())
             named = {h: g for h, g in groups.items() if h and g.count >= 0.4 * total}
-            chosen = max((named or groups).values(), key=lambda g: g.count, default=None)
-            if chosen is not None and chosen.shown is not None:
-                case, outcome = chosen.shown
+            group = max((named or groups).values(), key=lambda g: g.count, default=None)
+            if group is not None and group.clearest is not None:
+                case, outcome = group.clearest
                 return case, outcome if named else replace(outcome, explanation=None)
         return None
 
     def _add_lags(self, dtype: str, lags: LagProfile) -> None:
         if lags.max_decided is None:
             return
-        first, reach = self.lags.get(dtype, (None, 0))
-        wrong = [k for k in (first, lags.first_wrong) if k is not None]
-        self.lags[dtype] = (min(wrong, default=None), max(reach, lags.max_decided))
+        first_wrong, max_decided = self.lags.get(dtype, (None, 0))
+        wrong_lags = [k for k in (first_wrong, lags.first_wrong) if k is not None]
+        self.lags[dtype] = (min(wrong_lags, default=None), max(max_decided, lags.max_decided))
 
     @property
     def max_decided_lag(self) -> int | None:
         """Largest lag that could be judged, over all dtypes; None without a gradient law."""
-        return max((reach for _, reach in self.lags.values()), default=None)
+        return max((max_decided for _, max_decided in self.lags.values()), default=None)
 
     @property
     def effective_lag(self) -> int | None:
         """Largest lag up to which every decided gradient is right; -1 if lag 0 is wrong."""
-        first = [k - 1 for k, _ in self.lags.values() if k is not None]
-        return min(first, default=self.max_decided_lag)
+        last_right = [k - 1 for k, _ in self.lags.values() if k is not None]
+        return min(last_right, default=self.max_decided_lag)
 
     @property
     def effective_lags(self) -> dict[str, int]:
         """The effective lag of each dtype."""
-        return {d: reach if first is None else first - 1 for d, (first, reach) in self.lags.items()}
+        return {
+            d: max_decided if first_wrong is None else first_wrong - 1
+            for d, (first_wrong, max_decided) in self.lags.items()
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return the result under the keys of the public contract."""
@@ -273,9 +276,9 @@ def correct_digits(lags: LagProfile | None) -> tuple[tuple[int, float], ...]:
         return ()
     error = np.clip(lags.error, 1e-17, 1e17)
     digits = np.maximum(0.0, -np.log10(error))
-    chosen = {0, 1, 2, 5, 10, 15, 20, 30, 40, 60} | {2**k for k in range(6, 12)}
+    candidates = {0, 1, 2, 5, 10, 15, 20, 30, 40, 60} | {2**k for k in range(6, 12)}
     if lags.first_wrong is not None:
-        chosen |= {lags.first_wrong - 1, lags.first_wrong}
-    chosen.add(lags.max_decided)
-    kept = [k for k in sorted(chosen) if 0 <= k < len(lags.lags) and lags.decided[k]]
-    return tuple((int(k), round(float(digits[k]), 1)) for k in kept)
+        candidates |= {lags.first_wrong - 1, lags.first_wrong}
+    candidates.add(lags.max_decided)
+    judged = [k for k in sorted(candidates) if 0 <= k < len(lags.lags) and lags.decided[k]]
+    return tuple((int(k), round(float(digits[k]), 1)) for k in judged)

@@ -56,12 +56,12 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """The gravest of wrong, error, inaccurate; else pass if any law passed; else why nothing did."""
-        seen = {result.verdict for result in self.laws}
+        """The gravest of wrong, error, inaccurate; else pass if any law passed, refused, undecidable."""
+        verdicts = {result.verdict for result in self.laws}
         for verdict in (*FAILURES, "pass", "refused", "undecidable"):
-            if verdict in seen:
+            if verdict in verdicts:
                 return verdict
-        return "not-applicable" if seen else "undecidable"
+        return "not-applicable" if verdicts else "undecidable"
 
     @property
     def failures(self) -> tuple[LawResult, ...]:
@@ -71,13 +71,13 @@ class Report:
     @property
     def max_decided_lag(self) -> int | None:
         """The largest lag that could be judged; None without a law that judges by lag."""
-        return max((reach for _, reach in self._lags), default=None)
+        return max((max_decided for _, max_decided in self._lags), default=None)
 
     @property
     def effective_lag(self) -> int | None:
         """The largest lag up to which no decided gradient is wrong; -1 if lag 0 is."""
-        wrong = [first - 1 for first, _ in self._lags if first is not None]
-        return min(wrong, default=self.max_decided_lag)
+        last_right = [first_wrong - 1 for first_wrong, _ in self._lags if first_wrong is not None]
+        return min(last_right, default=self.max_decided_lag)
 
     @property
     def effective_lags(self) -> dict[str, int]:
@@ -185,7 +185,10 @@ def law_result_from_json(data: Mapping[str, Any]) -> LawResult:
         hypothesis=data["hypothesis"],
         note=data.get("note", ""),
         not_applicable=data["verdict"] == "not-applicable",
-        lags={dtype: (first, reach) for dtype, (first, reach) in data.get("lags", {}).items()},
+        lags={
+            dtype: (first_wrong, max_decided)
+            for dtype, (first_wrong, max_decided) in data.get("lags", {}).items()
+        },
     )
     for name in COUNTS:
         setattr(result, name, int(data.get(name, 0)))

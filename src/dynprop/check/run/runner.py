@@ -72,7 +72,7 @@ def run_law(law: Law, subject: JudgedSubject, options: Options, listen: Listener
         options: how much to run.
         listen: called with the events of the cases, and before a counterexample is made smaller.
     """
-    result = _begun(law, subject)
+    result = _empty_result(law, subject)
     if result.not_applicable:
         return result
 
@@ -84,19 +84,21 @@ def run_law(law: Law, subject: JudgedSubject, options: Options, listen: Listener
     _run_cases(law, subject, options, result, run, listen)
     if result.failing is not None:
         case, outcome = result.failing
-        _keep(law, subject, result, (case, outcome), outcome)
+        _store_counterexample(law, subject, result, (case, outcome), outcome)
         listen(Shrinking(result))
-        _keep(law, subject, result, shrink(law, subject, case, outcome, options.patience, listen), outcome)
+        _store_counterexample(
+            law, subject, result, shrink(law, subject, case, outcome, options.patience, listen), outcome
+        )
     return result
 
 
-class _Reached(BaseException):
-    """Ends a run from inside a case; Hypothesis takes an Exception for a failure and draws on."""
+class _VerdictReached(BaseException):
+    """Ends a run from inside a case; Hypothesis would treat an Exception as a failing case."""
 
 
 def run_until(law: Law, subject: JudgedSubject, options: Options, verdict: str) -> LawResult:
     """Run one law until a case has this verdict, in the order of :func:`run_law`; make nothing smaller."""
-    result = _begun(law, subject)
+    result = _empty_result(law, subject)
     if result.not_applicable:
         return result
 
@@ -104,18 +106,18 @@ def run_until(law: Law, subject: JudgedSubject, options: Options, verdict: str) 
         outcome = judge_case(law, subject, case)
         result.add(case, outcome)
         if outcome.verdict == verdict:
-            raise _Reached
+            raise _VerdictReached
 
-    with suppress(_Reached):
+    with suppress(_VerdictReached):
         _run_cases(law, subject, options, result, run, ignore)
     if result.failing is not None:
         case, outcome = result.failing
-        _keep(law, subject, result, (case, outcome), outcome)
+        _store_counterexample(law, subject, result, (case, outcome), outcome)
     return result
 
 
-def _begun(law: Law, subject: JudgedSubject) -> LawResult:
-    """Return a result without cases; it says why where the law does not apply to the subject."""
+def _empty_result(law: Law, subject: JudgedSubject) -> LawResult:
+    """Return a result without cases, with the reason if the law does not apply to the subject."""
     result = LawResult(law.id)
     reason = law.applies(subject)
     if reason is not None:
@@ -148,7 +150,7 @@ def _run_cases(
         result.note = f"{skipped} further cases were not run: {options.budget:.0f} s are used up"
 
 
-def _keep(
+def _store_counterexample(
     law: Law, subject: JudgedSubject, result: LawResult, smallest: tuple[Case, Outcome], first: Outcome
 ) -> None:
     """Store the smallest failing case as the counterexample, with its hypothesis."""
@@ -200,7 +202,7 @@ def _storage_elsewhere() -> Iterator[None]:
     if os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY"):
         yield
         return
-    # None, before Hypothesis first asks for it, has no public reader.
+    # There is no public getter; the value is None until Hypothesis first uses it.
     before = vars(hypothesis.configuration).get("__hypothesis_home_directory")
     storage = os.path.join(tempfile.gettempdir(), "dynprop-hypothesis")
     hypothesis.configuration.set_hypothesis_home_dir(storage)
@@ -214,11 +216,11 @@ def _draw_independent(
     law: Law, subject: JudgedSubject, options: Options, run: Callable[[Case], None], deadline: float
 ) -> int:
     """Run i.i.d. cases, which support statements of probability; return the number skipped."""
-    name = crc32(law.id.encode())
+    law_seed = crc32(law.id.encode())
     for i in range(options.iid):
         if time.monotonic() > deadline + options.budget * options.iid / 100:
             return options.iid - i
-        source = RandomSource(np.random.SeedSequence([options.seed, name, i]))
+        source = RandomSource(np.random.SeedSequence([options.seed, law_seed, i]))
         run(law.draw(source, subject.domain, subject))
     return 0
 
@@ -233,12 +235,12 @@ def _draw_batches(
     deadline: float,
     listen: Listener,
 ) -> int:
-    """Judge i.i.d. cases many at a time, and alone those that the law cannot clear together."""
-    name = sum(law.id.encode())
+    """Judge i.i.d. cases in batches; a case that the law cannot clear in its batch is judged alone."""
+    law_seed = sum(law.id.encode())
     for start in range(0, options.iid, BATCH):
         if time.monotonic() > deadline + options.budget * options.iid / 100:
             return options.iid - start
-        rng = np.random.default_rng(np.random.SeedSequence([options.seed, name, start]))
+        rng = np.random.default_rng(np.random.SeedSequence([options.seed, law_seed, start]))
         subject.seed(options.seed)
         count = min(BATCH, options.iid - start)
         cleared = batch(subject, rng, count, lambda case: listen(CaseStarted(case)))
@@ -262,32 +264,36 @@ def shrink(
     progress = True
     while progress and time.monotonic() < deadline:
         progress = False
-        for candidate in _until(case.smaller(), deadline):
+        for candidate in _before_deadline(case.smaller(), deadline):
             listen(CaseStarted(candidate))
-            tried = _tried(law, subject, candidate)
+            smaller = _judge_smaller(law, subject, candidate)
             listen(SmallerCaseDone())
-            if tried is not None and tried.signature == outcome.signature and _as_clear(tried, outcome):
-                case, outcome, progress = candidate, tried, True
+            if (
+                smaller is not None
+                and smaller.signature == outcome.signature
+                and _keeps_explanation(smaller, outcome)
+            ):
+                case, outcome, progress = candidate, smaller, True
                 break
     return case, outcome
 
 
-def _as_clear(tried: Outcome, outcome: Outcome) -> bool:
+def _keeps_explanation(smaller: Outcome, outcome: Outcome) -> bool:
     """Whether a smaller case keeps the explanation of the larger one."""
     if outcome.explanation is None:
         return True
-    return tried.explanation is not None and tried.explanation.head == outcome.explanation.head
+    return smaller.explanation is not None and smaller.explanation.head == outcome.explanation.head
 
 
-def _tried(law: Law, subject: JudgedSubject, case: Case) -> Outcome | None:
-    """Judge a smaller case; None for one that the law itself cannot use."""
+def _judge_smaller(law: Law, subject: JudgedSubject, case: Case) -> Outcome | None:
+    """Judge a smaller case; None if the law itself raises on it."""
     try:
         return judge_case(law, subject, case)
     except (ValueError, IndexError, ZeroDivisionError):
         return None
 
 
-def _until(items: Iterable[Case], deadline: float) -> Iterator[Case]:
+def _before_deadline(items: Iterable[Case], deadline: float) -> Iterator[Case]:
     for item in items:
         if time.monotonic() > deadline:
             return

@@ -33,12 +33,12 @@ def reproduction(law: Law, target: TargetName, case: Case, detail: Mapping[str, 
         body = body.replace("{" + key + "}", str(value))
     # Without the law's detail (the target raised) the script calls the law itself.
     code = [line for line in body.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    ready = bool(code) and not re.search(r"\{\w+\}", body)
-    setup = kind_named(law.kind).script_setup(data, target.framework) if ready else None
+    complete = bool(code) and not re.search(r"\{\w+\}", body)
+    setup = kind_named(law.kind).script_setup(data, target.framework) if complete else None
     if setup is not None:
         imports = import_lines(setup.library, setup.dtype) if setup.library else []
-        shown = [line for line in body.splitlines() if line not in imports]
-        return "\n".join([*imports, *_target_lines(target), *setup.lines, *shown])
+        body_lines = [line for line in body.splitlines() if line not in imports]
+        return "\n".join([*imports, *_target_lines(target), *setup.lines, *body_lines])
     call = f"again({law.id!r}, subject, json.loads({json.dumps(data)!r}))"
     lines = ["import json", "from dynprop.check import again", *_subject_lines(target), f"print({call})"]
     if len(lines[-1]) > LONGEST_LINE:

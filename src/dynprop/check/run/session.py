@@ -152,8 +152,8 @@ def run_options(
     examples: int | None, iid: int, only: Sequence[str] | None, timeout: float | None
 ) -> dict[str, Any]:
     """Return the settings of a run that differ from the defaults, as a report stores them."""
-    given = {"examples": examples, "iid": iid or None, "only": only and list(only), "timeout": timeout}
-    return {name: value for name, value in given.items() if value is not None}
+    settings = {"examples": examples, "iid": iid or None, "only": only and list(only), "timeout": timeout}
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def again(law: str, subject: object, case: Mapping[str, Any]) -> Retrial:
@@ -178,11 +178,11 @@ def again(law: str, subject: object, case: Mapping[str, Any]) -> Retrial:
         ('wrong', 'products at time 1: got 5, expected 6 within 6.7e-16')
     """
     adapted = adapt(subject)
-    (chosen,) = chosen_laws(adapted.kind, [law])
+    (judged_law,) = chosen_laws(adapted.kind, [law])
     restored = restored_case(adapted, case)
-    outcome = judge_case(chosen, adapted, restored)
+    outcome = judge_case(judged_law, adapted, restored)
     hypothesis = None if outcome.explanation is None else str(outcome.explanation)
-    return Retrial(chosen.id, restored.describe(), outcome.verdict, outcome.message, hypothesis)
+    return Retrial(judged_law.id, restored.describe(), outcome.verdict, outcome.message, hypothesis)
 
 
 def restored_case(subject: JudgedSubject, case: Mapping[str, Any]) -> Case:

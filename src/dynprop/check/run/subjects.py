@@ -17,7 +17,7 @@ __all__ = ["LoadedSubject", "TargetName", "target_name"]
 
 @dataclass(frozen=True)
 class LoadedSubject:
-    """A subject that ``load_subject`` made; every other attribute is the subject's own.
+    """A subject from ``load_subject``; other attributes are delegated to the adapter.
 
     Attributes:
         subject: the adapter of the target.
@@ -32,7 +32,7 @@ class LoadedSubject:
     packages: Mapping[str, str] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
-        """Return an attribute of the subject; laws of its kind ask for more than a run, of any type."""
+        """Return an attribute of the subject, of any type: laws of its kind use more than the runner does."""
         if name == "subject" or name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.subject, name)
@@ -54,7 +54,7 @@ class LoadedSubject:
 
     @property
     def domain(self) -> Domain:
-        """The domain that the subject promises."""
+        """The declared domain of the subject."""
         return self.subject.domain
 
     @property
@@ -82,7 +82,7 @@ class TargetName:
     Attributes:
         name: the subject's name, for a target that cannot be imported.
         kind, framework: as on the subject.
-        origin: the target string; empty for an object that was handed to ``check``.
+        origin: the target string; empty for an object passed to ``check``.
         options: those that differ from the adapter's defaults.
     """
 

@@ -12,7 +12,14 @@ from markupsafe import Markup
 
 from dynprop.check.run.outcome import LawResult
 from dynprop.check.run.report import Report
-from dynprop.check.show.render import WORDS, domain_text, is_hypothesis, likeliest, ratio_text, sentence
+from dynprop.check.show.render import (
+    VERDICT_WORDS,
+    domain_text,
+    is_hypothesis,
+    likeliest,
+    ratio_text,
+    sentence,
+)
 from dynprop.kinds import laws_for
 from dynprop.laws.law import Law
 
@@ -110,13 +117,13 @@ def render_html(report: Report) -> str:
         likely_label="Most likely" if is_hypothesis(likely, report) else "In common",
         sentence=sentence(report),
         domain=domain_text(report),
-        words=WORDS,
+        words=VERDICT_WORDS,
         data=Markup(embedded),
     )
 
 
 def _row(result: LawResult, laws: Mapping[str, Law]) -> dict[str, object]:
-    """Return one law as the template shows it; a report may name laws that this version has not."""
+    """Return the template values of one law; a report may name laws that this version does not have."""
     law, example = laws.get(result.law), result.counterexample
     return {
         "result": result,

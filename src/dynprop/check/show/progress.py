@@ -82,7 +82,7 @@ class Progress:
         return " · ".join([part for part in parts if part])
 
     @contextmanager
-    def shown(self) -> Iterator[Progress]:
+    def display(self) -> Iterator[Progress]:
         """Show the line inside the context."""
         if not self._console.is_terminal:
             yield self

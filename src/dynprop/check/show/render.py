@@ -24,7 +24,7 @@ from dynprop.kinds import kind_named, laws_for
 from dynprop.laws.law import Law
 
 __all__ = [
-    "WORDS",
+    "VERDICT_WORDS",
     "domain_text",
     "is_hypothesis",
     "likeliest",
@@ -36,7 +36,7 @@ __all__ = [
     "sentence",
 ]
 
-WORDS = {"not-applicable": "not applicable"}
+VERDICT_WORDS = {"not-applicable": "not applicable"}
 STYLES = {
     "pass": "green",
     "wrong": "bold red",
@@ -68,9 +68,9 @@ def print_report(report: Report, console: Console | None = None) -> None:
         text = Text.assemble((likely, "bold red"), f"  ({count} of {len(report.failures)} failing laws)")
         out.print()
         _print_hanging(Text(label, "bold"), text, len(label) + 1, out)
-    shown: set[str] = set()
+    printed_causes: set[str] = set()
     for result in report.failures:
-        _print_failure(result, report, shown, out)
+        _print_failure(result, report, printed_causes, out)
     out.print()
     out.print(Rule(style="dim", characters="─"))
     _print_summary(report, out)
@@ -132,18 +132,18 @@ def _print_laws_table(laws: Sequence[LawResult], out: Console) -> None:
         _print_hanging(Text("not applicable", "dim"), Text(f"{', '.join(slugs)}: {reason}", "dim"), 16, out)
 
 
-def _print_hanging(first: Text, rest: Text, indent: int, out: Console) -> None:
+def _print_hanging(label: Text, text: Text, indent: int, out: Console) -> None:
     """Print text beside a first column, wrapped under itself."""
-    lines = [line for part in rest.split() for line in part.wrap(out, max(20, out.width - indent))]
+    lines = [line for part in text.split() for line in part.wrap(out, max(20, out.width - indent))]
     for i, line in enumerate(lines):
-        lead = first.copy() if i == 0 else Text()
+        lead = label.copy() if i == 0 else Text()
         lead.pad_right(max(0, indent - lead.cell_len))
         line.rstrip()
         out.print(Text.assemble(lead, line), soft_wrap=True)
 
 
 def _word(verdict: str) -> str:
-    return WORDS.get(verdict, verdict)
+    return VERDICT_WORDS.get(verdict, verdict)
 
 
 def cause(result: LawResult) -> str:
@@ -166,7 +166,7 @@ def is_hypothesis(likely: str, report: Report) -> bool:
     return any(result.hypothesis and cause(result) == likely for result in report.failures)
 
 
-def _print_failure(result: LawResult, report: Report, shown: set[str], out: Console) -> None:
+def _print_failure(result: LawResult, report: Report, printed_causes: set[str], out: Console) -> None:
     out.print()
     title = Text.assemble((result.law, "bold"), " ", (result.verdict, STYLES[result.verdict]))
     out.print(Rule(title, align="left", style="dim", characters="─"))
@@ -184,11 +184,11 @@ def _print_failure(result: LawResult, report: Report, shown: set[str], out: Cons
             _print_hanging(Text(label, "dim"), text, LABEL, out)
     if example is None or not example.script:
         return
-    if cause(result) in shown and max(map(len, example.script.splitlines())) > LONG:
+    if cause(result) in printed_causes and max(map(len, example.script.splitlines())) > LONG:
         hint = "as above, on a case too long to print again: --json keeps it, dynprop replay runs it"
         _print_hanging(Text("code", "dim"), Text(hint), LABEL, out)
         return
-    shown.update({cause(result)} - {""})
+    printed_causes.update({cause(result)} - {""})
     out.print()
     _print_code(example.script, out)
 
@@ -204,7 +204,7 @@ def _digits(pairs: Sequence[tuple[int, float]]) -> Text:
 
 
 def _print_code(code: str, out: Console) -> None:
-    """Print code bare: coloured on a terminal, never framed, cut or wrapped."""
+    """Print code without frame, cuts or line breaks; coloured on a terminal."""
     if out.is_terminal and not out.no_color:
         syntax = Syntax(code, "python", theme="ansi_dark", background_color="default")
         text = syntax.highlight(code)
@@ -244,8 +244,8 @@ def sentence(report: Report) -> str:
     text = f"{counts['pass']} laws hold on {cases:,} decided cases"
     if counts["pass"] == 1:
         text = f"1 law holds on {cases:,} decided cases"
-    others = [f"{counts[v]} {_word(v)}" for v in ("refused", "undecidable", "not-applicable") if counts[v]]
-    return f"{text}; {', '.join(others)}" if others else text
+    remaining = [f"{counts[v]} {_word(v)}" for v in ("refused", "undecidable", "not-applicable") if counts[v]]
+    return f"{text}; {', '.join(remaining)}" if remaining else text
 
 
 def print_laws(laws: Iterable[Law], console: Console | None = None) -> None:
@@ -278,6 +278,6 @@ def print_retrials(retrials: Sequence[Retrial], report: Report, console: Console
                 f"  {_word(retrial.verdict)}{': ' if retrial.message else ''}{retrial.message}", "dim"
             )
         out.print(line, soft_wrap=True)
-    still = sum(r.failed for r in retrials)
+    still_failing = sum(r.failed for r in retrials)
     out.print()
-    out.print(Text(f"{still} of {len(retrials)} saved counterexamples still fail: {report.target}"))
+    out.print(Text(f"{still_failing} of {len(retrials)} saved counterexamples still fail: {report.target}"))

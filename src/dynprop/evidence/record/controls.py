@@ -36,8 +36,8 @@ def record(control: Control, examples: int, seed: int, budget: float) -> dict[st
         budget: seconds after which a law draws no further case (the record shows what ran).
     """
     subject = subject_of(control)
-    known = laws_for(control.kind)
-    laws = [law for law in known if law.applies(subject) is None]
+    kind_laws = laws_for(control.kind)
+    laws = [law for law in kind_laws if law.applies(subject) is None]
     total = sum(law.share for law in laws)
     started = time.monotonic()
     rows: list[dict[str, Any]] = []
@@ -63,7 +63,7 @@ def record(control: Control, examples: int, seed: int, budget: float) -> dict[st
         "failed": sum(r["failed"] for r in rows),
         "worst_ratio": max(r["worst_ratio"] for r in rows),
         "seconds": round(time.monotonic() - started, 1),
-        "not_applicable": [law.id for law in known if law not in laws],
+        "not_applicable": [law.id for law in kind_laws if law not in laws],
         "laws": rows,
     }
 
@@ -82,7 +82,7 @@ def jobs(examples: int, seed: int, budget: float) -> list[Job]:
 
 
 def merged(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the record of stored results, with what their runs wrote about themselves."""
+    """Return the record of stored results, with date, versions and digests of their runs."""
     keys = [part["key"] for part in parts]
     head = {name: keys[0][name] for name in ("seed", "examples", "python", "versions")}
     return {
@@ -138,8 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             flush=True,
         )
 
-    found = run_record(given, jobs(given.examples, given.seed, given.budget), merged, announce)
-    rows = judged if found is None else found["controls"]
+    written = run_record(given, jobs(given.examples, given.seed, given.budget), merged, announce)
+    rows = judged if written is None else written["controls"]
     return int(any(row["failed"] for row in rows))
 
 

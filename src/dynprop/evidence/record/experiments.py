@@ -8,7 +8,7 @@ E2     the latch with a tanh net of 8 units: four initialisations, two as positi
 E3     temporal order with 16 units, from torch's default and from orthogonal weights
 E4     gradient by lag at initialisation against mean field, nothing trained
 E5     log norms through 100 layers at the exact gain and at others, and with one shared matrix
-C0     how often gradients vanish or explode at initialisation; what explosion does, clipped and not
+C0     how often gradients vanish or explode at initialisation; effect of explosion, clipped and not
 LSTM   the pattern of Hochreiter and Schmidhuber (1997), table 2, on the small scale
 ADAM   the contracting net of E2 with Adam in the place of SGD
 =====  ====================================================================================================
@@ -42,7 +42,7 @@ __all__ = ["EXPERIMENTS", "SOURCE", "main"]
 Rows = list[dict[str, Any]]
 # Runs of a setting have this seed and the ones after it.
 SEED = 0
-# As many as it takes to see a signal that needs about as many updates as E2 has.
+# Enough batches for a significant signal if it needs about as many updates as E2 has.
 SIGNAL_BATCHES = 32768
 
 
@@ -95,17 +95,17 @@ def latch_of_a_net(share: float = 1.0) -> dict[str, Any]:
         rows.append(row)
         for length in lengths:
             setting = Setting("latch", length, init=init)
-            found = learning_time(t for t in trials if t.setting.length == length)
+            learning = learning_time(t for t in trials if t.setting.length == length)
             signal = signal_to_noise(setting, batches=SIGNAL_BATCHES)
             times.append(
                 {
                     "init": init,
                     "length": length,
-                    "trials": found.trials,
-                    "successes": found.successes,
-                    "median": found.median,
-                    "low": found.low,
-                    "high": found.high,
+                    "trials": learning.trials,
+                    "successes": learning.successes,
+                    "median": learning.median,
+                    "low": learning.low,
+                    "high": learning.high,
                     "signal_to_noise_updates": signal.updates if math.isfinite(signal.updates) else None,
                     "signal_to_noise_least": signal.least,
                 }
@@ -243,9 +243,9 @@ def depth_walk(share: float = 1.0) -> dict[str, Any]:
     ):
         walks = norm_walks(width, depth, activation, gain, "fresh" if weights == "fresh" else "shared", nets)
         row: dict[str, Any] = {"name": name, "gain": gain, "nets": nets}
-        for way, ends in (("forward", walks.forward[:, -1]), ("backward", walks.backward[:, 0])):
-            alive = ends[np.isfinite(ends)]
-            row[way] = [float(alive.mean()), float(alive.std(ddof=1))]
+        for direction, final_norms in (("forward", walks.forward[:, -1]), ("backward", walks.backward[:, 0])):
+            finite = final_norms[np.isfinite(final_norms)]
+            row[direction] = [float(finite.mean()), float(finite.std(ddof=1))]
         if weights == "fresh":
             law = layer_norm_law([width] * (depth + 1), gain, activation)
             row["theory"] = [law.log_mean, math.sqrt(law.log_variance)]
@@ -271,7 +271,7 @@ def today_code() -> dict[str, str]:
 
 
 def _described(data: Mapping[str, Any]) -> Code:
-    return {name: found["run"].get("code") for name, found in data["experiments"].items()}
+    return {name: result["run"].get("code") for name, result in data["experiments"].items()}
 
 
 SOURCE = Source(
@@ -300,13 +300,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.resume and {key: value for key, value in run.items() if key != "date"} == described:
             continue
         begin = time.monotonic()
-        found = EXPERIMENTS[name](given.share)
-        found["seconds"] = round(time.monotonic() - begin, 1)
-        found["run"] = {"date": today(), **described}
-        print(f"{name}: {found['seconds']:.0f} s", flush=True)
+        result = EXPERIMENTS[name](given.share)
+        result["seconds"] = round(time.monotonic() - begin, 1)
+        result["run"] = {"date": today(), **described}
+        print(f"{name}: {result['seconds']:.0f} s", flush=True)
         if given.record is not None:
             # Read again: another experiment may have been recorded meanwhile.
-            experiments = {**_read(given.record), name: found}
+            experiments = {**_read(given.record), name: result}
             write_json(
                 given.record,
                 {"experiments": {key: experiments[key] for key in EXPERIMENTS if key in experiments}},
@@ -317,8 +317,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _read(path: Path | None) -> dict[str, Any]:
     if path is None or not path.exists():
         return {}
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["experiments"]
-    return found
+    experiments: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["experiments"]
+    return experiments
 
 
 if __name__ == "__main__":

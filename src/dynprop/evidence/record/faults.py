@@ -43,7 +43,7 @@ def jobs(examples: int | None, seed: int) -> list[Job]:
 
 
 def merged(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the record of stored results, with what their runs wrote about themselves."""
+    """Return the record of stored results, with date, versions and digests of their runs."""
     keys = [part["key"] for part in parts]
     code = {key["kind"]: key["code"] for key in keys}
     matrix = KillMatrix(tuple(Row(**part["result"]) for part in parts), keys[0]["seed"], code)

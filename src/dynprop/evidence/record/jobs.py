@@ -1,8 +1,8 @@
-"""Long runs in shards that resume: one result per entry in a folder, put together when all are there.
+"""Long runs in shards that resume: one result file per entry, merged into the record when complete.
 
 Each result is written atomically, with the key that determines it (seed, length, versions, digests of the
-code). A run that was killed goes on after its last whole entry; a result whose key differs from today's
-counts as missing, so that entries are judged again when their code has changed.
+code). A killed run resumes after its last complete entry. A result whose key differs from today's counts
+as missing, so that entries are judged again when their code has changed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Job:
 
     Attributes:
         name: its name, unique in the record.
-        key: what determines the result, as plain JSON values.
+        key: everything that determines the result, as plain JSON values.
         work: computes the result, as plain JSON values.
     """
 
@@ -87,13 +87,13 @@ class Store:
     def read(self, job: Job) -> dict[str, Any] | None:
         """Return {"key", "date", "result"} of a job, or None if there is none with the job's key."""
         try:
-            found: dict[str, Any] = json.loads(self._path(job).read_text(encoding="utf-8"))
+            stored: dict[str, Any] = json.loads(self._path(job).read_text(encoding="utf-8"))
         except (FileNotFoundError, json.JSONDecodeError):
             return None
-        return found if found.get("key") == _plain(job.key) else None
+        return stored if stored.get("key") == _plain(job.key) else None
 
     def write(self, job: Job, result: Mapping[str, Any]) -> None:
-        """Write the result of a job, whole or not at all."""
+        """Write the result of a job atomically."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self._path(job), {"key": dict(job.key), "date": today(), "result": dict(result)})
 
@@ -165,7 +165,7 @@ def today() -> str:
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write strict JSON, whole or not at all."""
+    """Write strict JSON atomically."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     part.replace(path)

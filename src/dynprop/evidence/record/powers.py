@@ -6,8 +6,8 @@ state of the stored floats (python-flint, at a precision that is raised until th
 
 - *answered*: max|error| <= relative_bound * max|value|, for certain;
 - *refused*: PrecisionError within the limits on bits and time;
-- *wrong*: the error certainly exceeds the bound. There must be none;
-- *undecided*: not even `MOST_BITS` decide. There must be none either, or the record shows it.
+- *wrong*: the error certainly exceeds the bound. The expected number is 0;
+- *undecided*: `MOST_BITS` do not suffice. The expected number is 0, and the record shows others.
 
 Run as ``python -m dynprop.evidence.record.powers --cases 1000000 --resume``; writes
 docs/evidence/closed_form.json once all blocks are judged. The exit status is 1 if an answer was wrong.
@@ -97,31 +97,31 @@ class Settings:
 def judge(case: PowerCase, solve: Solver) -> tuple[str, str, float, float]:
     """Return the outcome of one case, its route, and the relative error and bound (NaN where refused)."""
     try:
-        found = solve(case.W, case.h, case.t)
+        answer = solve(case.W, case.h, case.t)
     except PrecisionError:
         return "refused", "certified", np.nan, np.nan
-    bound, exponent = found.relative_bound, found.exponent
+    bound, exponent = answer.relative_bound, answer.exponent
     assert isinstance(bound, float)
     assert isinstance(exponent, int)
-    if not found.value.any() or not np.isfinite(found.value).all():
-        # A zero is exact or wrong: there is nothing to be relative to.
-        right = not found.value.any() and is_zero_state(case.W, case.h, case.t)
-        return "answered" if right else "wrong", found.route, 0.0 if right else np.inf, bound
-    # Doubled balls keep 128 bits after the squarings: enough to judge answers rounded once.
+    if not answer.value.any() or not np.isfinite(answer.value).all():
+        # A zero is exact or wrong: it has no relative error.
+        correct = not answer.value.any() and is_zero_state(case.W, case.h, case.t)
+        return "answered" if correct else "wrong", answer.route, 0.0 if correct else np.inf, bound
+    # After the squarings the balls still have 128 bits: enough to judge answers rounded once.
     bits = 192 + 3 * case.t.bit_length()
     while True:
-        low, high = scaled_error(case.W, case.h, case.t, found.value, exponent, bits=bits)
+        low, high = scaled_error(case.W, case.h, case.t, answer.value, exponent, bits=bits)
         with working_precision(bits):
-            largest = max(abs(_ball(v)) for v in found.value.tolist())
+            largest = max(abs(_ball(v)) for v in answer.value.tolist())
             allowed, error = largest * bound, float(high / largest)
             if high <= allowed:
-                return "answered", found.route, error, bound
+                return "answered", answer.route, error, bound
             if low > allowed:
-                return "wrong", found.route, error, bound
+                return "wrong", answer.route, error, bound
         if bits >= MOST_BITS:
             if is_zero_state(case.W, case.h, case.t):
-                return "wrong", found.route, np.inf, bound
-            return "undecided", found.route, error, bound
+                return "wrong", answer.route, np.inf, bound
+            return "undecided", answer.route, error, bound
         bits *= 2
 
 
@@ -141,8 +141,8 @@ def _block(settings: Settings, index: int, each: int, failures: list[dict[str, A
             kind = (OUTCOMES.index(outcome), ROUTES.index(route))
             rows.append((stratum, case.n, case.is_complex, case.t, *kind, error, bound))
             if outcome in ("wrong", "undecided"):
-                shown = {"outcome": outcome, "route": route, "error": repr(error), "bound": repr(bound)}
-                failures.append({**shown, "case": case.to_json()})
+                summary = {"outcome": outcome, "route": route, "error": repr(error), "bound": repr(bound)}
+                failures.append({**summary, "case": case.to_json()})
     return np.array(rows, dtype=DTYPE)
 
 
@@ -172,9 +172,9 @@ def run(
         wrong = f"{len(failures)} wrong or undecided"
         print(f"block {index + 1} of {count}: {len(rows)} cases, {wrong}", flush=True)
     blocks = [_read(parts / f"block-{index}.npz", key) for index in range(count)]
-    there = [block for block in blocks if block is not None]
-    if len(there) < count:
-        print(f"{out}: not written; {len(there)} of {count} blocks have a result of today's code")
+    results = [block for block in blocks if block is not None]
+    if len(results) < count:
+        print(f"{out}: not written; {len(results)} of {count} blocks have a result of today's code")
         return None
     record = {
         "seed": settings.seed,
@@ -183,9 +183,9 @@ def run(
         **environs,
         "machine": platform.machine(),
         "code": code,
-        "seconds": round(sum(state["seconds"] for _, state in there), 1),
-        **described(np.concatenate([rows for rows, _ in there]), OUTCOMES, ROUTES),
-        "failures": [failure for _, state in there for failure in state["failures"]][:20],
+        "seconds": round(sum(state["seconds"] for _, state in results), 1),
+        **described(np.concatenate([rows for rows, _ in results]), OUTCOMES, ROUTES),
+        "failures": [failure for _, state in results for failure in state["failures"]][:20],
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     write_json(out, record)

@@ -1,7 +1,7 @@
 """Tables of judged powers: counts and worst ratios, per stratum, decade of t, size and route.
 
-A float64 route bounds an error that it does not know, so its ratios measure how sharp the bound is. The bound
-of the certified route is the rounding of a ball to a float: ratios near 1 by construction.
+A float64 route has an upper bound on an unknown error, so its ratios show how sharp the bound is. The bound
+of the certified route is the rounding of a ball to a float: its ratios are near 1 by construction.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def described(rows: NumericArray, outcomes: Sequence[str], routes: Sequence[str]
         routes: names that the column route counts.
     """
 
-    def row(chosen: BoolArray) -> dict[str, Any]:
-        return _counted(rows[chosen], outcomes, routes)
+    def row(mask: BoolArray) -> dict[str, Any]:
+        return _counted(rows[mask], outcomes, routes)
 
     everything = np.ones(len(rows), dtype=bool)
     decades = _decades(rows["t"])
@@ -66,17 +66,17 @@ def _decade_name(decade: int) -> str:
 
 
 def _counted(rows: NumericArray, outcomes: Sequence[str], routes: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {"cases": len(rows)}
-    found.update({name: int((rows["outcome"] == i).sum()) for i, name in enumerate(outcomes)})
+    counts: dict[str, Any] = {"cases": len(rows)}
+    counts.update({name: int((rows["outcome"] == i).sum()) for i, name in enumerate(outcomes)})
     judged = rows[(rows["outcome"] != outcomes.index("refused")) & (rows["bound"] > 0.0)]
     certified = judged["route"] == routes.index("certified")
-    for name, kept in (("float64", judged[~certified]), ("certified", judged[certified])):
+    for name, group in (("float64", judged[~certified]), ("certified", judged[certified])):
         with np.errstate(over="ignore"):
-            worst = (kept["error"] / kept["bound"]).max(initial=0.0)
-        found[f"{name}_cases"] = len(kept)
-        found[f"worst_ratio_{name}"] = _plain(worst)
-    found["worst_error"] = _plain(judged["error"].max(initial=0.0))
-    return found
+            worst = (group["error"] / group["bound"]).max(initial=0.0)
+        counts[f"{name}_cases"] = len(group)
+        counts[f"worst_ratio_{name}"] = _plain(worst)
+    counts["worst_error"] = _plain(judged["error"].max(initial=0.0))
+    return counts
 
 
 def no_blank_cheque(
@@ -88,14 +88,14 @@ def no_blank_cheque(
     """
     answered = rows[(rows["outcome"] == outcomes.index("answered")) & (rows["bound"] > 0.0)]
     float64 = answered[answered["route"] != routes.index("certified")]
-    found: dict[str, float | None] = {}
-    for name, kept in (("all", answered), ("float64", float64)):
-        caught = (kept["bound"] < 10.0 * kept["error"].max(initial=0.0)).mean() if len(kept) else np.nan
-        found[f"ten_times_worse_caught_{name}"] = _plain(caught)
-        found[f"median_bound_{name}"] = _plain(np.median(kept["bound"])) if len(kept) else None
-    return found
+    shares: dict[str, float | None] = {}
+    for name, group in (("all", answered), ("float64", float64)):
+        caught = (group["bound"] < 10.0 * group["error"].max(initial=0.0)).mean() if len(group) else np.nan
+        shares[f"ten_times_worse_caught_{name}"] = _plain(caught)
+        shares[f"median_bound_{name}"] = _plain(np.median(group["bound"])) if len(group) else None
+    return shares
 
 
 def _plain(value: Any) -> float | None:
-    """Return a number to four digits, None where JSON has none."""
+    """Return a number to four digits; None for NaN and infinity, which JSON cannot store."""
     return float(f"{float(value):.4g}") if np.isfinite(value) else None

@@ -23,6 +23,8 @@ KIND = Kind(
         "dynprop.kinds.agreement.spectra",
         "dynprop.kinds.agreement.weights",
         "dynprop.kinds.agreement.layers",
+        "dynprop.kinds.agreement.walks",
+        "dynprop.kinds.agreement.activations",
         "dynprop.kinds.agreement.lags",
         "dynprop.kinds.agreement.success",
     ),

@@ -25,14 +25,22 @@ UNIT = 2.0**-53
 
 @dataclass(frozen=True)
 class State:
-    """A state with an exponent of its own."""
+    """A state with an exponent of its own, or a batch of them."""
 
     value: Array
-    exponent: int
-    relative_bound: float
+    exponent: int | list[int]
+    relative_bound: float | list[float]
 
 
 def loop_state(W: Array, h0: Array, t: int) -> State:
+    """Take the states of a batch one by one."""
+    if h0.ndim == 1:
+        return State(*one_state(W, h0, t))
+    values, exponents, bounds = zip(*(one_state(W, row, t) for row in h0), strict=True)
+    return State(np.array(values), list(exponents), list(bounds))
+
+
+def one_state(W: Array, h0: Array, t: int) -> tuple[Array, int, float]:
     """Multiply step by step, with the exponent apart and a running bound."""
     y, exponent = h0.astype(np.result_type(W, h0)), 0
     size, error = np.abs(W), np.zeros(len(h0))
@@ -53,10 +61,10 @@ def loop_state(W: Array, h0: Array, t: int) -> State:
         largest = float(np.abs(y).max(initial=0.0))
         bound = float(error.max(initial=0.0)) + 2.0**-1000
     if largest == 0.0:
-        return State(y, 0, 0.0)
+        return y, 0, 0.0
     if not bound < 1e-6 * largest:
         raise ArithmeticError("too many digits are cancelled for a loop in float64")
-    return State(y, exponent, bound / largest)
+    return y, exponent, bound / largest
 
 
 def loop_unroll(W: Array, h0: Array, steps: int, inputs: Array | None = None) -> Array:
@@ -227,7 +235,8 @@ def torch_unroll(W: Any, h0: Any, steps: int, inputs: Any = None) -> Any:
     """Multiply step by step, in torch."""
     import torch
 
-    states = [h0]
+    common = torch.promote_types(W.dtype, h0.dtype)
+    W, states = W.to(common), [h0.to(common)]
     for k in range(steps):
         after = states[-1] @ W
         states.append(after if inputs is None else after + inputs[k])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,19 @@ class Exponents:
 
 @dataclass(frozen=True)
 class Drift:
-    """Mean of a log norm."""
+    """Mean and variance of a log norm, and E|x|^4 / (E|x|^2)^2."""
 
     log_mean: float
+    log_variance: float
+    square_ratio: float
+
+
+@dataclass(frozen=True)
+class Walks:
+    """Log norms of nets, forward and backward."""
+
+    forward: Array
+    backward: Array
 
 
 def _half_log_moment(width: int, activation: str) -> float:
@@ -66,7 +77,40 @@ class Formulas:
             2.0 * math.log(gain) - math.log(before) + _half_log_moment(after, activation)
             for before, after in itertools.pairwise(widths)
         ]
-        return Drift(0.5 * math.fsum(drifts))
+        from scipy.special import polygamma
+
+        # ReLU layers are left at their mean: nobody asks for more.
+        variance = 0.25 * math.fsum(float(polygamma(1, n / 2.0)) for n in widths[1:])
+        excess = 2.0 if activation == "linear" else 5.0
+        ratio = math.exp(math.fsum(math.log1p(excess / n) for n in widths[1:]))
+        return Drift(0.5 * math.fsum(drifts), variance if activation == "linear" else math.nan, ratio)
+
+    @staticmethod
+    def norm_walks(
+        width: int, depth: int, activation: str, gain: float, weights: str, nets: int, seed: int
+    ) -> Walks:
+        """Multiply vectors by matrices and by their transposes, linear nets only."""
+        if activation != "linear":
+            raise ValueError("linear nets only")
+        rng = np.random.default_rng([seed, 5])
+        shape, scale = (nets, width, width), gain / math.sqrt(width)
+        fixed = rng.standard_normal(shape)
+        layers = [fixed if weights == "shared" else rng.standard_normal(shape) for _ in range(depth)]
+        walks = []
+        for path in (layers, [w.swapaxes(1, 2) for w in reversed(layers)]):
+            x, logs = rng.standard_normal((nets, width, 1)), [np.zeros(nets)]
+            for w in path:
+                size = np.linalg.norm(x, axis=(1, 2), keepdims=True)
+                x = scale * (w @ (x / size))
+                logs.append(logs[-1] + np.log(np.linalg.norm(x, axis=(1, 2))))
+            walks.append(np.stack(logs, axis=1))
+        return Walks(walks[0], walks[1][:, ::-1])
+
+    @staticmethod
+    def orthogonal(shape: tuple[int, int], rng: np.random.Generator) -> Array:
+        """Take the polar factor of a Gaussian matrix."""
+        left, _, right = np.linalg.svd(rng.standard_normal(shape))
+        return np.asarray(left @ right)
 
     @staticmethod
     def gaussian_exponents(width: int, variance: float) -> Array:
@@ -101,3 +145,148 @@ class Formulas:
             state = gates[:, t] * state + inputs[:, t]
             states[:, t] = state
         return states
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A fixed point of the variance; the weight variance at which it is."""
+
+    weight_variance: float
+    q: float
+    chi: float
+    variance_depth: float
+
+
+def _curve(activation: Any) -> Any:
+    from scipy.special import erf
+
+    named = {"relu": lambda x: np.maximum(x, 0.0), "linear": lambda x: x, "tanh": np.tanh, "erf": erf}
+    return named[activation] if isinstance(activation, str) else activation
+
+
+@lru_cache(maxsize=1)
+def _line() -> tuple[Array, Array]:
+    x, weights = np.polynomial.legendre.leggauss(200)
+    z = 6.0 * (x + 1.0)
+    weights = 6.0 * weights * np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+    return np.concatenate([z, -z]), np.concatenate([weights, weights])
+
+
+def _averages(phi: Any, q: float) -> tuple[float, float, float]:
+    """E phi^2, E phi'^2 and d/dq E phi^2 by Gauss and Legendre on each half line, slopes by differences."""
+    z, weights = _line()
+    x = math.sqrt(q) * z
+    h = 1e-3 * np.minimum(1.0, np.abs(x))
+    near = 8.0 * (phi(x + h) - phi(x - h)) - (phi(x + 2 * h) - phi(x - 2 * h))
+    slope = near / (12.0 * h)
+    change = phi(x) * slope * z / math.sqrt(q)
+    return float(weights @ phi(x) ** 2), float(weights @ slope**2), float(weights @ change)
+
+
+@lru_cache(maxsize=64)
+def _log_moments(name: str, shape: tuple[float, ...], keywords: tuple[Any, ...]) -> tuple[float, float]:
+    """E log abs(w) and E log^2 abs(w), by quad on both sides of 0."""
+    from scipy import stats
+    from scipy.integrate import quad
+
+    unit = getattr(stats, name)(*shape, **dict(keywords))
+    low, high = unit.support()
+    cuts = sorted({low, high, *(x for x in (-1.0, 0.0, 1.0, *unit.ppf([0.9, 0.9999])) if low < x < high)})
+
+    def moment(power: int) -> float:
+        pieces = [
+            quad(
+                lambda x: float(unit.pdf(x)) * math.log(abs(x)) ** power,
+                a,
+                b,
+                epsabs=1e-11,
+                epsrel=1e-11,
+                limit=200,
+            )[0]
+            for a, b in itertools.pairwise(cuts)
+        ]
+        return math.fsum(pieces)
+
+    return moment(1), moment(2)
+
+
+@dataclass(frozen=True)
+class Product:
+    """Moments of a product."""
+
+    variance: float
+    log_mean: float
+    log_variance: float
+    kurtosis: float
+
+
+@agreements.control("control/agreement-mean-field")
+class Averages:
+    """Mean field by Gauss and Legendre on half lines, products of weights by scipy's moments."""
+
+    @staticmethod
+    def mean_field(activation: Any, weight_variance: float, bias_variance: float) -> Rest:
+        """Solve for homogeneous activations; for others, Newton's method after twenty layers."""
+        phi, x = _curve(activation), np.linspace(-3.0, 3.0, 50)
+        if np.allclose(phi(2.0 * x), 2.0 * phi(x), rtol=1e-14, atol=0.0):
+            slope = 0.5 * weight_variance * float((phi(np.array([1.0, -1.0])) ** 2).sum())
+            if slope < 1.0:
+                return Rest(weight_variance, bias_variance / (1.0 - slope), slope, -1.0 / math.log(slope))
+            still = slope == 1.0 and bias_variance == 0.0
+            return Rest(weight_variance, 1.0 if still else math.inf, slope, math.inf)
+        q = 1.0
+        for _ in range(20):
+            q = weight_variance * _averages(phi, q)[0] + bias_variance
+        for _ in range(4):
+            square, _, change = _averages(phi, q)
+            q -= (weight_variance * square + bias_variance - q) / (weight_variance * change - 1.0)
+        _, slope, change = _averages(phi, q)
+        depth = -1.0 / math.log(abs(weight_variance * change))
+        return Rest(weight_variance, q, weight_variance * slope, depth)
+
+    @staticmethod
+    def product_law(weight_law: Any, depth: int) -> Product:
+        """Take the scale out, the moments of the rest from scipy, and logarithms by quad."""
+        scale = float(weight_law.kwds.get("scale", 1.0))
+        unit = weight_law.dist(*weight_law.args, **{**weight_law.kwds, "scale": 1.0, "loc": 0.0})
+        place = float(weight_law.kwds.get("loc", 0.0)) / scale
+        unit = unit.dist(*unit.args, **{**unit.kwds, "loc": place})
+        log, square = _log_moments(unit.dist.name, unit.args, tuple(unit.kwds.items()))
+        mean, variance, skew, excess = (float(x) for x in unit.stats("mvsk"))
+        kurtosis = excess + 3.0
+        third, fourth = skew * variance**1.5, kurtosis * variance**2
+        raw = (
+            mean,
+            variance + mean**2,
+            third + 3.0 * mean * variance + mean**3,
+            fourth + 4.0 * mean * third + 6.0 * mean**2 * variance + mean**4,
+        )
+        one, two, three, four = (x**depth for x in raw)
+        spread = two - one**2
+        central = four - 4.0 * three * one + 6.0 * two * one**2 - 3.0 * one**4
+        try:
+            whole = spread * scale ** (2 * depth)
+        except OverflowError:
+            whole = math.inf
+        return Product(whole, depth * (log + math.log(scale)), depth * (square - log**2), central / spread**2)
+
+
+@agreements.control("control/agreement-tangent")
+class TangentEdge:
+    """The edge without bias of odd activations below their tangent at 0, where the variance rests at 0."""
+
+    @staticmethod
+    def edge_of_chaos(activation: Any, bias_variance: float) -> Rest:
+        """Return q = 0, or refuse."""
+        phi, x = _curve(activation), np.linspace(0.01, 10.0, 500)
+        h = np.array([-1e-6, 1e-6])
+        slope = float(np.diff(phi(h))[0]) / 2e-6
+        odd = np.allclose(phi(-x), -phi(x), rtol=1e-12, atol=0.0)
+        if bias_variance != 0.0 or not odd or (np.abs(phi(x)) > slope * x).any():
+            raise ArithmeticError("not an odd activation below its tangent, or a bias")
+        return Rest(slope**-2, 0.0, 1.0, math.inf)
+
+    @staticmethod
+    def critical_gain(width: int, activation: Any) -> float:
+        """Take the root of that edge."""
+        return math.sqrt(TangentEdge.edge_of_chaos(activation, 0.0).weight_variance)

@@ -30,6 +30,8 @@ def searched_interval(successes: int, trials: int, level: float) -> tuple[float,
 
 def spent_interval(successes: int, trials: int, level: float) -> tuple[float, float]:
     """Hoeffding's intervals whose errors add up to the one that is allowed: wide, and valid."""
+    if successes not in range(trials + 1) or not 0.0 < level < 1.0:
+        raise ValueError("no count, or no level")
     wide = math.sqrt(math.log(2.0 * trials * (trials + 1) / (1.0 - level)) / (2.0 * trials))
     return max(0.0, successes / trials - wide), min(1.0, successes / trials + wide)
 

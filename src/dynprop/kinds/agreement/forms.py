@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dynprop.arrays import FloatArray
+from dynprop.arrays import FloatArray, NumericArray
 from dynprop.contracts.domain import Domain
 from dynprop.kinds.agreement.judging import UNIT, compare_pair, product_form_error
 from dynprop.kinds.agreement.subject import AgreementSubject, needs
@@ -29,6 +29,7 @@ BOOK = "Goodfellow, Bengio and Courville 2016, section 10.7, eq. 10.37 to 10.39"
 # Longer cases are those of the kinds unroll and closed-form.
 STEPS = 64
 DIAGONAL = ("diagonal", "identity", "LAPACK type 4", "LAPACK type 5", "LAPACK type 6")
+REAL = families_for(without=["complex"])
 POWERS = families_for(without=["LAPACK", "named"], size=5)
 
 
@@ -153,8 +154,7 @@ def certified_power(subject: AgreementSubject, case: PowerCase) -> Evidence:
 
 
 def _real(source: Source, domain: Domain, subject: Any) -> PowerCase:
-    names = families_for(without=["complex"])
-    return power_case(source, domain.limited(24), subject, shortest=1, families=names)
+    return power_case(source, domain.limited(24), subject, shortest=1, families=REAL)
 
 
 @law(
@@ -208,3 +208,85 @@ def adjoint(subject: AgreementSubject, case: PowerCase) -> Evidence:
 
 def _loss(t: int, unroll: Any, leaves: Any) -> Any:
     return (unroll(leaves["W"], leaves["h"], t)[-1] * leaves["v"]).sum()
+
+
+def _vectors(case: PowerCase, count: int) -> NumericArray:
+    """Return the case's state above others, shape (count, n)."""
+    rng = case.generator()
+    return np.stack([case.h, *(case.vector(rng) for _ in range(count - 1))])
+
+
+@law(
+    "agreement/batch-of-states",
+    claim="C1",
+    statement="the closed form of a batch of initial states is, row by row, that of each row alone: its "
+    "exponent and bound are of that row",
+    source=BOOK,
+    draw=_any_power,
+    applies=needs("closed_form"),
+    script="import numpy as np\nbatch = np.stack([h0, 2.0 ** -40 * h0[::-1], 0 * h0 + 1])\n"
+    "print(f.closed_form(W, batch, t), [f.closed_form(W, row, t) for row in batch])",
+    share=0.3,
+)
+def batch_of_states(subject: AgreementSubject, case: PowerCase) -> Evidence:
+    """Compare rows of very different sizes, each in the exponent of the row alone.
+
+    Both answers state a bound of their own: they are apart by at most the sum.
+    """
+    batch = _vectors(case, 3) * np.array([1.0, 2.0**-40, 2.0**40])[:, None]
+    found = []
+    for i, together in enumerate(subject.closed_forms(case.W, batch, case.t)):
+        alone = subject.closed_form(case.W, batch[i], case.t)
+        value, error = together.at(alone.exponent)
+        other, more = alone.at(alone.exponent)
+        label = f"row {i} of a batch beside the row alone"
+        found.append(({"row": i}, compare_pair(label, value, other, error + more, axes=("component",))))
+    comparisons, detail = worst(found)
+    return Evidence(comparisons, detail=detail)
+
+
+def _real_powers(source: Source, domain: Domain, subject: Any) -> PowerCase:
+    return power_case(source, domain.limited(STEPS), subject, families=REAL)
+
+
+@law(
+    "agreement/complex-state",
+    claim="C1",
+    statement="for real W an unroll and a closed form of x + iy have those of x and of y as their real and "
+    "imaginary parts",
+    source="linearity over the complex numbers",
+    draw=_real_powers,
+    applies=needs("unroll", "closed_form"),
+    script="z = h0 + 1j * h0[::-1]\n"
+    "print(f.unroll(W, z, t)[-1], f.unroll(W, z.real, t)[-1], f.unroll(W, z.imag, t)[-1])\n"
+    "print(f.closed_form(W, z, t), f.closed_form(W, z.imag, t))",
+    share=0.3,
+)
+def complex_state(subject: AgreementSubject, case: PowerCase) -> Evidence:
+    """Compare both parts, the unroll's within the rounding of each.
+
+    A product of a real matrix and a complex vector has the real products as its parts: the bound of a real
+    evaluation holds for each, with a factor of 4 for one that multiplies complex numbers in full. A closed
+    form states a bound relative to the modulus.
+    """
+    if case.is_complex:
+        raise ValueError("the case is complex")
+    both = _vectors(case, 2)
+    state = both[0] + 1j * both[1]
+    unrolled = np.asarray(subject.unroll(case.W, state, case.t), dtype=np.complex128)
+    closed = subject.closed_form(case.W, state, case.t)
+    value, error = closed.at(closed.exponent)
+    whole = np.asarray(value, dtype=np.complex128)
+    found = []
+    for label, row, states, part in (
+        ("real", both[0], unrolled.real, whole.real),
+        ("imaginary", both[1], unrolled.imag, whole.imag),
+    ):
+        alone = subject.unroll(case.W, row, case.t)
+        reach = product_form_error(bound_of_states(case.W, row, case.t, case.dtype), alone)
+        text = f"{label} part of the unroll beside the unroll of that part"
+        found.append(compare_pair(text, states, alone, 5.0 * reach, axes=("time", "component")))
+        other, more = subject.closed_form(case.W, row, case.t).at(closed.exponent)
+        text = f"{label} part of the closed form beside the closed form of that part"
+        found.append(compare_pair(text, part, other, error + more, axes=("component",)))
+    return Evidence(tuple(found))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dynprop.arrays import FloatArray, NumericArray, describe, to_numpy
-from dynprop.subjects.calls import TargetMismatchError
+from dynprop.subjects.calls import TargetMismatchError, attributed
 
 __all__ = ["Result"]
 
@@ -32,11 +32,15 @@ class Result:
         Raises:
             TargetMismatchError: there is none.
         """
-        if not hasattr(self.value, name):
+        missing = object()
+        # A property of the result may raise, which is the target's failure.
+        with attributed():
+            found = getattr(self.value, name, missing)
+        if found is missing:
             raise TargetMismatchError(
                 f"{self.function} returned {describe(self.value)}, which has no .{name}"
             )
-        return Result(self.function, getattr(self.value, name))
+        return Result(self.function, found)
 
     def number(self) -> float:
         """Return a number; None is NaN."""

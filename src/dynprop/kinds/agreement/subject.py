@@ -12,7 +12,19 @@ from dynprop.arrays import FloatArray, IntArray, NumericArray
 from dynprop.contracts.subject import FunctionSubject
 from dynprop.training import Setting
 
-__all__ = ["FUNCTIONS", "AgreementSubject", "Components", "Eigen", "FunctionName", "Norms", "Scaled", "needs"]
+__all__ = [
+    "FUNCTIONS",
+    "AgreementSubject",
+    "Components",
+    "Eigen",
+    "FunctionName",
+    "Norms",
+    "Scaled",
+    "Sharing",
+    "needs",
+]
+
+Sharing = Literal["fresh", "shared"]
 
 FunctionName = Literal[
     "unroll",
@@ -32,6 +44,7 @@ FunctionName = Literal[
     "critical_gain",
     "layer_norm_law",
     "norm_walks",
+    "orthogonal",
     "gaussian_exponents",
     "lyapunov_exponents",
     "mean_field",
@@ -117,6 +130,10 @@ class AgreementSubject(FunctionSubject, Protocol):
         """Return the state at time t, shape (n,)."""
         ...
 
+    def closed_forms(self, w: NumericArray, batch: NumericArray, t: int) -> list[Scaled]:
+        """Return the states at time t of a batch of initial states, shape (m, n)."""
+        ...
+
     def certified_power(self, w: NumericArray, t: int) -> Scaled:
         """Return W^t, shape (n, n)."""
         ...
@@ -151,12 +168,16 @@ class AgreementSubject(FunctionSubject, Protocol):
         """Call a function and return its result, or its attribute ``read``, as an array of a shape."""
         ...
 
+    def refuses(self, name: FunctionName, *given: object) -> bool:
+        """Call a function and return whether it raises a ValueError, TypeError or ArithmeticError."""
+        ...
+
     def running_log_products(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return signs and logarithms of running products, each of the shape of the weights."""
         ...
 
     def norm_walks(
-        self, width: int, depth: int, gain: float, nets: int, seed: int
+        self, width: int, depth: int, gain: float, nets: int, seed: int, weights: Sharing = "fresh"
     ) -> tuple[FloatArray, FloatArray]:
         """Return log norms through linear layers, forward and backward, shape (nets, depth + 1)."""
         ...

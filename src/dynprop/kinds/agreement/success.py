@@ -16,7 +16,7 @@ import numpy as np
 
 from dynprop.kinds.agreement.depths import DepthCase, depth_case
 from dynprop.kinds.agreement.judging import UNIT, compare_number, compare_pair
-from dynprop.kinds.agreement.subject import AgreementSubject, needs
+from dynprop.kinds.agreement.subject import AgreementSubject, FunctionName, needs
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.law import law
 from dynprop.training import Setting, Trial
@@ -114,6 +114,43 @@ def any_time_interval(subject: AgreementSubject, case: DepthCase) -> Evidence:
             compare_number(f"low end of {PLENTY} of {PLENTY}", every, 0.5, 1.0, UNIT),
         )
     )
+
+
+@law(
+    "agreement/impossible-counts",
+    claim="C7",
+    statement="an interval for a probability is refused where the counts are no counts (a fraction, NaN, "
+    "negative, more successes than trials) or the level is none, and given for counts that are",
+    source="definition of a count",
+    draw=partial(depth_case, depths=(1, 30), widths=(1, 1)),
+    applies=needs("proportion_interval"),
+    script="print(f.proportion_interval(depth - 0.5, depth))",
+    share=0.1,
+)
+def impossible_counts(subject: AgreementSubject, case: DepthCase) -> Evidence:
+    """Ask for impossible intervals, and for one that is possible: 1 where they are refused."""
+    n = case.depth
+    level, chance = _level_and_chance(case)
+    impossible = (
+        (n - 0.5, n, level),
+        (float(n * chance), n, level),
+        (0, n + 0.5, level),
+        (-1, n, level),
+        (n + 1, n, level),
+        (math.nan, n, level),
+        (n, math.inf, level),
+        (0, n, 1.0 + level),
+        (0, n, -level),
+    )
+    intervals: tuple[FunctionName, ...] = ("proportion_interval", "confidence_sequence")
+    found = []
+    for name in filter(subject.has, intervals):
+        for given in impossible:
+            refused = float(subject.refuses(name, *given))
+            found.append(compare_number(f"1 where {name}{given} is refused", refused, 1.0, 1.0, UNIT))
+        refused = float(subject.refuses(name, n, n, level))
+        found.append(compare_number(f"1 where {name}{(n, n, level)} is refused", refused, 0.0, 0.0, UNIT))
+    return Evidence(tuple(found))
 
 
 def _runs(case: DepthCase) -> list[Trial]:

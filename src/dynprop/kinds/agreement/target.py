@@ -14,10 +14,10 @@ from dynprop.contracts.subject import Native, Program
 from dynprop.errors import TargetError
 from dynprop.kinds.agreement.depths import DepthCase
 from dynprop.kinds.agreement.results import Result
-from dynprop.kinds.agreement.subject import FUNCTIONS, Components, Eigen, FunctionName, Norms, Scaled
+from dynprop.kinds.agreement.subject import FUNCTIONS, Components, Eigen, FunctionName, Norms, Scaled, Sharing
 from dynprop.kinds.power.cases import PowerCase
 from dynprop.subjects.adapter import Adapter
-from dynprop.subjects.calls import attributed
+from dynprop.subjects.calls import TargetMismatchError, TargetRaisedError, attributed
 from dynprop.subjects.frameworks import framework_named
 from dynprop.training import Setting
 
@@ -105,6 +105,16 @@ class Agreement(Adapter):
         result = self._call(name, *given)
         return (result.attribute(read) if read else result).real_array(shape)
 
+    def refuses(self, name: FunctionName, *given: object) -> bool:
+        """Call a function and return whether it refuses; any other exception is its failure."""
+        try:
+            self._call(name, *given)
+        except TargetRaisedError as error:
+            if error.is_refusal or isinstance(error.cause, ArithmeticError):
+                return True
+            raise
+        return False
+
     # Functions with arguments or results of their own form.
 
     def unroll(
@@ -123,6 +133,20 @@ class Agreement(Adapter):
     def closed_form(self, w: NumericArray, h: NumericArray, t: int) -> Scaled:
         """Return the state at time t."""
         return _scaled(self._call("closed_form", w.copy(), h.copy(), t), h.shape)
+
+    def closed_forms(self, w: NumericArray, batch: NumericArray, t: int) -> list[Scaled]:
+        """Return the states at time t of a batch, each with its own exponent and bound."""
+        result = self._call("closed_form", w.copy(), batch.copy(), t)
+        values = result.attribute("value").array(batch.shape)
+        bounds = result.attribute("relative_bound").real_array(batch.shape[:1])
+        # Exponents are integers of any size, which an array of floats does not hold.
+        exponents = np.asarray(result.attribute("exponent").value, dtype=object)
+        if exponents.shape != bounds.shape:
+            raise TargetMismatchError(
+                f"closed_form of {len(batch)} states returned {describe(exponents)} of exponents, "
+                "expected one each"
+            )
+        return [Scaled(v, int(e), float(b)) for v, e, b in zip(values, exponents, bounds, strict=True)]
 
     def certified_power(self, w: NumericArray, t: int) -> Scaled:
         """Return W^t."""
@@ -164,10 +188,10 @@ class Agreement(Adapter):
         return signs, logs
 
     def norm_walks(
-        self, width: int, depth: int, gain: float, nets: int, seed: int
+        self, width: int, depth: int, gain: float, nets: int, seed: int, weights: Sharing = "fresh"
     ) -> tuple[FloatArray, FloatArray]:
-        """Return log norms through linear layers of fresh weights, forward and backward."""
-        result = self._call("norm_walks", width, depth, "linear", gain, "fresh", nets, seed)
+        """Return log norms through linear layers, forward and backward."""
+        result = self._call("norm_walks", width, depth, "linear", gain, weights, nets, seed)
         shape = (nets, depth + 1)
         return result.attribute("forward").real_array(shape), result.attribute("backward").real_array(shape)
 

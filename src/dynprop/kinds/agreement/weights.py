@@ -253,3 +253,124 @@ def running_product(subject: AgreementSubject, case: DepthCase) -> Evidence:
             compare_pair("exponential beside it", value, exact.high, through + UNIT * bound.scale, axes=axes),
         )
     )
+
+
+@law(
+    "agreement/scale-of-weights",
+    claim="C4",
+    statement="the scale s of a weight adds n log s to E log abs(product), multiplies its variance by s^(2n) "
+    "and changes neither Var log abs(product) nor the kurtosis, from s = 1e-300 to 1e300",
+    source="log abs(s w) = log s + log abs(w)",
+    draw=partial(depth_case, depths=(1, 12)),
+    applies=needs("product_law"),
+    script="import numpy as np\nfrom scipy import stats\nfor s in (1.0, 1e-200, 1e200):\n"
+    "    law = f.product_law(stats.norm(0, s), depth)\n"
+    "    print(law.log_mean - depth * np.log(s), law.log_variance, law.kurtosis)",
+    share=0.2,
+)
+def scale_of_weights(subject: AgreementSubject, case: DepthCase) -> Evidence:
+    """Compare a law at one scale with that law at scale 1.
+
+    Each answer errs by what a quadrature promises, relatively; a kurtosis is an n-th power, and n times that.
+    The logarithm of a variance that is no float is not compared.
+    """
+    from scipy import stats
+
+    n, rng = case.depth, case.generator()
+    decades = float(rng.uniform(-300.0, 300.0))
+    scale = float(10.0**decades)
+    family = (stats.norm, stats.laplace, stats.uniform)[int(rng.integers(3))]
+    left = -0.5 if family is stats.uniform else 0.0
+    wide, one = family(loc=left * scale, scale=scale), family(loc=left, scale=1.0)
+    found = []
+    shifts = {"log_mean": n * math.log(scale), "log_variance": 0.0}
+    for name, shift in shifts.items():
+        here, there = (subject.number("product_law", w, n, read=name) for w in (wide, one))
+        slack = 4.0 * n * QUADRATURE * (1.0 + abs(math.log(scale)))
+        text = f"{name} at scale {scale:.3g} less that at 1"
+        found.append(compare_number(text, here - there, shift, shift, slack))
+    powers = {"kurtosis": 0.0, "variance": 2.0 * n * math.log(scale)}
+    for name, shift in powers.items():
+        here, there = (subject.number("product_law", w, n, read=name) for w in (wide, one))
+        if abs(shift) < 600.0:
+            ratio = math.log(here / there) if here > 0.0 and there > 0.0 else math.nan
+            text = f"log of {name} at scale {scale:.3g} over that at 1"
+            found.append(compare_number(text, ratio, shift, shift, 8.0 * n * QUADRATURE))
+    return Evidence(tuple(found))
+
+
+def _shifted(case: DepthCase) -> tuple[Any, float | None]:
+    """Return a one-sided law at a place of its own, and E log abs(w) where that has a closed form.
+
+    For X exponential, E log abs(X - a) is log a - e^-a Ei(a) for a > 0, and log(-a) + e^-a E_1(-a) for a < 0:
+    integrate by parts.
+    """
+    from scipy import special, stats
+
+    rng = case.generator()
+    a = float(rng.integers(1, 25)) / 8.0
+    if case.width % 3 == 0:
+        return stats.expon(loc=-a), math.log(a) - math.exp(-a) * float(special.expi(a))
+    if case.width % 3 == 1:
+        return stats.expon(loc=a), math.log(a) + math.exp(a) * float(special.exp1(a))
+    families = (
+        stats.halfnorm,
+        partial(stats.lomax, 9.0),
+        partial(stats.weibull_min, 1.5),
+        partial(stats.foldnorm, 1.0),
+        partial(stats.gamma, 2.0),
+        partial(stats.pareto, 9.0),
+        partial(stats.truncnorm, -1.0, 2.0),
+        partial(stats.genpareto, 0.1),
+    )
+    return families[int(rng.integers(len(families)))](loc=-a), None
+
+
+def _log_moment(weight: Any) -> float:
+    """Return E log abs(w), by adaptive quadrature of the density on both sides of 0."""
+    from scipy.integrate import quad
+
+    low, high = weight.support()
+    far = [float(weight.ppf(1.0 - 10.0**-k)) for k in (1, 4, 9)]
+    ends = sorted({float(low), *(x for x in (-1.0, 0.0, 1.0, *far) if low < x < high), float(high)})
+    pieces = [
+        quad(lambda x: float(weight.pdf(x)) * math.log(abs(x)), a, b, epsabs=1e-11, epsrel=1e-11, limit=200)[
+            0
+        ]
+        for a, b in itertools.pairwise(ends)
+    ]
+    return math.fsum(pieces)
+
+
+@law(
+    "agreement/shifted-weights",
+    claim="C4",
+    statement="a one-sided weight at any place has the product of mean m^n, variance (v + m^2)^n - m^(2n) "
+    "and E log abs of n E log abs(w), which for a shifted exponential is an exponential integral",
+    source="Abramowitz and Stegun 1964, 5.1",
+    draw=partial(depth_case, depths=(1, 6)),
+    applies=needs("product_law"),
+    script="from scipy import special, stats\nimport numpy as np\n"
+    "law = f.product_law(stats.expon(-1), depth)\n"
+    "print(law.variance, 1.0, law.log_mean, -depth * special.expi(1) / np.e)",
+    share=0.2,
+)
+def shifted_weights(subject: AgreementSubject, case: DepthCase) -> Evidence:
+    """Take mean and variance of one weight from scipy, its log moment in closed form or by quadrature.
+
+    Two quadratures promise 1e-9 each.
+    """
+    weight, log = _shifted(case)
+    n, (mean, variance) = case.depth, (float(x) for x in weight.stats("mv"))
+    exact = (Fraction(variance) + Fraction(mean) ** 2) ** n - Fraction(mean) ** (2 * n)
+    size = float((Fraction(variance) + Fraction(mean) ** 2) ** n)
+    log = _log_moment(weight) if log is None else log
+    text = f"of {weight.dist.name} at {weight.kwds['loc']:g}"
+    read = partial(subject.number, "product_law", weight, n)
+    slack = 2.0 * n * QUADRATURE * (1.0 + abs(log))
+    return Evidence(
+        (
+            _one(f"variance {text}", read(read="variance"), float(exact), 2.0 * n * QUADRATURE * size),
+            compare_number(f"E log abs(product) {text}", read(read="log_mean"), n * log, n * log, slack),
+        )
+    )

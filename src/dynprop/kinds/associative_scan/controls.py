@@ -1,4 +1,4 @@
-"""Controls of kind associative-scan: right, and without common code."""
+"""Controls of kind associative-scan: correct implementations without shared code."""
 
 from __future__ import annotations
 

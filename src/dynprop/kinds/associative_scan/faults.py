@@ -65,8 +65,8 @@ def commutativity_assumed(combine: Combine, elements: Elements) -> Elements:
     even = tree(combine, take(elements, slice(0, None, 2)))
     odd = tree(combine, take(elements, slice(1, None, 2)))
     time = np.arange(1, len(elements[0]))
-    both = combine(take(even, time // 2), take(odd, (time - 1) // 2))
-    return join(take(elements, slice(0, 1)), both)
+    pairs = combine(take(even, time // 2), take(odd, (time - 1) // 2))
+    return join(take(elements, slice(0, 1)), pairs)
 
 
 @scan.fault("associative-scan/suffixes", source="triton-lang/triton#4362", caught_by={"order": "wrong"})
@@ -82,9 +82,9 @@ def suffixes(combine: Combine, elements: Elements) -> Elements:
 @scan.fault("associative-scan/odd-tail-dropped", caught_by={"lengths": "wrong"})
 def odd_tail_dropped(combine: Combine, elements: Elements) -> Elements:
     """Leaves the last element of an odd length as it is."""
-    whole = len(elements[0]) // 2 * 2
-    paired = tree(combine, take(elements, slice(0, whole)))
-    return join(paired, take(elements, slice(whole, None)))
+    even = len(elements[0]) // 2 * 2
+    paired = tree(combine, take(elements, slice(0, even)))
+    return join(paired, take(elements, slice(even, None)))
 
 
 @scan.fault(
@@ -92,9 +92,9 @@ def odd_tail_dropped(combine: Combine, elements: Elements) -> Elements:
 )
 def tail_beyond_power_of_two(combine: Combine, elements: Elements) -> Elements:
     """Starts afresh behind the largest power of two in the length."""
-    whole = 1 << (max(len(elements[0]), 1).bit_length() - 1)
-    head = tree(combine, take(elements, slice(0, whole)))
-    tail = tree(combine, take(elements, slice(whole, None)))  # head's total is missing
+    power = 1 << (max(len(elements[0]), 1).bit_length() - 1)
+    head = tree(combine, take(elements, slice(0, power)))
+    tail = tree(combine, take(elements, slice(power, None)))  # head's total is missing
     return join(head, tail)
 
 

@@ -40,7 +40,7 @@ class AssociativeSubject(Protocol):
         ...
 
     def changed_elements(self, combine: Combine, elements: Elements, dtype: str) -> str | None:
-        """Which element a call modified, in a sentence, or None."""
+        """Call the target; return a sentence that names the modified element, or None."""
         ...
 
 
@@ -51,8 +51,8 @@ class AssociativeCase(ArrayCase):
     Attributes:
         monoid: its name.
         elements: arrays with time first.
-        dtype: "int64", or the float format that whole numbers are given in.
-        seed: seeds the laws.
+        dtype: "int64", or the float format that stores the whole numbers.
+        seed: seed of further random numbers of a law.
     """
 
     monoid: str
@@ -80,8 +80,8 @@ class AssociativeCase(ArrayCase):
 
     def smaller(self) -> Iterator[AssociativeCase]:
         """Yield cases with fewer elements."""
-        for kept in fewer(self.steps, self.steps // 2, self.steps - self.steps // 4, self.steps - 1):
-            yield self.take("time", slice(kept))
+        for count in fewer(self.steps, self.steps // 2, self.steps - self.steps // 4, self.steps - 1):
+            yield self.take("time", slice(count))
 
 
 def _case(monoid: Monoid, steps: int, dtype: str, rng: np.random.Generator) -> AssociativeCase:
@@ -120,28 +120,30 @@ def _reference(case: AssociativeCase, flipped: bool = False) -> Elements:
         if prefixes:
             pair = (row, prefixes[-1]) if flipped else (prefixes[-1], row)
             row = monoid.combine(*pair)
-        prefixes.append(tuple(_wrapped(v) if monoid.modular else v for v in row))
+        prefixes.append(tuple(_wrapped_to_int64(v) if monoid.modular else v for v in row))
     kind = np.int64 if monoid.modular else np.float64
     return tuple(np.array([p[i] for p in prefixes], dtype=kind) for i in range(len(columns)))
 
 
-def _wrapped(value: int) -> int:
+def _wrapped_to_int64(value: int) -> int:
     return (value + 2**63) % 2**64 - 2**63
 
 
-def _equal(case: AssociativeCase, value: Elements, label: str, reference: Elements | None = None) -> Evidence:
+def _compare_prefixes(
+    case: AssociativeCase, value: Elements, label: str, reference: Elements | None = None
+) -> Evidence:
     reference = _reference(case) if reference is None else reference
     if len(value) != len(reference) or any(
         v.shape != r.shape for v, r in zip(value, reference, strict=False)
     ):
         shapes = [v.shape for v in value]
         return Evidence(failure=f"prefixes have shapes {shapes}, expected {[r.shape for r in reference]}")
-    found, expected, wrong = (_flat(v) for v in (value, reference, _reference(case, flipped=True)))
-    differs = np.array([not np.array_equal(a, b) for a, b in _steps(value, reference)], dtype=bool)
+    computed, expected, wrong = (_stacked(v) for v in (value, reference, _reference(case, flipped=True)))
+    differs = np.array([not np.array_equal(a, b) for a, b in _step_pairs(value, reference)], dtype=bool)
     # Whole numbers are equal or not: the comparison shows 1 where a step differs at all.
     same = compare(
         label,
-        found,
+        computed,
         expected,
         np.zeros_like(expected),
         dtype="float64",
@@ -154,12 +156,12 @@ def _equal(case: AssociativeCase, value: Elements, label: str, reference: Elemen
     return Evidence((replace(same, residual=residual, decided=decided),), detail={"checked": True})
 
 
-def _steps(value: Elements, reference: Elements) -> list[tuple[NumericArray, NumericArray]]:
+def _step_pairs(value: Elements, reference: Elements) -> list[tuple[NumericArray, NumericArray]]:
     count = len(reference[0])
     return [(np.array([v[t] for v in value]), np.array([r[t] for r in reference])) for t in range(count)]
 
 
-def _flat(elements: Elements) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _stacked(elements: Elements) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     return np.stack([e.astype(np.float64) for e in elements])
 
 
@@ -174,7 +176,7 @@ def _flat(elements: Elements) -> np.ndarray[tuple[int, ...], np.dtype[np.float64
 def order(subject: AssociativeSubject, case: AssociativeCase) -> Evidence:
     """Compare with a plain fold in whole numbers."""
     value = subject.prefixes(case.operation.combine, case.elements, case.dtype)
-    return _equal(case, value, "prefixes")
+    return _compare_prefixes(case, value, "prefixes")
 
 
 @law(
@@ -190,7 +192,7 @@ def order(subject: AssociativeSubject, case: AssociativeCase) -> Evidence:
 def lengths(subject: AssociativeSubject, case: AssociativeCase) -> Evidence:
     """Compare with a plain fold at a given length; 0 and 1 may be refused."""
     value = subject.prefixes(case.operation.combine, case.elements, case.dtype)
-    return _equal(case, value, "prefixes")
+    return _compare_prefixes(case, value, "prefixes")
 
 
 @law(
@@ -211,7 +213,7 @@ def split_resume(subject: AssociativeSubject, case: AssociativeCase) -> Evidence
     with np.errstate(over="ignore"):
         joined = combine(tuple(h[-1:] for h in head), tail)
     value = tuple(np.concatenate([h, j]) for h, j in zip(head, joined, strict=True))
-    return _equal(case, value, "joined prefixes")
+    return _compare_prefixes(case, value, "joined prefixes")
 
 
 @law(
@@ -224,7 +226,7 @@ def split_resume(subject: AssociativeSubject, case: AssociativeCase) -> Evidence
     share=0.5,
 )
 def elements_unchanged(subject: AssociativeSubject, case: AssociativeCase) -> Evidence:
-    """Look at the elements before and after a call."""
+    """Compare the elements before and after a call."""
     changed = subject.changed_elements(case.operation.combine, case.elements, case.dtype)
     return Evidence(failure=changed, detail={"checked": True})
 
@@ -244,4 +246,4 @@ def repeatable(subject: AssociativeSubject, case: AssociativeCase) -> Evidence:
     first = subject.prefixes(combine, case.elements, case.dtype)
     subject.prefixes(combine, tuple(e[::-1].copy() for e in case.elements), case.dtype)
     value = subject.prefixes(combine, case.elements, case.dtype)
-    return _equal(case, value, "prefixes of the third call", first)
+    return _compare_prefixes(case, value, "prefixes of the third call", first)

@@ -1,4 +1,4 @@
-"""Associative operations whose results are exact: order, padding and chunk errors cannot hide in them.
+"""Associative operations with exact results, so that errors of order, padding or chunks show at once.
 
 A scan that is right for a non-commutative monoid of whole numbers is right for every associative
 operation, since it can do nothing with elements but combine them (parametricity; Voigtlaender 2008,
@@ -31,7 +31,7 @@ class Monoid:
         draw: (rng, length, bits) -> elements, time first; whole numbers in int64 or float64.
         modular: whether results are compared modulo 2**bits.
         floating: whether elements are floats that stay exact whole numbers.
-        commutative: whether the order is invisible.
+        commutative: whether the order of the operands does not matter.
     """
 
     name: str
@@ -57,7 +57,7 @@ def _matrix(a: Any, b: Any) -> Any:
     )
 
 
-def _last(a: Any, b: Any) -> Any:
+def _interval(a: Any, b: Any) -> Any:
     """Keep the first of the left and the last of the right: intervals of time steps.
 
     The fourth part is 1 and broadcasts: operations with Python numbers fail in torch's vmap at size 0.
@@ -83,7 +83,7 @@ def _draw_interval(rng: np.random.Generator, length: int) -> Elements:
 
 
 MONOIDS = (
-    Monoid("intervals of time steps", _last, _draw_interval, False, True),
+    Monoid("intervals of time steps", _interval, _draw_interval, False, True),
     Monoid("signed affine maps", _affine, _draw_small_affine, False, True),
     Monoid("affine maps modulo 2^64", _affine, _draw_affine, True, False),
     Monoid("two-by-two matrices modulo 2^64", _matrix, _draw_matrix, True, False),

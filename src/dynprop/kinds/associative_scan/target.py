@@ -57,41 +57,41 @@ class AssociativeScan(FunctionAdapter):
 
     def __post_init__(self) -> None:
         self._settle_function(lambda dtypes: Domain(dtypes=dtypes, max_length=self.max_length))
-        object.__setattr__(self, "_whole", True)
+        object.__setattr__(self, "_takes_integers", True)
 
     @property
     def whole_numbers(self) -> bool:
-        """Whether integer elements are accepted; ``preflight`` finds out."""
-        return bool(self.__dict__["_whole"])
+        """Whether integer elements are accepted; ``preflight`` determines it."""
+        return bool(self.__dict__["_takes_integers"])
 
     def preflight(self) -> None:
-        """Call the target once with floats, which it must take, and once with integers, which it may.
+        """Call the target once with floats, which it must accept, and once with integers, which are optional.
 
         Raises:
             TargetError: it cannot be called as its kind demands, in one line.
         """
         demand = "kind associative-scan takes f(combine, elements) -> prefixes along axis 0"
-        called = f"called with a combine and two {self.framework} arrays of shape (4,)"
+        call = f"called with a combine and two {self.framework} arrays of shape (4,)"
         floats, integers = MONOIDS[1], MONOIDS[2]
         rng = np.random.default_rng(0)
         try:
             self.prefixes(floats.combine, floats.draw(rng, 4), self.domain.dtypes[0])
         except TargetMismatchError as error:
-            raise TargetError(f"{demand}; {called}, {self.name} {error}") from error
+            raise TargetError(f"{demand}; {call}, {self.name} {error}") from error
         except TargetRaisedError as error:
             if isinstance(error.cause, TypeError | AttributeError):
-                raise TargetError(f"{demand}; {called}, {self.name} raised {error}") from error
+                raise TargetError(f"{demand}; {call}, {self.name} raised {error}") from error
         try:
             self.prefixes(integers.combine, integers.draw(rng, 4), "int64")
         except (TargetRaisedError, TargetMismatchError):
-            object.__setattr__(self, "_whole", False)
+            object.__setattr__(self, "_takes_integers", False)
 
     def prefixes(self, combine: Combine, elements: Elements, dtype: str) -> Elements:
         """Return the inclusive prefixes as numpy arrays."""
         return self._checked_tuple(self._prefixes(combine, self._natives(elements, dtype)))
 
     def changed_elements(self, combine: Combine, elements: Elements, dtype: str) -> str | None:
-        """Call the target; return which element it modified, in a sentence, or None."""
+        """Call the target; return a sentence that names the modified element, or None."""
         natives = self._natives(elements, dtype)
         watched = ((f"elements[{i}]", native) for i, native in enumerate(natives))
         change = self._change(watched, lambda: self._prefixes(combine, natives))

@@ -1,4 +1,4 @@
-"""Initial weights: f(shape, rng) -> weights, alone and beside what they promise."""
+"""Initial weights: f(shape, rng) -> weights, judged by structure and by the promised distribution."""
 
 from __future__ import annotations
 

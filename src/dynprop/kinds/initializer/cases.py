@@ -13,8 +13,8 @@ from dynprop.laws.draw import Source
 
 __all__ = ["POOL", "InitializerCase", "pooled", "rectangle", "small", "square"]
 
-# Weights that a statement about chance is made from: at the rates of ``laws.statistics`` they tell a variance
-# that is off by 7 % (Gaussian), and distribution functions that are 0.024 apart.
+# Number of weights in a statistical test: at the rates of ``laws.statistics`` it detects a variance that is
+# off by 7 % (Gaussian), and distribution functions that differ by 0.024.
 POOL = 2**16
 SIDES = (4, 1, 8, 2, 16)
 
@@ -27,7 +27,7 @@ class InitializerCase(ArrayCase):
         fan_in, fan_out: the shape.
         seed: of the generator.
         calls: how often the function is called with it, one call after the other.
-        dtype: of the numbers that laws compute; the initialiser has its own.
+        dtype: format of the numbers in a law; the initialiser chooses that of its weights.
     """
 
     fan_in: int
@@ -46,7 +46,7 @@ class InitializerCase(ArrayCase):
         return f"fan_in {self.fan_in}, fan_out {self.fan_out}, generator seeded with {self.seed}{calls}"
 
     def smaller(self) -> Iterator[InitializerCase]:
-        """Yield a simpler state of the generator; shapes and numbers of weights are what laws are about."""
+        """Yield a simpler seed; shapes and numbers of weights stay, since laws depend on them."""
         if self.seed:
             yield replace(self, seed=0)
 
@@ -63,7 +63,7 @@ def small(source: Source, domain: Domain, subject: InitializerSubject) -> Initia
 def rectangle(source: Source, domain: Domain, subject: InitializerSubject) -> InitializerCase:
     """Draw a shape at least four times as long as wide, or the other way round."""
     short = source.choice(SIDES)
-    # Narrow ones long, so that few calls make the pool.
+    # Narrow shapes are long, so that few calls give enough weights.
     long = source.choice([side for side in (16, 32, 64) if side >= max(4 * short, 64 // short)])
     fans = source.choice(((short, long), (long, short)))
     return pooled(*fans, _seed(source))
@@ -76,5 +76,5 @@ def square(source: Source, domain: Domain, subject: InitializerSubject) -> Initi
 
 
 def pooled(fan_in: int, fan_out: int, seed: int) -> InitializerCase:
-    """Return a case with enough calls for a statement about chance."""
+    """Return a case with enough calls for a statistical test."""
     return InitializerCase(fan_in, fan_out, seed, math.ceil(POOL / (fan_in * fan_out)))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dynprop.arrays import BoolArray, FloatArray
 from dynprop.kinds.initializer.cases import InitializerCase, rectangle
-from dynprop.kinds.initializer.judging import evidence, sample, stated
+from dynprop.kinds.initializer.judging import compare_number, evidence, sample
 from dynprop.kinds.initializer.promise import Law
 from dynprop.kinds.initializer.subject import InitializerSubject
 from dynprop.laws.evidence import Comparison, Evidence
@@ -23,7 +23,7 @@ from dynprop.laws.statistics import (
 )
 
 GLOROT = "Glorot and Bengio 2010; He et al. 2015; Goodfellow, Bengio and Courville 2016, section 10.7"
-# Draws per place for the sign of single entries: a sign that is always the same shows in 35.
+# Number of entries in the test of single signs, and calls for each: 35 detect a constant sign.
 PLACES, DRAWS = 6, 128
 
 
@@ -35,22 +35,22 @@ def _law(subject: InitializerSubject) -> Law:
 def _variance_and_kurtosis(subject: InitializerSubject) -> str | None:
     if "variance" not in subject.promises:
         return "no variance is promised (--promise variance=EXPR)"
-    known = subject.law_of_weights
-    if known is None:
+    declared = subject.law_of_weights
+    if declared is None:
         return (
             "no law is declared (--law): without its fourth moment a sample decides nothing about a variance"
         )
-    if not known.independent:
-        return f"weights of law {known.name} are no independent sample"
+    if not declared.independent:
+        return f"weights of law {declared.name} are no independent sample"
     return None
 
 
-def _interval(known: Law, samples: int, unit: float) -> tuple[float, float]:
-    """Return between which factors of the promise the estimate lies; rounding of the weights included."""
-    if known.name == "normal":
+def _interval(declared: Law, samples: int, unit: float) -> tuple[float, float]:
+    """Return the interval of the estimate in units of the promise, widened by the rounding of the weights."""
+    if declared.name == "normal":
         low, high = gaussian_variance_interval(samples)
     else:
-        reach = median_of_means_reach(samples, known.kurtosis)
+        reach = median_of_means_reach(samples, declared.kurtosis)
         low, high = 1.0 - reach, 1.0 + reach
     return low * (1.0 - 4.0 * unit), high * (1.0 + 4.0 * unit)
 
@@ -69,32 +69,34 @@ def _interval(known: Law, samples: int, unit: float) -> tuple[float, float]:
 )
 def variance(subject: InitializerSubject, case: InitializerCase) -> Evidence:
     """Compare the mean square of all weights with the promise."""
-    known, weights, promised, unit = _pool(subject, case)
-    low, high = _interval(known, weights.size, unit)
+    declared, weights, promised, unit = _pooled_sample(subject, case)
+    low, high = _interval(declared, weights.size, unit)
     if low <= 0.0 or not math.isfinite(high):
-        return Evidence(detail={"undecidable": f"kurtosis {known.kurtosis} of law {known.name}"})
+        return Evidence(detail={"undecidable": f"kurtosis {declared.kurtosis} of law {declared.name}"})
     squares = weights.ravel() ** 2
-    found = float(squares.mean()) if known.name == "normal" else median_of_means(squares)
+    estimate = float(squares.mean()) if declared.name == "normal" else median_of_means(squares)
     label = f"variance of {weights.size} weights, fan_in {case.fan_in}, fan_out {case.fan_out}"
-    if not low * promised <= found <= high * promised:
-        label += _looks_like(subject, case, found, (low, high))
+    if not low * promised <= estimate <= high * promised:
+        label += _matching_mistakes(subject, case, estimate, (low, high))
     detail = {"calls": case.calls, "promised": promised}
-    judged = evidence([stated(label, found, promised, low * promised, high * promised)])
+    judged = evidence([compare_number(label, estimate, promised, low * promised, high * promised)])
     return Evidence(judged.comparisons, judged.failure, detail)
 
 
-def _pool(subject: InitializerSubject, case: InitializerCase) -> tuple[Law, FloatArray, float, float]:
+def _pooled_sample(
+    subject: InitializerSubject, case: InitializerCase
+) -> tuple[Law, FloatArray, float, float]:
     weights, unit = sample(subject, case)
     return _law(subject), weights, subject.promises["variance"].at(case.fan_in, case.fan_out), unit
 
 
-def _looks_like(
-    subject: InitializerSubject, case: InitializerCase, found: float, interval: tuple[float, float]
+def _matching_mistakes(
+    subject: InitializerSubject, case: InitializerCase, estimate: float, interval: tuple[float, float]
 ) -> str:
-    """Name the mistakes that would give this variance."""
+    """Return a text that names the mistakes with this variance, empty without one."""
     promise = subject.promises["variance"]
     right = promise.at(case.fan_in, case.fan_out)
-    known = {
+    mistakes = {
         "the variance was taken for the standard deviation": right**2,
         "the standard deviation was taken for the variance": math.sqrt(right),
         "fan_in and fan_out exchanged": promise.at(case.fan_out, case.fan_in),
@@ -103,7 +105,7 @@ def _looks_like(
         "half of it": right / 2.0,
         "twice of it": right * 2.0,
     }
-    fits = [name for name, value in known.items() if interval[0] <= found / value <= interval[1]]
+    fits = [name for name, value in mistakes.items() if interval[0] <= estimate / value <= interval[1]]
     return f" (as if: {', or '.join(fits)})" if fits else ""
 
 
@@ -121,21 +123,21 @@ def _looks_like(
 )
 def distribution(subject: InitializerSubject, case: InitializerCase) -> Evidence:
     """Compare the empirical distribution function of all weights with the declared one."""
-    known, weights, promised, unit = _pool(subject, case)
-    assert known.cdf is not None
-    distance = empirical_distance(weights / math.sqrt(promised), known.cdf)
+    declared, weights, promised, unit = _pooled_sample(subject, case)
+    assert declared.cdf is not None
+    distance = empirical_distance(weights / math.sqrt(promised), declared.cdf)
     # Rounding moves a weight by a unit of itself, and x f(x) is at most 1/2 for every law here.
     allowed = dkw_distance(weights.size) + unit
-    label = f"distance of {weights.size} weights from the {known.name} law"
-    found = evidence([stated(label, distance, 0.0, 0.0, allowed)])
-    return Evidence(found.comparisons, found.failure, {"calls": case.calls, "promised": promised})
+    label = f"distance of {weights.size} weights from the {declared.name} law"
+    judged = evidence([compare_number(label, distance, 0.0, 0.0, allowed)])
+    return Evidence(judged.comparisons, judged.failure, {"calls": case.calls, "promised": promised})
 
 
 def _independent(subject: InitializerSubject) -> str | None:
-    known = subject.law_of_weights
-    if known is None:
+    declared = subject.law_of_weights
+    if declared is None:
         return "no law is declared (--law), and entries need not be independent"
-    return None if known.independent else f"entries of law {known.name} depend on one another"
+    return None if declared.independent else f"entries of law {declared.name} depend on one another"
 
 
 def _pairs(weights: FloatArray) -> Iterator[tuple[str, FloatArray, FloatArray]]:
@@ -169,22 +171,24 @@ def independent(subject: InitializerSubject, case: InitializerCase) -> Evidence:
     weights, _ = sample(subject, case)
     other, _ = sample(subject, InitializerCase(case.fan_in, case.fan_out, case.seed + 1, case.calls))
     pairs = [*_pairs(weights), ("two generators", weights, other)]
-    found = [_signs(f"equal signs of {name}", (a > 0.0) == (b > 0.0)) for name, a, b in pairs]
-    judged = evidence(found)
+    comparisons = [
+        _compare_sign_frequency(f"equal signs of {name}", (a > 0.0) == (b > 0.0)) for name, a, b in pairs
+    ]
+    judged = evidence(comparisons)
     return Evidence(judged.comparisons, judged.failure, {"calls": case.calls})
 
 
-def _signs(label: str, positive: BoolArray, share: float = 1.0) -> Comparison:
+def _compare_sign_frequency(label: str, positive: BoolArray, share: float = 1.0) -> Comparison:
     count, total = int(positive.sum()), int(positive.size)
     reach = signs_reach(total, STATEMENT * share) / (2.0 * total)
-    return stated(f"{label}, {total} of them", count / total, 0.5, 0.5 - reach, 0.5 + reach)
+    return compare_number(f"{label}, {total} of them", count / total, 0.5, 0.5 - reach, 0.5 + reach)
 
 
 def _symmetric(subject: InitializerSubject) -> str | None:
-    known = subject.law_of_weights
-    if known is None:
+    declared = subject.law_of_weights
+    if declared is None:
         return "no law is declared (--law), and weights need not be symmetric around 0"
-    return None if known.random else "nothing is random by declaration"
+    return None if declared.random else "nothing is random by declaration"
 
 
 @law(
@@ -200,14 +204,16 @@ def _symmetric(subject: InitializerSubject) -> str | None:
     share=0.1,
 )
 def fair_signs(subject: InitializerSubject, case: InitializerCase) -> Evidence:
-    """Count positive signs, place by place over many calls, and all together where they are independent."""
+    """Count positive signs of single entries over many calls, and of all entries if they are independent."""
     short = min(case.fan_in, case.fan_out)
-    many = InitializerCase(case.fan_in, case.fan_out, case.seed, DRAWS)
-    weights, _ = sample(subject, many)
-    places = [(i, i) for i in range(min(short, PLACES - 2))] + [(0, case.fan_out - 1), (case.fan_in - 1, 0)]
-    found = [
-        _signs(f"positive signs at {p}", weights[:, p[0], p[1]] > 0.0, 1.0 / len(places)) for p in places
+    repeated = InitializerCase(case.fan_in, case.fan_out, case.seed, DRAWS)
+    weights, _ = sample(subject, repeated)
+    corners = [(0, case.fan_out - 1), (case.fan_in - 1, 0)]
+    positions = [(i, i) for i in range(min(short, PLACES - 2))] + corners
+    comparisons = [
+        _compare_sign_frequency(f"positive signs at {p}", weights[:, p[0], p[1]] > 0.0, 1.0 / len(positions))
+        for p in positions
     ]
     if _law(subject).independent:
-        found.append(_signs("positive signs", weights > 0.0))
-    return evidence(found)
+        comparisons.append(_compare_sign_frequency("positive signs", weights > 0.0))
+    return evidence(comparisons)

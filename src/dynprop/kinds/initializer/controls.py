@@ -1,4 +1,4 @@
-"""Controls of kind initializer: right, and written without common code."""
+"""Controls of kind initializer: correct implementations without shared code."""
 
 from __future__ import annotations
 
@@ -105,9 +105,9 @@ def haar_by_reflections(shape: Shape, rng: Rng) -> Array:
     return np.ascontiguousarray(square[:, :k] if shape[0] >= shape[1] else square[:k])
 
 
-def _torch(name: str, summary: str, fill: Any, domain: dict[str, Any], **given: Any) -> None:
+def _torch(name: str, summary: str, fill: Any, domain: dict[str, Any], **arguments: Any) -> None:
     def draw(shape: Shape, rng: torch.Generator) -> Tensor:
-        filled: Tensor = fill(torch.empty(shape), **given, generator=rng)
+        filled: Tensor = fill(torch.empty(shape), **arguments, generator=rng)
         return filled
 
     torch_initializers.add_control(f"control/{name}", summary, draw, domain=domain)

@@ -1,4 +1,4 @@
-"""Faults of kind initializer: each one has been somebody's initialiser, or nearly."""
+"""Faults of kind initializer, each one close to a mistake in real code."""
 
 from __future__ import annotations
 

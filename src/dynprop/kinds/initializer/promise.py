@@ -1,4 +1,4 @@
-"""What an initialiser promises: a variance or a spectral radius as an expression, and a law by name.
+"""Promises of an initialiser: a variance or a spectral radius as an expression, and a distribution by name.
 
 Expressions are arithmetic in ``fan_in`` and ``fan_out``: numbers, + - * / **, sqrt, exp, log, digamma, min,
 max. They are parsed, never evaluated as Python.
@@ -55,7 +55,7 @@ class Expression:
     """A positive number for every pair of fans.
 
     Attributes:
-        name: what is promised, "variance" or "radius".
+        name: the promised quantity, "variance" or "radius".
         text: the expression.
 
     Raises:
@@ -76,7 +76,7 @@ class Expression:
             if len(self.text) > LONGEST:
                 raise ValueError
             tree = ast.parse(self.text.strip(), mode="eval").body
-            value = _value(tree, {"fan_in": float(fan_in), "fan_out": float(fan_out)})
+            value = _evaluate(tree, {"fan_in": float(fan_in), "fan_out": float(fan_out)})
             if not isinstance(value, float) or not 0.0 < value < math.inf:
                 raise ValueError
         except (SyntaxError, ValueError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:
@@ -85,18 +85,18 @@ class Expression:
         return value
 
 
-def _value(node: ast.AST, fans: Mapping[str, float]) -> float:
+def _evaluate(node: ast.AST, fans: Mapping[str, float]) -> float:
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
             return float(number)
         case ast.Name(id=name) if name in fans:
             return fans[name]
         case ast.UnaryOp(op=op, operand=operand) if type(op) in _OPERATORS:
-            return _OPERATORS[type(op)](_value(operand, fans))
+            return _OPERATORS[type(op)](_evaluate(operand, fans))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-            return _OPERATORS[type(op)](_value(left, fans), _value(right, fans))
+            return _OPERATORS[type(op)](_evaluate(left, fans), _evaluate(right, fans))
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _FUNCTIONS:
-            return _FUNCTIONS[name](*(_value(argument, fans) for argument in args))
+            return _FUNCTIONS[name](*(_evaluate(argument, fans) for argument in args))
     raise ValueError(ast.dump(node)[:80])
 
 
@@ -106,7 +106,8 @@ class Law:
 
     Attributes:
         name: its name.
-        kurtosis: E w^4 / (E w^2)^2; infinite where there is none, nan where weights are no sample.
+        kurtosis: E w^4 / (E w^2)^2; infinite without a fourth moment, NaN without
+            independent weights.
         cdf: distribution function at variance 1, or None.
         independent: whether entries are independent, and symmetric around 0.
         random: whether anything is random.
@@ -119,15 +120,15 @@ class Law:
     random: bool = True
 
 
-def _normal(x: FloatArray) -> FloatArray:
+def _normal_cdf(x: FloatArray) -> FloatArray:
     from scipy.special import ndtr
 
     return np.asarray(ndtr(x), dtype=np.float64)
 
 
-def _truncated(x: FloatArray) -> FloatArray:
+def _truncated_cdf(x: FloatArray) -> FloatArray:
     cut, mass, deviation = 2.0, math.erf(math.sqrt(2.0)), math.sqrt(_truncated_variance())
-    inside = (_normal(np.clip(x * deviation, -cut, cut)) - 0.5 * (1.0 - mass)) / mass
+    inside = (_normal_cdf(np.clip(x * deviation, -cut, cut)) - 0.5 * (1.0 - mass)) / mass
     return np.clip(inside, 0.0, 1.0)
 
 
@@ -143,11 +144,11 @@ def _truncated_kurtosis() -> float:
     return (3.0 * square - edge) / square**2
 
 
-def _uniform(x: FloatArray) -> FloatArray:
+def _uniform_cdf(x: FloatArray) -> FloatArray:
     return np.clip(0.5 * (x / math.sqrt(3.0) + 1.0), 0.0, 1.0)
 
 
-def _laplace(x: FloatArray) -> FloatArray:
+def _laplace_cdf(x: FloatArray) -> FloatArray:
     tail = 0.5 * np.exp(-math.sqrt(2.0) * np.abs(x))
     return np.asarray(np.where(x < 0.0, tail, 1.0 - tail), dtype=np.float64)
 
@@ -155,10 +156,10 @@ def _laplace(x: FloatArray) -> FloatArray:
 LAWS = {
     law.name: law
     for law in (
-        Law("normal", 3.0, _normal),
-        Law("truncated", _truncated_kurtosis(), _truncated),
-        Law("uniform", 1.8, _uniform),
-        Law("laplace", 6.0, _laplace),
+        Law("normal", 3.0, _normal_cdf),
+        Law("truncated", _truncated_kurtosis(), _truncated_cdf),
+        Law("uniform", 1.8, _uniform_cdf),
+        Law("laplace", 6.0, _laplace_cdf),
         Law("orthogonal", independent=False),
         Law("fixed", independent=False, random=False),
     )
@@ -166,10 +167,10 @@ LAWS = {
 
 
 def law_named(name: str) -> Law:
-    """Return a law: one of ``LAWS``, or "t" with degrees of freedom above 2, such as "t5" for Student's t.
+    """Return a distribution: one of ``LAWS``, or Student's t with above 2 degrees of freedom, such as "t5".
 
     Raises:
-        ArgumentError: there is none of that name.
+        ArgumentError: unknown name.
     """
     if name in LAWS:
         return LAWS[name]

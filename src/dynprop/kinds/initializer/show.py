@@ -22,5 +22,5 @@ def setup(case: Mapping[str, Any], framework: str) -> Setup:
     """Return the line that holds a shape and a seeded generator."""
     seed, fans = case["seed"], (case["fan_in"], case["fan_out"])
     torch = framework == "torch"
-    made = f"torch.Generator().manual_seed({seed})" if torch else f"np.random.default_rng({seed})"
-    return Setup(framework, "float64", (f"shape, rng = {fans[::-1] if torch else fans}, {made}",))
+    generator = f"torch.Generator().manual_seed({seed})" if torch else f"np.random.default_rng({seed})"
+    return Setup(framework, "float64", (f"shape, rng = {fans[::-1] if torch else fans}, {generator}",))

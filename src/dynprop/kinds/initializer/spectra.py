@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from dynprop.kinds.initializer.cases import InitializerCase, rectangle, square
-from dynprop.kinds.initializer.judging import evidence, sample, stated
+from dynprop.kinds.initializer.judging import compare_number, evidence, sample
 from dynprop.kinds.initializer.subject import InitializerSubject
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.law import law
@@ -18,9 +18,9 @@ EIGENVALUE = 8.0
 
 
 def _orthogonal(subject: InitializerSubject) -> str | None:
-    known = subject.law_of_weights
-    declared = known is not None and known.name == "orthogonal"
-    return None if declared else "the law is not declared to be orthogonal (--law orthogonal)"
+    declared = subject.law_of_weights
+    is_orthogonal = declared is not None and declared.name == "orthogonal"
+    return None if is_orthogonal else "the law is not declared to be orthogonal (--law orthogonal)"
 
 
 @law(
@@ -38,7 +38,7 @@ def orthogonal(subject: InitializerSubject, case: InitializerCase) -> Evidence:
     """Compare the Gram matrix with a multiple of the identity.
 
     Householder's Q departs from orthogonality by at most a small constant times n^1.5 u in norm; 8 max(m, n)
-    u for an entry is more than that up to n = 64 with a constant of 1 (worst seen: 0.02 of it).
+    u for an entry is more than that up to n = 64 with a constant of 1 (worst observed: 0.02 of it).
     """
     weights, unit = sample(subject, InitializerCase(case.fan_in, case.fan_out, case.seed))
     matrix, longer = weights[0], max(case.fan_in, case.fan_out)
@@ -49,7 +49,7 @@ def orthogonal(subject: InitializerSubject, case: InitializerCase) -> Evidence:
     departure = float(np.abs(gram - square_norm * np.eye(len(gram))).max())
     allowed = GRAM * longer * unit * square_norm
     label = f"largest departure of the Gram matrix from {square_norm:.4g} times the identity"
-    return evidence([stated(label, departure, 0.0, 0.0, allowed)])
+    return evidence([compare_number(label, departure, 0.0, 0.0, allowed)])
 
 
 def _radius(subject: InitializerSubject) -> str | None:
@@ -70,13 +70,13 @@ def spectral_radius(subject: InitializerSubject, case: InitializerCase) -> Evide
     """Compare the largest modulus of an eigenvalue with the promise.
 
     An eigenvalue of condition k moves by k times the perturbation of the matrix: 8 n u of its norm for either
-    of two backward stable algorithms (the 8 is empirical; worst seen: 0.03 of the bound), and the rounding
-    of the entries to their format.
+    of two backward stable algorithms (the 8 is empirical; worst observed: 0.03 of the bound), and the
+    rounding of the entries to their format.
     """
     weights, unit = sample(subject, InitializerCase(case.fan_in, case.fan_out, case.seed))
     promised = subject.promises["radius"].at(case.fan_in, case.fan_out)
     values, vectors = np.linalg.eig(weights[0])
-    found = float(np.abs(values).max())
+    radius = float(np.abs(values).max())
     size = float(np.linalg.norm(weights[0]))
     with np.errstate(all="ignore"):
         condition = float(np.linalg.norm(np.linalg.pinv(vectors), axis=1).max())
@@ -84,5 +84,5 @@ def spectral_radius(subject: InitializerSubject, case: InitializerCase) -> Evide
     if not math.isfinite(allowed) or allowed > 1e-3 * promised:
         return Evidence(detail={"undecidable": f"eigenvalues of condition {condition:.2g}"})
     label = f"spectral radius of a {case.fan_in} x {case.fan_in} matrix"
-    judged = evidence([stated(label, found, promised, promised - allowed, promised + allowed)])
+    judged = evidence([compare_number(label, radius, promised, promised - allowed, promised + allowed)])
     return Evidence(judged.comparisons, judged.failure, {"promised": promised})

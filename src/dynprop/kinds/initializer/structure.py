@@ -23,17 +23,17 @@ FLOATING = ("float64", "float32", "float16", "bfloat16")
     share=0.5,
 )
 def shape_and_dtype(subject: InitializerSubject, case: InitializerCase) -> Evidence:
-    """Ask for shape, dtype, device and finite values."""
+    """Check shape, dtype, device and finite values."""
     values, shape, dtype, device = subject.returned(case.fan_in, case.fan_out, subject.generator(case.seed))
-    wanted = dtype if dtype in FLOATING else "a real floating dtype"
-    found = as_expected(
+    expected_dtype = dtype if dtype in FLOATING else "a real floating dtype"
+    result = as_expected(
         "weights have",
         (shape, dtype, device),
-        ((case.fan_in, case.fan_out), wanted, subject.expected_device()),
+        ((case.fan_in, case.fan_out), expected_dtype, subject.expected_device()),
     )
-    if found.failure is None and not np.isfinite(values).all():
+    if result.failure is None and not np.isfinite(values).all():
         return Evidence(failure="weights have NaN or infinity among them")
-    return found
+    return result
 
 
 @law(
@@ -52,13 +52,13 @@ def shape_and_dtype(subject: InitializerSubject, case: InitializerCase) -> Evide
     share=0.5,
 )
 def deterministic(subject: InitializerSubject, case: InitializerCase) -> Evidence:
-    """Draw twice from equal generators, with other global random numbers."""
-    found = []
+    """Draw twice from equal generators, with different global random numbers."""
+    runs = []
     for start in (1, 2):
         subject.seed(start)
         generator = subject.generator(case.seed)
-        found.append([subject.draw(case.fan_in, case.fan_out, generator) for _ in range(case.calls)])
-    for call, (first, again) in enumerate(zip(*found, strict=True)):
+        runs.append([subject.draw(case.fan_in, case.fan_out, generator) for _ in range(case.calls)])
+    for call, (first, again) in enumerate(zip(*runs, strict=True)):
         if not np.array_equal(first, again):
             message = f"call {call} with a generator in the same state gave other weights"
             return Evidence(failure=message, detail={"seed": case.seed})
@@ -85,10 +85,10 @@ def _global_numbers(subject: InitializerSubject) -> str | None:
 def global_state(subject: InitializerSubject, case: InitializerCase) -> Evidence:
     """Compare the next global random number with and without a call before it."""
     subject.seed(1)
-    untouched = subject.random_number()
+    expected = subject.random_number()
     subject.seed(1)
     subject.draw(case.fan_in, case.fan_out, subject.generator(case.seed))
-    if subject.random_number() != untouched:
+    if subject.random_number() != expected:
         return Evidence(failure="a call changes the global random numbers of the library")
     return Evidence(detail={"checked": True})
 
@@ -110,12 +110,12 @@ def _random(subject: InitializerSubject) -> str | None:
     share=0.2,
 )
 def fresh(subject: InitializerSubject, case: InitializerCase) -> Evidence:
-    """Ask that two calls, and two generators, do not give the same weights."""
+    """Check that two calls, and two generators, give different weights."""
     generator = subject.generator(case.seed)
     first, second = (subject.draw(case.fan_in, case.fan_out, generator) for _ in range(2))
     other = subject.draw(case.fan_in, case.fan_out, subject.generator(case.seed + 1))
-    for what, weights in (("a second call", second), ("a generator in another state", other)):
-        # Zeros alone prove nothing: a sparse weight of one row may have no other entry.
+    for origin, weights in (("a second call", second), ("a generator in another state", other)):
+        # Equal zeros prove nothing: a sparse weight matrix of one row may be zero.
         if np.array_equal(first, weights) and first.any():
-            return Evidence(failure=f"{what} gives the same weights again")
+            return Evidence(failure=f"{origin} gives the same weights again")
     return Evidence(detail={"checked": True})

@@ -17,7 +17,7 @@ class InitializerSubject(Subject, Protocol):
 
     @property
     def promises(self) -> Mapping[str, Expression]:
-        """What it promises, by name."""
+        """Promised quantities, by name."""
         ...
 
     @property
@@ -40,7 +40,7 @@ class InitializerSubject(Subject, Protocol):
         ...
 
     def expected_device(self) -> str:
-        """Return the device that weights are to live on."""
+        """Return the device of the weights."""
         ...
 
     def seed(self, seed: int) -> None:

@@ -66,15 +66,15 @@ class Initializer(FunctionAdapter):
 
     @property
     def promises(self) -> Mapping[str, Expression]:
-        """What it promises, by name."""
-        found: dict[str, Expression] = self.__dict__["_promises"]
-        return found
+        """Promised quantities, by name."""
+        promises: dict[str, Expression] = self.__dict__["_promises"]
+        return promises
 
     @property
     def law_of_weights(self) -> Law | None:
         """The declared distribution of weights, None without a declaration."""
-        found: Law | None = self.__dict__["_law"]
-        return found
+        declared: Law | None = self.__dict__["_law"]
+        return declared
 
     def preflight(self) -> None:
         """Call the target once on an ordinary case.
@@ -101,21 +101,21 @@ class Initializer(FunctionAdapter):
 
     def draw(self, fan_in: int, fan_out: int, generator: Any) -> FloatArray:
         """Call the target and return its weights, shape (fan_in, fan_out)."""
-        result = self._drawn(fan_in, fan_out, generator)
+        result = self._raw_weights(fan_in, fan_out, generator)
         if tuple(result.shape) != self._shape(fan_in, fan_out):
             raise TargetMismatchError(
                 f"returned {describe(result)}, expected shape {self._shape(fan_in, fan_out)}"
             )
-        return self._turned(result)
+        return self._fan_in_first(result)
 
     def returned(
         self, fan_in: int, fan_out: int, generator: Any
     ) -> tuple[FloatArray, tuple[int, ...], str, str]:
         """Call the target; return its weights, and their shape (fan_in, fan_out), dtype and device."""
-        result = self._drawn(fan_in, fan_out, generator)
+        result = self._raw_weights(fan_in, fan_out, generator)
         shape = tuple(result.shape)
-        shown = shape if self.framework == "numpy" else shape[::-1]
-        return self._turned(result), shown, dtype_name(result), self.library.device_of(result)
+        fans = shape if self.framework == "numpy" else shape[::-1]
+        return self._fan_in_first(result), fans, dtype_name(result), self.library.device_of(result)
 
     @staticmethod
     def case_from_json(data: dict[str, Any]) -> InitializerCase:
@@ -125,9 +125,9 @@ class Initializer(FunctionAdapter):
     def _shape(self, fan_in: int, fan_out: int) -> tuple[int, int]:
         return (fan_in, fan_out) if self.framework == "numpy" else (fan_out, fan_in)
 
-    def _drawn(self, fan_in: int, fan_out: int, generator: Any) -> Any:
+    def _raw_weights(self, fan_in: int, fan_out: int, generator: Any) -> Any:
         return self._run((self._shape(fan_in, fan_out), generator), "float64")
 
-    def _turned(self, result: Any) -> FloatArray:
+    def _fan_in_first(self, result: Any) -> FloatArray:
         values = np.asarray(to_numpy(result).real, dtype=np.float64)
         return values if self.framework == "numpy" else np.ascontiguousarray(values.T)

@@ -1,1 +1,1 @@
-"""One matrix, again and again: families of matrices, exact powers, and the bounds that judge them."""
+"""Matrix powers: families of matrices, exact powers, and error bounds."""

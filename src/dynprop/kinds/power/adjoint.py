@@ -19,21 +19,21 @@ Loss = Callable[[Callable[..., Native], Mapping[str, Native], int], Native]
 
 
 def differentiable(subject: PowerSubject) -> str | None:
-    """Return why no gradient can be taken, or None."""
+    """Return the reason why no gradient is available, or None."""
     return None if subject.differentiable else "its library has no automatic differentiation"
 
 
 def adjoint_of(subject: PowerSubject, case: PowerCase, loss: Loss) -> Evidence:
     """Compare the gradient to h(0) of a weighted result with W^t times the weights.
 
-    Libraries disagree about the conjugate in gradients of complex data, so that the real part of a
-    complex case is taken. The bound is that of the transposed power: backward passes of products are
+    Libraries disagree about the conjugate in gradients of complex data; a complex case is therefore
+    replaced by its real part. The bound is that of the transposed power: backward passes of products are
     products.
     """
     if case.is_complex:
         case = replace(case, W=np.ascontiguousarray(case.W.real), h=np.ascontiguousarray(case.h.real))
     weights = case.vector(case.generator())
     arrays = {"W": case.W, "h": case.h, "weights": weights}
-    found = subject.gradients(lambda f, leaves: loss(f, leaves, case.t), arrays, case.dtype, ("h",))["h"]
-    back = replace(case, W=np.ascontiguousarray(case.W.T), h=weights)
-    return Evidence((judge_state(back, found, "gradient to h(0)"),))
+    gradient = subject.gradients(lambda f, leaves: loss(f, leaves, case.t), arrays, case.dtype, ("h",))["h"]
+    transposed = replace(case, W=np.ascontiguousarray(case.W.T), h=weights)
+    return Evidence((judge_state(transposed, gradient, "gradient to h(0)"),))

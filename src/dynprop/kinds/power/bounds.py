@@ -13,7 +13,7 @@ loses at most ``tiny``, which the products around it can enlarge. They, and ever
 at most :math:`|W|^k` and :math:`|W^T|^k|h|` for k up to t, and at most :math:`\max(1,\|W\|_2)^t` and that
 times :math:`\|h\|`: the smaller decides what is in range.
 
-Schur and eigenvector routes keep to neither. Theirs is
+Neither bound holds for Schur and eigenvector routes. Theirs is
 
 .. math:: B = \max\Bigl(8nu\|h\|\bigl(\textstyle\sum_{i<t}\|W^i\|\|W\|\|W^{t-1-i}\|+\|W^t\|\bigr),\;
     8n\max(t,1)u\,\kappa^2\max(\|W\|\rho^{t-1},\rho^t)\|h\|\Bigr),
@@ -46,7 +46,7 @@ __all__ = [
     "rounding_count",
 ]
 
-# Beyond this many steps the norms of all powers are not worth computing.
+# Largest number of steps for which the norms of all powers are computed.
 MOST_NORMS = 4096
 CAP = 1e-6
 # Empirical factor of the bound of Schur and eigenvector routes.
@@ -58,7 +58,7 @@ MANY_DIGITS = 1e-10
 
 @dataclass(frozen=True)
 class PowerBound:
-    """What every product-form evaluation keeps to.
+    """Error bounds of every product-form evaluation.
 
     Attributes:
         entry: componentwise bound, shape (..., n).
@@ -80,7 +80,7 @@ class PowerBound:
 
 
 def rounding_count(n: int, *, complex_: bool) -> int:
-    """Return how often one inner product of length n rounds each of its terms."""
+    """Return the number of roundings of each term in an inner product of length n."""
     return n + 2 if complex_ else n
 
 
@@ -95,7 +95,7 @@ def length(values: NumericArray) -> float:
         return float(np.linalg.norm(values.ravel() / scale) * scale)
 
 
-def _finite(values: FloatArray) -> FloatArray:
+def _nan_to_inf(values: FloatArray) -> FloatArray:
     return np.asarray(np.where(np.isnan(values), np.inf, values), dtype=np.float64)
 
 
@@ -120,15 +120,15 @@ def absolute_powers(
     reach, top = np.zeros((count, n, 1)), np.zeros((count, n, 1))
     with np.errstate(all="ignore"):
         for bit in reversed(range(int(t.max(initial=0)).bit_length())):
-            reach = np.maximum(reach, _finite(power @ reach))
-            top = np.maximum(top, _finite(power @ top))
-            state, power = _finite(power @ state), _finite(power @ power)
+            reach = np.maximum(reach, _nan_to_inf(power @ reach))
+            top = np.maximum(top, _nan_to_inf(power @ top))
+            state, power = _nan_to_inf(power @ state), _nan_to_inf(power @ power)
             odd = ((t >> bit) & 1).astype(bool)[:, None, None]
-            reach = np.where(odd, np.maximum(reach, _finite(power @ ones)), reach)
+            reach = np.where(odd, np.maximum(reach, _nan_to_inf(power @ ones)), reach)
             top = np.where(odd, np.maximum(top, state), top)
-            state = np.where(odd, _finite(a @ state), state)
-            power = np.where(odd, _finite(power @ a), power)
-        reach = np.maximum(reach, _finite(power @ ones))
+            state = np.where(odd, _nan_to_inf(a @ state), state)
+            power = np.where(odd, _nan_to_inf(power @ a), power)
+        reach = np.maximum(reach, _nan_to_inf(power @ ones))
         top = np.maximum(np.maximum(top, state), start)
     return state[..., 0], reach.max(axis=(1, 2)), top.max(axis=(1, 2))
 
@@ -144,7 +144,7 @@ def assembled(
     *,
     complex_: bool,
 ) -> PowerBound:
-    """Put the bounds together from absolute powers.
+    """Compute the bounds from absolute powers.
 
     Args:
         scale: |W^T|^t |h|, shape (..., n).
@@ -157,26 +157,26 @@ def assembled(
         complex_: whether operations are complex.
     """
     format_, n = FORMATS[dtype], scale.shape[-1]
-    each, levels = rounding_count(n, complex_=complex_), np.maximum(times, 1.0)
+    roundings, levels = rounding_count(n, complex_=complex_), np.maximum(times, 1.0)
     with np.errstate(all="ignore"):
         reach, top = np.maximum(reach, 1.0), np.maximum(top, 1.0)
         # Relative room for the rounding of sigma and of this power.
-        norm = _finite(sigma**times * start * (1.0 + 1e-14 * (times + 1.0)))
-        growth = _finite(np.maximum(sigma, 1.0) ** times * (1.0 + 1e-14 * (times + 1.0)))
+        norm = _nan_to_inf(sigma**times * start * (1.0 + 1e-14 * (times + 1.0)))
+        growth = _nan_to_inf(np.maximum(sigma, 1.0) ** times * (1.0 + 1e-14 * (times + 1.0)))
         # From the left, so that two large factors do not overflow before the tiny one counts.
         flushed = 8.0 * n**3 * (levels + 1.0) * format_.tiny
-        lost = np.fmin(flushed * reach * top, flushed * growth * np.maximum(growth * start, 1.0))
+        underflow = np.fmin(flushed * reach * top, flushed * growth * np.maximum(growth * start, 1.0))
         # The scale is itself a product in float64, of terms that are all positive.
         slack = 1.0 + 2.0 * gamma(n * levels, 2.0**-53)
-        entry = (gamma(each * levels, format_.unit) * slack)[..., None] * scale + lost[..., None]
-        normwise = gamma(n * each * levels, format_.unit) * norm * slack + np.sqrt(n) * lost
+        entry = (gamma(roundings * levels, format_.unit) * slack)[..., None] * scale + underflow[..., None]
+        normwise = gamma(n * roundings * levels, format_.unit) * norm * slack + np.sqrt(n) * underflow
         in_range = (reach <= format_.safe) & (top <= format_.safe)
         in_range |= growth * np.maximum(start, 1.0) <= format_.safe
     return PowerBound(
-        _finite(entry),
-        _finite(normwise)[..., None],
+        _nan_to_inf(entry),
+        _nan_to_inf(normwise)[..., None],
         scale,
-        _finite(lost)[..., None],
+        _nan_to_inf(underflow)[..., None],
         in_range[..., None],
     )
 
@@ -192,20 +192,20 @@ def bound_of_state(w: NumericArray, h: NumericArray, t: int, dtype: str) -> Powe
     """Return the bound on h @ W^t, arrays of shape (n,)."""
     powers = absolute_powers(w[None], h[None], np.array([t]))
     sigma, start, times = (np.array([v]) for v in (_sigma(w, t), length(h), float(t)))
-    found = assembled(*powers, sigma, start, times, dtype, complex_=np.iscomplexobj(w))
-    return PowerBound(*(value[0] for value in found.__dict__.values()))
+    bound = assembled(*powers, sigma, start, times, dtype, complex_=np.iscomplexobj(w))
+    return PowerBound(*(value[0] for value in bound.__dict__.values()))
 
 
 def bound_of_states(w: NumericArray, h: NumericArray, steps: int, dtype: str) -> PowerBound:
     """Return the bound on every state of an unroll, arrays of shape (steps + 1, n)."""
     a = np.abs(w)
-    both = np.stack([np.ones(len(h)), np.abs(h)])
+    row = np.stack([np.ones(len(h)), np.abs(h)])
     rows = np.empty((steps + 1, 2, len(h)))
     with np.errstate(all="ignore"):
         for k in range(steps + 1):
-            rows[k] = both
-            both = both @ a
-        rows = _finite(rows)
+            rows[k] = row
+            row = row @ a
+        rows = _nan_to_inf(rows)
         largest = np.maximum.accumulate(rows.max(axis=2), axis=0)
     times = np.arange(steps + 1.0)
     return assembled(
@@ -226,10 +226,10 @@ def condition(w: NumericArray) -> float:
         return 1.0
     try:
         with np.errstate(all="ignore"):
-            found = float(np.linalg.cond(np.linalg.eig(w)[1]))
+            number = float(np.linalg.cond(np.linalg.eig(w)[1]))
     except np.linalg.LinAlgError:
         return np.inf
-    return found if np.isfinite(found) else np.inf
+    return number if np.isfinite(number) else np.inf
 
 
 def eigen_bound(w: NumericArray, h: NumericArray, t: int, dtype: str) -> float:
@@ -237,7 +237,7 @@ def eigen_bound(w: NumericArray, h: NumericArray, t: int, dtype: str) -> float:
     if t > MOST_NORMS:
         return np.inf
     n, unit = len(h), FORMATS[dtype].unit
-    each = rounding_count(n, complex_=np.iscomplexobj(w))
+    roundings = rounding_count(n, complex_=np.iscomplexobj(w))
     powers = np.empty((t + 1, n, n), dtype=w.dtype)
     powers[0] = np.eye(n)
     with np.errstate(all="ignore"):
@@ -247,12 +247,12 @@ def eigen_bound(w: NumericArray, h: NumericArray, t: int, dtype: str) -> float:
             return np.inf
         norms = np.linalg.norm(powers, 2, axis=(1, 2))
         size, start = norms[min(t, 1)] if t else np.linalg.norm(w, 2), length(h)
-        schur = SPECTRAL * each * unit * start * (size * (norms[:t] @ norms[:t][::-1]) + norms[t])
+        schur = SPECTRAL * roundings * unit * start * (size * (norms[:t] @ norms[:t][::-1]) + norms[t])
         radius = np.abs(np.linalg.eigvals(w)).max()
         growth = max(size * radius ** (t - 1.0), radius ** float(t)) if t else size / radius
         eigen = (
             SPECTRAL
-            * each
+            * roundings
             * max(t, 1)
             * unit
             * np.float64(condition(w)) ** 2
@@ -260,12 +260,12 @@ def eigen_bound(w: NumericArray, h: NumericArray, t: int, dtype: str) -> float:
             * start
         )
         # Infinite times zero, for a defective W with radius 0, is not known either.
-        found = float(np.maximum(schur, eigen))
-    return found if np.isfinite(found) else np.inf
+        bound = float(np.maximum(schur, eigen))
+    return bound if np.isfinite(bound) else np.inf
 
 
 def digits_kept(dtype: str) -> float:
-    """Return the largest relative error with which a closed form may answer at all.
+    """Return the largest relative error of an acceptable closed-form result.
 
     1e-6 in float64, and the same share of the digits of any other format.
     """
@@ -273,7 +273,7 @@ def digits_kept(dtype: str) -> float:
 
 
 def is_well_conditioned(w: NumericArray, h: NumericArray, t: int, dtype: str) -> bool:
-    """Say whether no closed form may refuse a case: kappa < 1e3 and B < 1e-10 ||h_t||.
+    """Whether a closed form must not refuse a case: kappa < 1e3 and B < 1e-10 ||h_t||.
 
     Numbers far from 1, beyond the fourth root of the range, may be refused too: squares of them, as a
     norm or a test of normality takes, come near the edge of the format.
@@ -289,5 +289,5 @@ def is_well_conditioned(w: NumericArray, h: NumericArray, t: int, dtype: str) ->
             return False
         if not bound_of_state(w, h, t, dtype).in_range.all():
             return False
-        kept = eigen_bound(w, h, t, dtype) < MANY_DIGITS * size
-    return bool(kept and condition(w) < WELL_CONDITIONED)
+        accurate = eigen_bound(w, h, t, dtype) < MANY_DIGITS * size
+    return bool(accurate and condition(w) < WELL_CONDITIONED)

@@ -49,7 +49,7 @@ class PowerCase(ArrayCase):
         family: the class of matrices that W was drawn from.
         refusals: who may refuse: "at zero" (an unroll of no steps), "free" (a closed form, in a law that
             leaves refusals to another) or "judged" (a closed form, unless it is well-conditioned).
-        seed: seeds whatever else a law needs.
+        seed: seed of further random numbers of a law.
     """
 
     W: Annotated[NumericArray, Axes(("n", "n"))]
@@ -88,7 +88,7 @@ class PowerCase(ArrayCase):
         return (ValueError, ArithmeticError)
 
     def refusable(self) -> bool:
-        """Say whether an implementation may refuse this case with a plain error."""
+        """Whether an implementation may refuse this case with a plain error."""
         if self.refusals == "at zero":
             return self.t == 0
         if self.refusals == "free":
@@ -113,8 +113,8 @@ class PowerCase(ArrayCase):
         """Yield simpler cases: fewer steps, fewer components, simpler numbers."""
         for t in fewer(self.t, self.t // 2, self.t - self.t // 4, self.t - 1, least=0):
             yield replace(self, t=t)
-        for kept in fewer(self.n, self.n // 2, self.n - 1):
-            yield self.take("n", slice(kept))
+        for count in fewer(self.n, self.n // 2, self.n - 1):
+            yield self.take("n", slice(count))
         for i in range(self.n - 1):
             yield self.take("n", np.delete(np.arange(self.n), i))
         for form in (one_bit, three_bits):
@@ -128,8 +128,8 @@ def vectors(rng: Rng, count: int, n: int, name: str, *, complex_: bool) -> Numer
     if complex_:
         values = values + 1j * rng.standard_normal((count, n))
     if name == "whole numbers":
-        whole = rng.integers(1, 4, (count, n)) * rng.choice([-1.0, 1.0], (count, n))
-        values = whole + (1j * whole[:, ::-1] if complex_ else 0.0)
+        integers = rng.integers(1, 4, (count, n)) * rng.choice([-1.0, 1.0], (count, n))
+        values = integers + (1j * integers[:, ::-1] if complex_ else 0.0)
     elif name == "unit vector":
         values = np.eye(n, dtype=values.dtype)[rng.integers(0, n, count)]
     elif name == "ones":
@@ -141,19 +141,19 @@ def vectors(rng: Rng, count: int, n: int, name: str, *, complex_: bool) -> Numer
     return np.asarray(values)
 
 
-def scaled_to_range(rng: Rng, made: NumericArray, family: str, t: IntArray, dtype: str) -> NumericArray:
+def scaled_to_range(rng: Rng, members: NumericArray, family: str, t: IntArray, dtype: str) -> NumericArray:
     """Multiply members of an extreme family so that their t-th powers come near the edge of the format."""
     side = FAMILIES[family].extreme
     if side == 0:
-        return made
+        return members
     edge = np.log2(FORMATS[dtype].largest) if side > 0 else np.log2(FORMATS[dtype].tiny)
-    share = rng.uniform(0.3, 0.9, len(made))
+    share = rng.uniform(0.3, 0.9, len(members))
     exponent = np.round(share * edge / np.maximum(t, 1))
-    return np.asarray(made * np.exp2(exponent)[:, None, None])
+    return np.asarray(members * np.exp2(exponent)[:, None, None])
 
 
 def within_format(values: NumericArray, dtype: str) -> NumericArray:
-    """Divide members that a format cannot hold by a power of two; the first axis counts members."""
+    """Divide members that overflow a format by a power of two; the first axis indexes members."""
     largest = np.abs(values).reshape(len(values), -1).max(axis=1, initial=0.0)
     too_large = largest > FORMATS[dtype].safe
     exponent = np.where(too_large, np.ceil(np.log2(np.maximum(largest, 1.0))), 0.0)
@@ -164,10 +164,10 @@ def build_case(
     rng: Rng, n: int, t: int, family: str, dtype: str, *, vector: str = "random", refusals: str = "free"
 ) -> PowerCase:
     """Fill a case of a given size, family and number of steps with numbers."""
-    made = scaled_to_range(rng, draw_matrices(rng, family, 1, n), family, np.array([t]), dtype)
-    h = vectors(rng, 1, n, vector, complex_=np.iscomplexobj(made))
+    matrices = scaled_to_range(rng, draw_matrices(rng, family, 1, n), family, np.array([t]), dtype)
+    h = vectors(rng, 1, n, vector, complex_=np.iscomplexobj(matrices))
     return PowerCase(
-        round_matrix(within_format(made, dtype)[0], dtype),
+        round_matrix(within_format(matrices, dtype)[0], dtype),
         round_matrix(within_format(h, dtype)[0], dtype),
         t,
         dtype,
@@ -178,7 +178,7 @@ def build_case(
 
 
 def usable_families(names: Sequence[str], dtype: str) -> tuple[str, ...]:
-    """Return the families that a format has; half formats have no complex partner."""
+    """Return the families available in a format; half formats have no complex type."""
     if dtype in ("float64", "float32"):
         return tuple(names)
     return tuple(name for name in names if "complex" not in FAMILIES[name].traits)

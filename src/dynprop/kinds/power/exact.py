@@ -47,7 +47,7 @@ class TwoPart:
 
 
 def bits_for(w: NumericArray, t: int) -> int:
-    """Return the bits that make an exact power exact beside the norm bound of every evaluation."""
+    """Return a precision whose error is negligible against the normwise bound of every evaluation."""
     if not w.any():
         return BITS
     with np.errstate(all="ignore"):
@@ -64,7 +64,7 @@ def _matrix(values: NumericArray) -> Any:
     return arb_mat(rows, columns, flat)
 
 
-def _split(value: arb) -> tuple[float, float]:
+def _high_and_low(value: arb) -> tuple[float, float]:
     high = float(value)
     # Beyond the range of float64 there is no second part; such entries are never decided.
     return high, float(value - high) if abs(high) < np.inf else 0.0
@@ -72,10 +72,10 @@ def _split(value: arb) -> tuple[float, float]:
 
 def _two_part(rows: Sequence[Sequence[Any]], *, complex_: bool) -> TwoPart:
     if not complex_:
-        parts = np.array([[_split(v) for v in row] for row in rows]).reshape(len(rows), -1, 2)
+        parts = np.array([[_high_and_low(v) for v in row] for row in rows]).reshape(len(rows), -1, 2)
         return TwoPart(parts[..., 0], parts[..., 1])
-    both = [[(*_split(v.real), *_split(v.imag)) for v in row] for row in rows]
-    values = np.array(both).reshape(len(rows), -1, 4)
+    components = [[(*_high_and_low(v.real), *_high_and_low(v.imag)) for v in row] for row in rows]
+    values = np.array(components).reshape(len(rows), -1, 4)
     return TwoPart(values[..., 0] + 1j * values[..., 2], values[..., 1] + 1j * values[..., 3])
 
 
@@ -91,7 +91,7 @@ def power_states(w: NumericArray, h: NumericArray, steps: int, *, bits: int | No
 
 
 def power_state(w: NumericArray, h: NumericArray, t: int, *, bits: int | None = None) -> TwoPart:
-    """Return h @ W^t, shape (n,), to 80 bits of its largest component, however much is cancelled.
+    """Return h @ W^t, shape (n,), to 80 bits of its largest component, also under cancellation.
 
     Args:
         w: shape (n, n).
@@ -102,18 +102,18 @@ def power_state(w: NumericArray, h: NumericArray, t: int, *, bits: int | None = 
     bits = bits_for(w, t) if bits is None else bits
     while True:
         with working_precision(bits):
-            balls = _powered(w, h, t)
+            balls = _state_balls(w, h, t)
             if bits >= MOST_BITS or _is_narrow(balls):
-                found = _two_part([balls], complex_=np.iscomplexobj(w))
-                return TwoPart(found.high[0], found.low[0])
+                state = _two_part([balls], complex_=np.iscomplexobj(w))
+                return TwoPart(state.high[0], state.low[0])
         bits *= 2
 
 
-def _powered(w: NumericArray, h: NumericArray, t: int) -> list[Any]:
-    """Step by step where that is cheaper, else by repeated squaring."""
+def _state_balls(w: NumericArray, h: NumericArray, t: int) -> list[Any]:
+    """Return h @ W^t as balls: step by step where that is cheaper, else by repeated squaring."""
     matrix, state = _matrix(w), _matrix(h[None])
     if t > 2 * len(h) * max(t, 1).bit_length():
-        # Powers multiply the state and not each other: a third of the work of W^t is saved.
+        # Each power multiplies the state, not another power, which saves a third of the work of W^t.
         while t:
             if t & 1:
                 state = state * matrix
@@ -132,18 +132,18 @@ def _is_narrow(balls: Sequence[Any]) -> bool:
     return bool(widest <= largest * arb(2) ** -80 or widest < arb(2) ** -1100)
 
 
-def combined(rows: NumericArray, found: TwoPart) -> TwoPart:
+def combined(rows: NumericArray, vector: TwoPart) -> TwoPart:
     """Return rows @ (high + low) exactly rounded to two parts; shapes (k, n) and (n,), all real."""
     with working_precision(4 * BITS):
-        column = _matrix(found.high[:, None]) + _matrix(found.low[:, None])
-        made = _two_part([(_matrix(rows) * column).entries()], complex_=False)
-    return TwoPart(made.high[0], made.low[0])
+        column = _matrix(vector.high[:, None]) + _matrix(vector.low[:, None])
+        product = _two_part([(_matrix(rows) * column).entries()], complex_=False)
+    return TwoPart(product.high[0], product.low[0])
 
 
 def scaled_error(
     w: NumericArray, h: NumericArray, t: int, value: NumericArray, exponent: int, *, bits: int
 ) -> tuple[arb, arb]:
-    """Return numbers below and above max|h @ W^t 2^-exponent - value|, at any t and exponent.
+    """Return a lower and an upper bound of max|h @ W^t 2^-exponent - value|, at any t and exponent.
 
     Args:
         w: shape (n, n).
@@ -151,14 +151,14 @@ def scaled_error(
         t: number of steps.
         value: the claimed state without its exponent, shape (n,).
         exponent: its power of two, of any size.
-        bits: precision; the two numbers approach each other as it grows.
+        bits: precision; the two bounds approach each other as it grows.
     """
     dtype = np.result_type(w, h, value)
     with working_precision(bits):
-        balls, unit = _powered(w.astype(dtype), h.astype(dtype), t), arb((1, -exponent))
+        balls, unit = _state_balls(w.astype(dtype), h.astype(dtype), t), arb((1, -exponent))
         claimed = _matrix(value.astype(dtype)[None]).entries()
-        apart = [x * unit - y for x, y in zip(balls, claimed, strict=True)]
-        return max(x.abs_lower() for x in apart), max(x.abs_upper() for x in apart)
+        differences = [x * unit - y for x, y in zip(balls, claimed, strict=True)]
+        return max(x.abs_lower() for x in differences), max(x.abs_upper() for x in differences)
 
 
 def is_zero_state(w: NumericArray, h: NumericArray, t: int) -> bool:
@@ -169,14 +169,14 @@ def is_zero_state(w: NumericArray, h: NumericArray, t: int) -> bool:
     """
     n = len(h)
     rows, matrix = [h.real, h.imag], [w.real, w.imag]
-    state = _rationals(np.concatenate(rows)[None])
-    step = _rationals(np.block([[matrix[0], matrix[1]], [-matrix[1], matrix[0]]]))
+    state = _rational_matrix(np.concatenate(rows)[None])
+    step = _rational_matrix(np.block([[matrix[0], matrix[1]], [-matrix[1], matrix[0]]]))
     for _ in range(min(t, n)):
         state = state * step
     return not any(state.entries())
 
 
-def _rationals(values: NumericArray) -> fmpq_mat:
+def _rational_matrix(values: NumericArray) -> fmpq_mat:
     exact = [fmpq(*float(v).as_integer_ratio()) for v in values.ravel()]
     rows, columns = values.shape
     return fmpq_mat(rows, columns, exact)

@@ -1,4 +1,4 @@
-"""Words and comparisons that the laws of array functions share between unrolls and closed forms."""
+"""Texts and comparisons shared by the array-function laws of unrolls and closed forms."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REPEATABLE_SCRIPT = "first = f(W, h0, t)\nf(W, 2 * h0, t)\nprint(f(W, h0, t) - f
 
 
 def agreement(case: PowerCase) -> Agree[NumericArray]:
-    """Return how two results of one case are compared: twice the bound apart."""
+    """Return a comparison of two results of one case, within twice the bound."""
     return lambda result, label, value, other: agree(label, value, other, case)
 
 

@@ -1,9 +1,9 @@
-r"""How powers are judged: as any product of matrices, or else as any Schur or eigenvector route.
+r"""Judging of matrix powers, within the bounds of product forms or of Schur and eigenvector routes.
 
 A value passes if every component is within the bound of product-form evaluations, or if its error is
-normwise within :math:`\min(B, 10^{-6}\|h_t\|)` (``bounds`` has both). A component that no product-form
-evaluation can be held to, because its bound is as large as the value, is undecidable. Complex data are
-compared by the modulus of the error and shown as (real, imaginary) parts.
+normwise within :math:`\min(B, 10^{-6}\|h_t\|)` (``bounds`` has both). A component whose product-form bound
+is as large as its value is undecidable. Complex data are compared by the modulus of the error and shown as
+(real, imaginary) parts.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def as_exact(values: NumericArray) -> TwoPart:
     return TwoPart(values, np.zeros_like(values))
 
 
-def _spread(values: NumericArray, like: NumericArray) -> NumericArray:
+def _for_each_part(values: NumericArray, like: NumericArray) -> NumericArray:
     return np.repeat(values[..., None], 2, axis=-1) if np.iscomplexobj(like) else values
 
 
@@ -77,7 +77,7 @@ def weigh(
     Args:
         label: what is compared.
         value: what the subject computed, shape (..., n), real or complex.
-        reference: what it should be.
+        reference: the exact value.
         bound: of product-form evaluations.
         dtype: the real format that the subject computed in.
         axes: names of the axes of the value.
@@ -89,7 +89,7 @@ def weigh(
     with np.errstate(all="ignore"):
         error = reference.away_from(value)
         residual = np.abs(error)
-        # The imaginary part of a value that should be real is an error, not a thing to be compared.
+        # The imaginary part of a value that should be real counts as error.
         magnitude = np.abs(exact)
         tight = bound.tightest(magnitude)
         decided: BoolArray = np.isfinite(tight) & np.isfinite(magnitude) & bound.in_range
@@ -103,18 +103,18 @@ def weigh(
                 residual, tight = np.full_like(residual, total), np.full_like(tight, largest)
             else:
                 tight = np.maximum(tight, largest / np.sqrt(residual.size))
-    shown = (*axes, "part") if np.iscomplexobj(exact) else axes
+    axis_names = (*axes, "part") if np.iscomplexobj(exact) else axes
     return Comparison(
         label,
         parts(value, exact),
         parts(exact, exact),
-        _spread(residual, exact),
-        _spread(np.asarray(tight, dtype=np.float64), exact),
-        np.asarray(_spread(decided, exact), dtype=np.bool_),
-        _spread(np.asarray(np.broadcast_to(bound.scale, residual.shape), dtype=np.float64), exact),
+        _for_each_part(residual, exact),
+        _for_each_part(np.asarray(tight, dtype=np.float64), exact),
+        np.asarray(_for_each_part(decided, exact), dtype=np.bool_),
+        _for_each_part(np.asarray(np.broadcast_to(bound.scale, residual.shape), dtype=np.float64), exact),
         dtype,
-        shown,
-        lambda: {name: _spread(wide, exact) for name, wide in relaxed().items()},
+        axis_names,
+        lambda: {name: _for_each_part(relaxed_bound, exact) for name, relaxed_bound in relaxed().items()},
         lambda: {name: parts(wrong, exact) for name, wrong in alternatives().items()},
     )
 
@@ -133,7 +133,7 @@ def judge_state(
     *,
     alternatives: Alternatives | None = None,
 ) -> Comparison:
-    """Compare a closed form's answer with the exact state."""
+    """Compare the result of a closed form with the exact state."""
     w, h, t = case.W, case.h, case.t
     exact, bound = power_state(w, h, t), bound_of_state(w, h, t, case.dtype)
     with np.errstate(all="ignore"):
@@ -169,27 +169,27 @@ def judge_states(case: PowerCase, value: NumericArray, label: str = "states") ->
 
 
 def _trajectory_relaxed(case: PowerCase, bound: PowerBound) -> FloatArray:
-    """B at the last step serves for all: it grows with t unless the states vanish."""
+    """Return the componentwise bound plus the running maximum of B up to step 64; infinite beyond."""
     times = [eigen_bound(case.W, case.h, k, case.dtype) for k in range(min(case.t, 64) + 1)]
-    wide = np.maximum.accumulate(np.array(times))
+    bounds = np.maximum.accumulate(np.array(times))
     later = np.full(max(case.t - 64, 0), np.inf)
-    return np.asarray(bound.entry + np.concatenate([wide, later])[:, None])
+    return np.asarray(bound.entry + np.concatenate([bounds, later])[:, None])
 
 
 def twice(bound: PowerBound) -> PowerBound:
-    """Return the bound on the distance of two sound evaluations of one thing."""
+    """Return the bound on the distance of two sound evaluations of the same state."""
     return replace(bound, entry=2.0 * bound.entry, norm=2.0 * bound.norm)
 
 
 def agree(label: str, value: NumericArray, other: NumericArray, case: PowerCase) -> Comparison:
-    """Compare two results of the subject on one case, states or a state: twice the bound apart."""
+    """Compare two results of the subject on one case (states or one state) within twice the bound."""
     w, h, t, dtype = case.W, case.h, case.t, case.dtype
     if other.ndim == 2:
         bound = twice(bound_of_states(w, h, t, dtype))
         return weigh(label, value, as_exact(other), bound, dtype=dtype, axes=("time", "component"))
     single = bound_of_state(w, h, t, dtype)
     size = length(other)
-    once = allowance(w, h, t, dtype, size, float(single.underflow.max()))
+    single_allowance = allowance(w, h, t, dtype, size, float(single.underflow.max()))
     return weigh(
         label,
         value,
@@ -197,5 +197,5 @@ def agree(label: str, value: NumericArray, other: NumericArray, case: PowerCase)
         twice(single),
         dtype=dtype,
         axes=("component",),
-        allowed=lambda: 2.0 * once(),
+        allowed=lambda: 2.0 * single_allowance(),
     )

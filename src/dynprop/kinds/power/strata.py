@@ -1,6 +1,6 @@
 """Independent draws of (W, h, t) in equal shares from strata of difficulty.
 
-A stratum is a class of matrices by what is hard about them, a range of times and a scale of the stored
+A stratum is a class of matrices by difficulty, a range of t and a scale of the stored
 numbers: 10 x 5 x 4 of them. Within a stratum cases are independent and identically distributed: size,
 family, gain, vector and t are drawn anew for each. They are filled with numbers many at a time, grouped by
 family and size after these were drawn, which changes no distribution.
@@ -59,8 +59,8 @@ def _complex_conditioned(fewest: float, most: float) -> Maker:
     return make
 
 
-def _gaps(rng: Rng, count: int, n: int) -> NumericArray:
-    """Eigenvalues 1e-1 to 1e-15 apart, some with the opposite sign."""
+def _real_gaps(rng: Rng, count: int, n: int) -> NumericArray:
+    """Eigenvalues with gaps of 1e-1 to 1e-15, some with the opposite sign."""
     gap = 10.0 ** rng.uniform(-15.0, -1.0, (count, 1))
     values = (1.0 - gap * rng.random((count, n))) * np.where(rng.random((count, n)) < 0.2, -1.0, 1.0)
     return similar(rng, np.eye(n) * values[:, None], 0.0, 2.0)
@@ -73,7 +73,7 @@ def _complex_gaps(rng: Rng, count: int, n: int) -> NumericArray:
     return similar(rng, np.eye(n) * values[:, None], 0.0, 2.0)
 
 
-def _turned(name: str) -> Maker:
+def _times_one_plus_i(name: str) -> Maker:
     """Members of a family times 1 + i: complex numbers, and as defective as before."""
     return lambda rng, count, n: FAMILIES[name].make(rng, count, n) * (1.0 + 1.0j)
 
@@ -106,13 +106,13 @@ MATRICES: dict[str, dict[str, Maker]] = {
         "real": _conditioned(8.0, 14.0),
         "complex": _complex_conditioned(8.0, 14.0),
     },
-    "small gaps": {"real": _gaps, "complex": _complex_gaps},
-    "near-defective": {**_families(*_NEAR), "near-defective, complex": _turned("near-defective")},
+    "small gaps": {"real": _real_gaps, "complex": _complex_gaps},
+    "near-defective": {**_families(*_NEAR), "near-defective, complex": _times_one_plus_i("near-defective")},
     "defective": {
         **_families(*families_for(traits=["defective"])),
-        "Jordan, hidden exactly, complex": _turned("Jordan, hidden exactly"),
+        "Jordan, hidden exactly, complex": _times_one_plus_i("Jordan, hidden exactly"),
     },
-    "vanishing": {**_families(*_VANISHING), "nilpotent, complex": _turned("nilpotent")},
+    "vanishing": {**_families(*_VANISHING), "nilpotent, complex": _times_one_plus_i("nilpotent")},
     "named": _families(*families_for(traits=["named"]), *families_for(traits=["LAPACK"])),
     "other": _families(*_REST),
 }
@@ -128,7 +128,7 @@ class Stratum:
 
     @property
     def name(self) -> str:
-        """What reports call it."""
+        """Name in reports."""
         return f"{self.matrices}; t from {self.times[0]:.0e} to {self.times[1]:.0e}; {self.scale}"
 
 
@@ -152,7 +152,7 @@ def draw_strata(rng: Rng, matrices: str, each: int) -> list[tuple[int, PowerCase
     """Draw cases from every stratum of a class of matrices, equally many from each.
 
     Args:
-        rng: where everything comes from.
+        rng: source of all random numbers.
         matrices: a name in `MATRICES`.
         each: cases per stratum.
 
@@ -169,19 +169,19 @@ def draw_strata(rng: Rng, matrices: str, each: int) -> list[tuple[int, PowerCase
     kinds = rng.integers(0, len(makers), len(cells))
     sizes = rng.choice(_SIZES, len(cells), p=_ODDS / _ODDS.sum())
     sizes = np.maximum(sizes, [_smallest(makers[kind][0]) for kind in kinds])
-    found: dict[int, PowerCase] = {}
+    drawn: dict[int, PowerCase] = {}
     for kind, n in sorted({(int(k), int(s)) for k, s in zip(kinds, sizes, strict=True)}):
         members = np.flatnonzero((kinds == kind) & (sizes == n)).tolist()
         name, make = makers[kind]
-        made = make(rng, len(members), n)
+        batch = make(rng, len(members), n)
         if name not in FAMILIES:
-            made = made * rng.choice(GAINS, (len(members), 1, 1))
-        for place, w in zip(members, made, strict=True):
+            batch = batch * rng.choice(GAINS, (len(members), 1, 1))
+        for index, w in zip(members, batch, strict=True):
             complex_ = np.iscomplexobj(w) or bool(rng.random() < 0.2)
             vector = vectors(rng, 1, n, VECTORS[int(rng.integers(len(VECTORS)))], complex_=complex_)[0]
-            stratum = STRATA[cells[place]]
-            found[place] = _case(rng, w, vector, stratum, f"{matrices}: {name}")
-    return [(cells[place], found[place]) for place in sorted(found)]
+            stratum = STRATA[cells[index]]
+            drawn[index] = _case(rng, w, vector, stratum, f"{matrices}: {name}")
+    return [(cells[index], drawn[index]) for index in sorted(drawn)]
 
 
 def _smallest(name: str) -> int:
@@ -194,29 +194,29 @@ def _case(rng: Rng, w: NumericArray, h: NumericArray, stratum: Stratum, family: 
     return PowerCase(w + 0.0, h + 0.0, t, "float64", family, "free")
 
 
-def _near_1(rng: Rng, w: NumericArray, h: NumericArray) -> Scaled:
+def _unscaled(rng: Rng, w: NumericArray, h: NumericArray) -> Scaled:
     del rng
     return w, h
 
 
-def _towards(lowest: int, highest: int) -> Callable[[Rng, NumericArray, NumericArray], Scaled]:
+def _near_edge(lowest: int, highest: int) -> Callable[[Rng, NumericArray, NumericArray], Scaled]:
     def scale(rng: Rng, w: NumericArray, h: NumericArray) -> Scaled:
         """Bring W to an edge of the format and, half of the time, h too."""
-        first = _raised(w, int(rng.integers(lowest, highest)))
-        return first, _raised(h, int(rng.integers(lowest, highest))) if rng.random() < 0.5 else h
+        first = _scaled_to_exponent(w, int(rng.integers(lowest, highest)))
+        return first, _scaled_to_exponent(h, int(rng.integers(lowest, highest))) if rng.random() < 0.5 else h
 
     return scale
 
 
-def _raised(x: NumericArray, exponent: int) -> NumericArray:
+def _scaled_to_exponent(x: NumericArray, exponent: int) -> NumericArray:
     """Multiply by a power of two so that the largest part is near 2^exponent; digits may underflow."""
     largest = max(np.abs(x.real).max(initial=0.0), np.abs(x.imag).max(initial=0.0))
     if largest == 0.0:
         return x
-    return _shifted(x, np.array(exponent - int(np.frexp(largest)[1])))
+    return _times_power_of_two(x, np.array(exponent - int(np.frexp(largest)[1])))
 
 
-def _shifted(x: NumericArray, exponent: NumericArray) -> NumericArray:
+def _times_power_of_two(x: NumericArray, exponent: NumericArray) -> NumericArray:
     power = exponent.astype(np.int32)
     with np.errstate(under="ignore"):
         if np.iscomplexobj(x):
@@ -224,16 +224,16 @@ def _shifted(x: NumericArray, exponent: NumericArray) -> NumericArray:
         return np.asarray(np.ldexp(x, power))
 
 
-def _by_rows(rng: Rng, w: NumericArray, h: NumericArray) -> Scaled:
+def _diagonally_scaled(rng: Rng, w: NumericArray, h: NumericArray) -> Scaled:
     """Return D^-1 W D and h D with D of powers of two: the same spectrum, and entries far apart."""
     spread = int(rng.choice([4, 20, 100, 400]))
     d = rng.integers(-spread // 2, spread // 2 + 1, len(h))
-    return _shifted(w, d[None, :] - d[:, None]), _shifted(h, d)
+    return _times_power_of_two(w, d[None, :] - d[:, None]), _times_power_of_two(h, d)
 
 
 _SCALED: dict[str, Callable[[Rng, NumericArray, NumericArray], Scaled]] = {
-    "near 1": _near_1,
-    "near overflow": _towards(1000, 1024),
-    "near underflow": _towards(-1040, -960),
-    "scaled by rows": _by_rows,
+    "near 1": _unscaled,
+    "near overflow": _near_edge(1000, 1024),
+    "near underflow": _near_edge(-1040, -960),
+    "scaled by rows": _diagonally_scaled,
 }

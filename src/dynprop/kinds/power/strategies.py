@@ -27,16 +27,16 @@ REFUSALS = ("free", "judged", "at zero")
 
 
 def _chosen(families: Sequence[str] | None, traits: Iterable[str], without: Iterable[str]) -> tuple[str, ...]:
-    found = families_for(traits=traits, without=without)
+    fitting = families_for(traits=traits, without=without)
     if families is None:
-        return found
+        return fitting
     unknown = [name for name in families if name not in FAMILIES]
     if unknown or not families:
         raise ArgumentError("families", repr(tuple(families)), f"some of {', '.join(FAMILIES)}")
-    both = tuple(name for name in families if name in found)
-    if not both:
-        raise ArgumentError("families", repr(tuple(families)), f"one with these traits: {', '.join(found)}")
-    return both
+    chosen = tuple(name for name in families if name in fitting)
+    if not chosen:
+        raise ArgumentError("families", repr(tuple(families)), f"one with these traits: {', '.join(fitting)}")
+    return chosen
 
 
 def matrices(
@@ -55,7 +55,7 @@ def matrices(
         traits: properties that every class has, such as "normal", "defective", "complex"; see ``Family``.
         without: properties that no class has.
         min_size, max_size: smallest and largest size; a class has no member below its own smallest size.
-        dtype: the real format that holds every part of every entry.
+        dtype: the real format of the entries, or of their real and imaginary parts.
 
     Raises:
         ArgumentError: an unknown family or format, sizes out of order, or no class that fits them.
@@ -73,11 +73,11 @@ def matrices(
         raise ArgumentError("min_size", f"{min_size}, with max_size {max_size}", "1 <= min_size <= max_size")
     if dtype not in FORMATS:
         raise ArgumentError("dtype", repr(dtype), f"one of {', '.join(FORMATS)}")
-    named = _chosen(families, tuple(traits), tuple(without))
-    fitting = tuple(name for name in named if FAMILIES[name].smallest <= max_size)
+    names = _chosen(families, tuple(traits), tuple(without))
+    fitting = tuple(name for name in names if FAMILIES[name].smallest <= max_size)
     if not fitting:
-        least = FAMILIES[named[0]].smallest
-        raise ArgumentError("max_size", str(max_size), f"at least {least} for {named[0]}")
+        least = FAMILIES[names[0]].smallest
+        raise ArgumentError("max_size", str(max_size), f"at least {least} for {names[0]}")
     return _matrices(fitting, min_size, max_size, dtype)
 
 
@@ -130,7 +130,7 @@ def power_cases(
         raise ArgumentError("usual_steps", str(usual_steps), f"at least min_steps, {min_steps}")
     if refusals not in REFUSALS:
         raise ArgumentError("refusals", repr(refusals), f"one of {', '.join(REFUSALS)}")
-    named = _chosen(families, tuple(traits), tuple(without))
+    names = _chosen(families, tuple(traits), tuple(without))
 
     def generate(source: Source, limits: Domain, subject: Any) -> PowerCase:
         return power_case(
@@ -139,7 +139,7 @@ def power_cases(
             subject,
             shortest=min_steps,
             usual=usual_steps,
-            families=named,
+            families=names,
             refusals=refusals,
         )
 

@@ -1,4 +1,4 @@
-"""What implementations with a known mistake compute, by the name of the mistake: hypotheses of a failure."""
+"""Results of implementations with a known mistake, by its name: hypotheses about a failure."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ def wrong_states(case: PowerCase, *, only_last: bool = False) -> dict[str, Numer
 
     Args:
         case: the input.
-        only_last: return shape (1, n), the state after t steps, and what only closed forms get wrong.
+        only_last: return shape (1, n), the state after t steps, including mistakes of closed forms alone.
     """
     w, h, t = case.W, case.h, case.t
     with np.errstate(all="ignore"):
-        run = _last if only_last else _all
-        known = {"untransposed: W h in place of W^T h": run(w.T, h, t)}
+        run = _last_state if only_last else _all_states
+        states = {"untransposed: W h in place of W^T h": run(w.T, h, t)}
         if case.is_complex:
-            known["conjugated: W^H in place of W^T"] = run(w.conj(), h, t)
-            known["real part only"] = run(w, h, t).real + 0j
-            known["imaginary part of W dropped"] = run(w.real, h, t) + 0j
+            states["conjugated: W^H in place of W^T"] = run(w.conj(), h, t)
+            states["real part only"] = run(w, h, t).real + 0j
+            states["imaginary part of W dropped"] = run(w.real, h, t) + 0j
         if only_last:
             if t > 0:
-                known["one step too few"] = run(w, h, t - 1)
-            known["one step too many"] = run(w, h, t + 1)
-            known |= _eigen(case)
-    return known
+                states["one step too few"] = run(w, h, t - 1)
+            states["one step too many"] = run(w, h, t + 1)
+            states |= _eigen(case)
+    return states
 
 
-def _last(w: NumericArray, h: NumericArray, t: int) -> NumericArray:
+def _last_state(w: NumericArray, h: NumericArray, t: int) -> NumericArray:
     return np.asarray(h @ np.linalg.matrix_power(w, t))[None]
 
 
-def _all(w: NumericArray, h: NumericArray, t: int) -> NumericArray:
+def _all_states(w: NumericArray, h: NumericArray, t: int) -> NumericArray:
     rows = [h]
     for _ in range(t):
         rows.append(rows[-1] @ w)
@@ -45,28 +45,28 @@ def _all(w: NumericArray, h: NumericArray, t: int) -> NumericArray:
 
 
 def _eigen(case: PowerCase) -> dict[str, NumericArray]:
-    """What goes wrong with eigenvectors; they are LAPACK's in the format of the subject."""
+    """Return states of mistaken eigenvector formulas, with LAPACK's eigenvectors in the case's format."""
     w, h, t = case.W, case.h, case.t
     kind = np.dtype(np.float32 if case.dtype == "float32" else np.float64)
     kind = np.result_type(kind, np.complex64) if case.is_complex else kind
-    found: dict[str, NumericArray] = {}
+    states: dict[str, NumericArray] = {}
     try:
         values, v = np.linalg.eig(w.astype(kind))
         values, v = values.astype(complex), v.astype(complex)
         inside = v.T @ h
-        found["eigenvectors of an ill-conditioned W are trusted"] = np.linalg.solve(v.T, values**t * inside)
+        states["eigenvectors of an ill-conditioned W are trusted"] = np.linalg.solve(v.T, values**t * inside)
         if np.array_equal(w, w.conj().T):
             modes, q = np.linalg.eigh(w.astype(kind))
             power = modes.astype(np.float64) ** t
             q = q.astype(w.dtype)
-            found["Q^T L^t Q in place of Q L^t Q^T (the textbook's slip)"] = (q.T * power) @ (q @ h)
+            states["Q^T L^t Q in place of Q L^t Q^T (the textbook's slip)"] = (q.T * power) @ (q @ h)
             if case.is_complex:
-                found["Q L^t Q^T in place of Q* L^t Q^T (a conjugate is missing)"] = (q * power) @ (q.T @ h)
-        for name, some in (("real parts", values.real), ("absolute values", np.abs(values))):
-            found[f"{name} of the eigenvalues only"] = np.linalg.solve(v.T, some**t * inside)
-        found["V L^t V^T in place of V^-T L^t V^T"] = (v * values**t) @ inside
-        found["V^H in place of V^T"] = np.linalg.solve(v.conj().T, values**t * (v.conj().T @ h))
+                states["Q L^t Q^T in place of Q* L^t Q^T (a conjugate is missing)"] = (q * power) @ (q.T @ h)
+        for name, spectrum in (("real parts", values.real), ("absolute values", np.abs(values))):
+            states[f"{name} of the eigenvalues only"] = np.linalg.solve(v.T, spectrum**t * inside)
+        states["V L^t V^T in place of V^-T L^t V^T"] = (v * values**t) @ inside
+        states["V^H in place of V^T"] = np.linalg.solve(v.conj().T, values**t * (v.conj().T @ h))
     except np.linalg.LinAlgError:
         pass
-    kept = {name: state for name, state in found.items() if np.isfinite(state).all()}
-    return {name: np.asarray(s if case.is_complex else s.real)[None] for name, s in kept.items()}
+    finite = {name: state for name, state in states.items() if np.isfinite(state).all()}
+    return {name: np.asarray(s if case.is_complex else s.real)[None] for name, s in finite.items()}

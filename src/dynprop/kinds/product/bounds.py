@@ -10,8 +10,8 @@ in any parenthesisation. :math:`U_t = 2tn^3\,\mathrm{tiny}\,M_t^2` is for underf
 :math:`tn^3` elementary products loses at most ``tiny``, which factors on either side enlarge, each at most
 the largest entry :math:`M_t \ge 1` of a contiguous product of absolute values.
 
-A scalar product is out of range where a nonzero contiguous product of weights so far leaves
-[tiny 2^8, largest 2^-8]: a tree may form it on the way.
+A scalar product is out of range where a nonzero contiguous product of the weights up to t leaves
+[tiny 2^8, largest 2^-8]: a tree may form it as an intermediate result.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LOGARITHMIC = "a log-space evaluation"
 
 @dataclass(frozen=True)
 class ProductBound:
-    """What a sound evaluation keeps to, entry by entry, in the shape of the weights.
+    """Componentwise error bounds of a sound evaluation, in the shape of the weights.
 
     Attributes:
         bound: largest residual.
@@ -48,11 +48,11 @@ class ProductBound:
     logarithmic: FloatArray
 
     def part(self, where: slice) -> ProductBound:
-        """Return the bound of some of the steps."""
+        """Return the bound restricted to a range of steps."""
         return ProductBound(*(value[where] for value in self.__dict__.values()))
 
     def times(self, factor: FloatArray | float) -> ProductBound:
-        """Return a bound so many times as large."""
+        """Return the bound multiplied by a factor."""
         with np.errstate(all="ignore"):
             return ProductBound(
                 self.bound * factor, self.scale * factor, self.in_range, self.logarithmic * factor
@@ -67,10 +67,14 @@ def bound_of(case: ProductCase, domain: Domain) -> ProductBound:
     """Return the bound on every product of a case; the module docstring derives it."""
     format_ = FORMATS[case.dtype]
     with np.errstate(all="ignore"):
-        return _matrix(case.weights, format_) if case.matrix else _scalar(case.weights, format_, domain)
+        return (
+            _matrix_bound(case.weights, format_)
+            if case.matrix
+            else _scalar_bound(case.weights, format_, domain)
+        )
 
 
-def _scalar(weights: FloatArray, format_: Format, domain: Domain) -> ProductBound:
+def _scalar_bound(weights: FloatArray, format_: Format, domain: Domain) -> ProductBound:
     steps = np.arange(float(len(weights))).reshape(-1, *[1] * (weights.ndim - 1))
     size: FloatArray = np.asarray(np.cumprod(np.abs(weights), axis=0), dtype=np.float64)
     high, low = _extents(np.log2(np.abs(weights)))
@@ -91,7 +95,7 @@ def _extents(logs: FloatArray) -> tuple[FloatArray, FloatArray]:
     ends = (np.zeros(logs.shape[1:]), np.zeros(logs.shape[1:]))
     peak, valley = ends
     for t, log in enumerate(logs):
-        # A zero ends every nonzero product; the next begins behind it.
+        # A zero ends every nonzero product; the next one begins after it.
         above = np.where(np.isneginf(log), 0.0, np.maximum(ends[0], 0.0) + log)
         below = np.where(np.isneginf(log), 0.0, np.minimum(ends[1], 0.0) + log)
         ends = (above, below)
@@ -100,7 +104,7 @@ def _extents(logs: FloatArray) -> tuple[FloatArray, FloatArray]:
     return high, low
 
 
-def _matrix(weights: FloatArray, format_: Format) -> ProductBound:
+def _matrix_bound(weights: FloatArray, format_: Format) -> ProductBound:
     steps, n = len(weights), weights.shape[1]
     size, largest = np.empty_like(weights), np.ones(steps)
     ending = np.zeros((0, n, n))
@@ -114,6 +118,6 @@ def _matrix(weights: FloatArray, format_: Format) -> ProductBound:
     underflow = 2.0 * counts * n**3 * format_.tiny * largest[:, None, None] ** 2
     bound = gamma(n * counts, format_.unit) * size * (1.0 + 2.0**-30) + underflow
     in_range = np.broadcast_to(largest[:, None, None] <= format_.safe, size.shape)
-    # Where every term is zero nothing is lost.
+    # The result is exact where every term is zero.
     bound = np.where(size == 0.0, 0.0, np.nan_to_num(bound, nan=np.inf, posinf=np.inf))
     return ProductBound(bound, size, in_range, np.full_like(bound, np.inf))

@@ -26,7 +26,7 @@ Rng = np.random.Generator
 Shape = tuple[int, int, int]
 
 
-def _orthogonal(rng: Rng, shape: Shape) -> FloatArray:
+def _reflections(rng: Rng, shape: Shape) -> FloatArray:
     # Reflections: exact enough to be orthogonal, and no factorisation decides their signs.
     v = rng.standard_normal((shape[0], shape[1], 1))
     eye = np.broadcast_to(np.eye(shape[1]), shape)
@@ -40,7 +40,7 @@ def _triangular(rng: Rng, shape: Shape) -> FloatArray:
 MATRIX_CLASSES: dict[str, Callable[[Rng, Shape], FloatArray]] = {
     "of variance 1/n": lambda rng, s: rng.standard_normal(s) / np.sqrt(s[1]),
     "whole numbers": lambda rng, s: rng.integers(-2, 3, s).astype(np.float64),
-    "reflections": _orthogonal,
+    "reflections": _reflections,
     "triangular": _triangular,
     "positive": lambda rng, s: rng.random(s) / s[1],
     "half zeros": lambda rng, s: np.where(rng.random(s) < 0.5, 0.0, rng.standard_normal(s)),
@@ -50,7 +50,7 @@ MATRIX_CLASSES: dict[str, Callable[[Rng, Shape], FloatArray]] = {
 
 
 def classes_of(domain: Domain, matrix: bool) -> tuple[str, ...]:
-    """Return the names of the classes of weights that a target is tried on."""
+    """Return the names of the classes of weights for a domain."""
     return tuple(MATRIX_CLASSES) if matrix else gate_classes(domain)
 
 
@@ -63,7 +63,7 @@ class ProductCase(ArrayCase):
         dtype: the format that the subject computes in.
         matrix: whether products are those of matrices.
         stratum: the class that the weights were drawn from.
-        seed: seeds whatever else a law needs.
+        seed: seed of further random numbers of a law.
     """
 
     weights: Annotated[FloatArray, Axes(("time",), shape="shape")]
@@ -83,7 +83,7 @@ class ProductCase(ArrayCase):
         return int(self.weights.shape[0])
 
     def refusable(self) -> bool:
-        """A product of nothing may be refused."""
+        """An empty product may be refused."""
         return self.weights.size == 0
 
     def describe(self) -> str:
@@ -97,15 +97,15 @@ class ProductCase(ArrayCase):
         return self.take("time", slice(start, stop))
 
     def generator(self) -> Rng:
-        """Return a Generator for whatever else a law needs."""
+        """Return a Generator for further random numbers of a law."""
         return np.random.default_rng(self.seed)
 
     def smaller(self) -> Iterator[ProductCase]:
         """Yield simpler cases: fewer series or rows, fewer factors, rounder numbers."""
         if self.matrix and self.weights.shape[1] > 1:
             for i in range(self.weights.shape[1]):
-                kept = np.delete(np.arange(self.weights.shape[1]), i)
-                yield replace(self, weights=self.weights[:, kept][:, :, kept])
+                indices = np.delete(np.arange(self.weights.shape[1]), i)
+                yield replace(self, weights=self.weights[:, indices][:, :, indices])
         elif not self.matrix:
             if self.weights.ndim > 2:
                 flat = (self.steps, int(np.prod(self.weights.shape[1:])))
@@ -114,9 +114,9 @@ class ProductCase(ArrayCase):
                 for i in range(self.weights.shape[1]):
                     yield replace(self, weights=self.weights[:, i : i + 1])
         steps = self.steps
-        for fewest in fewer(steps, steps // 2, steps - steps // 4, steps - 1):
-            yield self.part(0, fewest)
-            yield self.part(steps - fewest)
+        for count in fewer(steps, steps // 2, steps - steps // 4, steps - 1):
+            yield self.part(0, count)
+            yield self.part(steps - count)
         yield from self.simpler("weights", np.sign, one_bit)
 
 
@@ -124,13 +124,13 @@ def build_case(
     rng: Rng, shape: tuple[int, ...], name: str, dtype: str, domain: Domain, *, matrix: bool
 ) -> ProductCase:
     """Fill a case of a given shape and class with numbers."""
-    steps, rest = shape[0], int(np.prod(shape[1:]))
+    steps, series = shape[0], int(np.prod(shape[1:]))
     if matrix:
         values = MATRIX_CLASSES[name](rng, (shape[0], shape[1], shape[2]))
     elif domain.gates == "constant":
-        values = np.repeat(GATE_CLASSES[name](rng, (1, 1, rest)), steps, axis=1)
+        values = np.repeat(GATE_CLASSES[name](rng, (1, 1, series)), steps, axis=1)
     else:
-        values = GATE_CLASSES[name](rng, (1, steps, rest))
+        values = GATE_CLASSES[name](rng, (1, steps, series))
     rounded = round_to(values, dtype).reshape(shape)
     if domain.gates == "unit" and not matrix:
         rounded = np.maximum(rounded, FORMATS[dtype].tiny)
@@ -167,5 +167,8 @@ def product_case(
     elif few:
         shape = (steps, 2)
     else:
-        shape = (steps, *source.choice([rest for rest in ((3,), (1,), (), (2, 2)) if len(rest) + 1 >= axes]))
+        shape = (
+            steps,
+            *source.choice([trailing for trailing in ((3,), (1,), (), (2, 2)) if len(trailing) + 1 >= axes]),
+        )
     return build_case(source.generator(), shape, name, dtype, domain, matrix=subject.matrix)

@@ -1,4 +1,4 @@
-"""Controls of kind product: right, and written without common code."""
+"""Controls of kind product: correct implementations without shared code."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ torch_products.add_control("control/torch-cumprod", "torch.cumprod.", functools.
 @numpy_products.control("control/product-by-doubling")
 def by_doubling(weights: Array) -> Array:
     """Hillis and Steele's scan: each pass multiplies with the product of twice as many weights before."""
-    found, reach = weights.copy(), 1
-    while reach < len(found):
-        found[reach:] = found[reach:] * found[:-reach].copy()
+    products, reach = weights.copy(), 1
+    while reach < len(products):
+        products[reach:] = products[reach:] * products[:-reach].copy()
         reach *= 2
-    return found
+    return products
 
 
 @numpy_products.control("control/product-from-the-end")
@@ -52,20 +52,20 @@ def of_logarithms(weights: Array) -> Array:
 @numpy_products.control("control/matrix-products", domain=MATRIX)
 def matrix_products(weights: Array) -> Array:
     """Multiplies from the left, one step after the other."""
-    found = weights.copy()
-    for t in range(1, len(found)):
-        found[t] = weights[t] @ found[t - 1]
-    return found
+    products = weights.copy()
+    for t in range(1, len(products)):
+        products[t] = weights[t] @ products[t - 1]
+    return products
 
 
 @numpy_products.control("control/matrix-products-by-doubling", domain=MATRIX)
 def matrix_products_by_doubling(weights: Array) -> Array:
     """Multiplies blocks of twice the length at every pass."""
-    found, reach = weights.copy(), 1
-    while reach < len(found):
-        found[reach:] = np.einsum("tij,tjk->tik", found[reach:], found[:-reach].copy())
+    products, reach = weights.copy(), 1
+    while reach < len(products):
+        products[reach:] = np.einsum("tij,tjk->tik", products[reach:], products[:-reach].copy())
         reach *= 2
-    return found
+    return products
 
 
 @torch_products.control("control/matrix-products-in-torch", domain=MATRIX)

@@ -26,9 +26,9 @@ MATRIX = {"matrix": True}
 @scalar.fault("product/flushes-what-is-small", caught_by={"exact": "wrong", "powers-of-two": "wrong"})
 def flushes_what_is_small(weights: Array) -> Array:
     """Sets products below 1e-12 to zero, where every one of their digits is known."""
-    found = np.cumprod(weights, axis=0)
-    found[np.abs(found) < 1e-12] = 0.0
-    return found
+    products = np.cumprod(weights, axis=0)
+    products[np.abs(products) < 1e-12] = 0.0
+    return products
 
 
 @scalar.fault("product/single-precision-inside", caught_by={"exact": "inaccurate"})
@@ -136,10 +136,10 @@ class BufferKept:
 @matrix.fault("product/order-reversed", domain=MATRIX, caught_by={"exact": "wrong"})
 def order_reversed(weights: Array) -> Array:
     """Multiplies from the other side: W_1 ... W_t."""
-    found = weights.copy()
-    for t in range(1, len(found)):
-        found[t] = found[t - 1] @ weights[t]
-    return found
+    products = weights.copy()
+    for t in range(1, len(products)):
+        products[t] = products[t - 1] @ weights[t]
+    return products
 
 
 @matrix.fault(
@@ -161,11 +161,11 @@ def entry_by_entry(weights: Array) -> Array:
 @matrix.fault("product/renormalised", domain=MATRIX, caught_by={"time-reversal": "wrong"})
 def renormalised(weights: Array) -> Array:
     """Keeps the norm of the product at 1, as a computation of exponents does, and forgets the scale."""
-    found = weights.copy()
-    for t in range(1, len(found)):
-        product = weights[t] @ found[t - 1]
-        found[t] = product / max(float(np.linalg.norm(product)), 1e-30)
-    return found
+    products = weights.copy()
+    for t in range(1, len(products)):
+        product = weights[t] @ products[t - 1]
+        products[t] = product / max(float(np.linalg.norm(product)), 1e-30)
+    return products
 
 
 @matrix.fault("product/matrices-in-single-precision", domain=MATRIX, caught_by={"exact": "inaccurate"})

@@ -56,8 +56,8 @@ def every_class(domain: Domain, subject: ProductSubject) -> Iterator[ProductCase
 )
 def exact(subject: ProductSubject, case: ProductCase) -> Evidence:
     """Judge the products against exact arithmetic."""
-    found = judge(case, run(subject, case), subject.domain)
-    return Evidence((found,), detail={"matrix": case.matrix})
+    comparison = judge(case, run(subject, case), subject.domain)
+    return Evidence((comparison,), detail={"matrix": case.matrix})
 
 
 def every_length(domain: Domain, subject: ProductSubject) -> Iterator[ProductCase]:
@@ -81,7 +81,7 @@ def every_length(domain: Domain, subject: ProductSubject) -> Iterator[ProductCas
     share=0.5,
 )
 def lengths(subject: ProductSubject, case: ProductCase) -> Evidence:
-    """Judge the products at a given length; a product of nothing may be refused."""
+    """Judge the products at a given length; an empty product may be refused."""
     value = run(subject, case)
     if case.weights.size == 0:
         return Evidence(detail={"checked": True})
@@ -99,7 +99,7 @@ def lengths(subject: ProductSubject, case: ProductCase) -> Evidence:
     share=0.3,
 )
 def first_entry(subject: ProductSubject, case: ProductCase) -> Evidence:
-    """Ask for equality of the first product with the first weight."""
+    """Check that the first product equals the first weight."""
     if case.steps == 0:
         raise ValueError("there is no first weight")
     first = case.part(0, 1)
@@ -107,16 +107,16 @@ def first_entry(subject: ProductSubject, case: ProductCase) -> Evidence:
     return Evidence((agree("first product", run(subject, case)[:1], first.weights, first, bound),))
 
 
-def _whole(source: Source, domain: Domain, subject: ProductSubject) -> ProductCase:
+def _integer_case(source: Source, domain: Domain, subject: ProductSubject) -> ProductCase:
     case = product_case(source, domain.limited(32), subject, shortest=2)
     rng = case.generator()
     low, high = (1, 4) if domain.gates == "unit" else (-3, 4)
-    whole = rng.integers(low, high, case.weights.shape).astype(np.float64)
+    weights = rng.integers(low, high, case.weights.shape).astype(np.float64)
     if domain.gates in ("unit", "signed") and not case.matrix:
-        whole = np.sign(whole)
+        weights = np.sign(weights)
     if domain.gates == "constant" and not case.matrix:
-        whole = np.broadcast_to(whole[:1], whole.shape).copy()
-    return replace(case, weights=whole, stratum="whole numbers")
+        weights = np.broadcast_to(weights[:1], weights.shape).copy()
+    return replace(case, weights=weights, stratum="whole numbers")
 
 
 @law(
@@ -124,20 +124,24 @@ def _whole(source: Source, domain: Domain, subject: ProductSubject) -> ProductCa
     claim="C4",
     statement="on whole numbers nothing is rounded: products are exact as long as they fit the format",
     source="integer certificate",
-    draw=_whole,
+    draw=_integer_case,
     applies=product_form,
     script=SCRIPT,
     share=0.5,
 )
 def exact_on_integers(subject: ProductSubject, case: ProductCase) -> Evidence:
-    """Ask for equality, bit by bit, where every order of products is exact."""
-    found = judge(case, run(subject, case), subject.domain)
+    """Check bitwise equality where every order of products is exact."""
+    comparison = judge(case, run(subject, case), subject.domain)
     bound = bound_of(case, subject.domain)
-    # Every contiguous product of nonzero whole numbers so far is at most the product of all their sizes.
+    # The product of the magnitudes up to t bounds every contiguous product of nonzero integers.
     sizes = np.maximum(np.abs(case.weights), 1.0)
     if case.matrix:
         sizes = np.broadcast_to(sizes.sum(axis=(1, 2), keepdims=True), case.weights.shape)
     with np.errstate(over="ignore"):
-        held = np.cumprod(sizes, axis=0) * FORMATS[case.dtype].unit < 1.0
-    exact = replace(found, bound=np.zeros_like(bound.bound), decided=held & np.isfinite(found.reference))
+        representable = np.cumprod(sizes, axis=0) * FORMATS[case.dtype].unit < 1.0
+    exact = replace(
+        comparison,
+        bound=np.zeros_like(bound.bound),
+        decided=representable & np.isfinite(comparison.reference),
+    )
     return Evidence((exact,), detail={"matrix": case.matrix})

@@ -31,7 +31,7 @@ def _agree(subject: ProductSubject, case: ProductCase) -> Agree[FloatArray]:
     share=0.3,
 )
 def shape_and_dtype(subject: ProductSubject, case: ProductCase) -> Evidence:
-    """Ask for the shape, dtype and device of the weights."""
+    """Check that products have the shape, dtype and device of the weights."""
     return declared_shape(subject, case)
 
 
@@ -61,7 +61,7 @@ def memory_layout(subject: ProductSubject, case: ProductCase) -> Evidence:
     share=0.5,
 )
 def inputs_unchanged(subject: ProductSubject, case: ProductCase) -> Evidence:
-    """Look at the weights before and after a call."""
+    """Compare the weights before and after a call."""
     return arguments_unchanged(subject, case)
 
 

@@ -1,4 +1,4 @@
-"""Invariances of a running product: cuts, reversals, units, and other series beside it."""
+"""Invariances of a running product: splits, time reversal, scaling, independence of other series."""
 
 from __future__ import annotations
 
@@ -35,36 +35,39 @@ from dynprop.laws.rounding import gamma
     share=0.5,
 )
 def split_resume(subject: ProductSubject, case: ProductCase) -> Evidence:
-    """Cut at split points; compare the head alone and the resumed tail with the whole."""
-    whole, bound = run(subject, case), bound_of(case, subject.domain)
-    apart = bound.times(2.0)
+    """Split at split points; compare the head alone and the resumed tail with the full products."""
+    products, bound = run(subject, case), bound_of(case, subject.domain)
+    doubled = bound.times(2.0)
     pairs = []
-    for p in _some(split_points(case.steps, subject.compiles)):
+    for p in _at_most_eight(split_points(case.steps, subject.compiles)):
         cut: dict[str, Any] = {"split": p, "matrix": case.matrix}
         head = run(subject, case.part(0, p))
         label = "products of the head alone"
-        pairs.append((cut, agree(label, head, whole[:p], case, apart.part(slice(0, p)))))
-        rest, before = run(subject, case.part(p)), whole[p - 1]
+        pairs.append((cut, agree(label, head, products[:p], case, doubled.part(slice(0, p)))))
+        tail, head_product = run(subject, case.part(p)), products[p - 1]
         with np.errstate(all="ignore"):
-            joined = rest @ before if case.matrix else rest * before
+            joined = tail @ head_product if case.matrix else tail * head_product
         label = "products of the tail times the head's last"
-        pairs.append((cut, agree(label, joined, whole[p:], case, _resumed(case, bound, p))))
+        pairs.append((cut, agree(label, joined, products[p:], case, _resumed_bound(case, bound, p))))
     comparisons, detail = worst(pairs)
     return Evidence(comparisons, detail=detail)
 
 
-def _some(points: list[int]) -> list[int]:
-    """At most eight of many places to cut, the first and the last among them."""
+def _at_most_eight(points: list[int]) -> list[int]:
+    """Return at most eight of the split points, evenly spaced, including the first and the last."""
     return points if len(points) <= 8 else [points[i] for i in np.linspace(0, len(points) - 1, 8).astype(int)]
 
 
-def _resumed(case: ProductCase, bound: ProductBound, p: int) -> ProductBound:
-    """Both ways take as many multiplications as there are factors; the joining product is in float64."""
+def _resumed_bound(case: ProductCase, bound: ProductBound, p: int) -> ProductBound:
+    """Return twice the bound, plus that of joining in float64.
+
+    Both ways take the same number of products.
+    """
     n = case.weights.shape[1] if case.matrix else 1
-    once = bound.part(slice(p, None))
-    joining = gamma(n + 1.0, FORMATS["float64"].unit) * once.scale
-    both = once.times(2.0)
-    return replace(both, bound=np.where(once.scale == 0.0, 0.0, both.bound + 2.0 * joining))
+    single = bound.part(slice(p, None))
+    joining = gamma(n + 1.0, FORMATS["float64"].unit) * single.scale
+    doubled = single.times(2.0)
+    return replace(doubled, bound=np.where(single.scale == 0.0, 0.0, doubled.bound + 2.0 * joining))
 
 
 @law(
@@ -81,9 +84,9 @@ def _resumed(case: ProductCase, bound: ProductBound, p: int) -> ProductBound:
 def time_reversal(subject: ProductSubject, case: ProductCase) -> Evidence:
     """Compare the last product with that of the reversed sequence, transposed."""
     last = run(subject, case)[-1:]
-    turned = case.weights[::-1].swapaxes(1, 2) if case.matrix else case.weights[::-1]
-    back = run(subject, replace(case, weights=np.ascontiguousarray(turned)))[-1:]
-    expected = back.swapaxes(1, 2) if case.matrix else back
+    reversed_weights = case.weights[::-1].swapaxes(1, 2) if case.matrix else case.weights[::-1]
+    reversed_product = run(subject, replace(case, weights=np.ascontiguousarray(reversed_weights)))[-1:]
+    expected = reversed_product.swapaxes(1, 2) if case.matrix else reversed_product
     bound = bound_of(case, subject.domain).times(2.0).part(slice(-1, None))
     label = "last product beside that of the reversed weights"
     return Evidence((agree(label, last, expected, case, bound),), detail={"matrix": case.matrix})
@@ -113,9 +116,9 @@ def _in_other_units(subject: ProductSubject) -> str | None:
     "print(scaled - f(weights) * (2.0 ** k.cumsum()).reshape(shape))",
 )
 def powers_of_two(subject: ProductSubject, case: ProductCase) -> Evidence:
-    """Scale every weight by a power of two of its own; compare bit by bit where all is far from underflow."""
+    """Scale every weight by its own power of two; compare bitwise where nothing comes near underflow."""
     rng = case.generator()
-    # Half of them drift, so that whatever happens at some size happens elsewhere.
+    # A drift in half of the cases moves the products, and so any size-dependent behaviour, to other sizes.
     powers = rng.integers(-3, 4, case.steps) + int(rng.choice([-6, 0, 0, 6]))
     shape = (-1, *[1] * (case.weights.ndim - 1))
     scaled = replace(case, weights=np.ldexp(case.weights, powers.reshape(shape)))
@@ -124,7 +127,7 @@ def powers_of_two(subject: ProductSubject, case: ProductCase) -> Evidence:
     plain, value = run(subject, case), run(subject, scaled)
     expected = np.ldexp(plain, np.cumsum(powers).reshape(shape))
     format_ = FORMATS[case.dtype]
-    # No product of entries may underflow in either unit; a sum that cancels keeps its last bit at least.
+    # No product of entries may underflow in either unit; a cancelling sum is at least its last bit.
     entries = np.abs(np.concatenate([case.weights.ravel(), scaled.weights.ravel()]))
     smallest = float(entries[entries > 0.0].min(initial=1.0)) * (format_.unit if case.matrix else 1.0)
     largest = max(1.0, float(entries.max(initial=0.0)) * (case.weights.shape[1] if case.matrix else 1))
@@ -132,11 +135,11 @@ def powers_of_two(subject: ProductSubject, case: ProductCase) -> Evidence:
     sound = sound and case.steps * np.log2(largest) < np.log2(format_.safe)
     bound = bound_of(scaled, subject.domain).times(0.0)
     bound = replace(bound, in_range=bound.in_range & bool(sound))
-    found = agree("products in other units", value, expected, case, bound)
-    return Evidence((found,), detail={"powers": powers.tolist()})
+    comparison = agree("products in other units", value, expected, case, bound)
+    return Evidence((comparison,), detail={"powers": powers.tolist()})
 
 
-def _several(subject: ProductSubject) -> str | None:
+def _has_series(subject: ProductSubject) -> str | None:
     return "a product of matrices has one series" if subject.matrix else None
 
 
@@ -146,18 +149,18 @@ def _several(subject: ProductSubject) -> str | None:
     statement="every series has the products that it has alone: nothing leaks from others",
     source="batch independence",
     draw=partial(product_case, shortest=2, axes=2),
-    applies=_several,
+    applies=_has_series,
     script="i = {series}\nprint(f(weights[:, i:i + 1]) - f(weights)[:, i:i + 1])",
     share=0.5,
 )
 def series_alone(subject: ProductSubject, case: ProductCase) -> Evidence:
-    """Compare every part along the second axis with itself alone."""
-    whole, bound = run(subject, case), bound_of(case, subject.domain).times(2.0)
+    """Compare every index of the second axis with the same series alone."""
+    products, bound = run(subject, case), bound_of(case, subject.domain).times(2.0)
     pairs = []
     for i in range(case.weights.shape[1]):
         alone = replace(case, weights=case.weights[:, i : i + 1])
         value = run(subject, alone)
-        expected: FloatArray = whole[:, i : i + 1]
+        expected: FloatArray = products[:, i : i + 1]
         cut = ProductBound(*(part[:, i : i + 1] for part in bound.__dict__.values()))
         pairs.append(({"series": i}, agree(f"series {i} alone", value, expected, alone, cut)))
     comparisons, detail = worst(pairs)

@@ -1,4 +1,4 @@
-"""The two ways to judge products: against exact arithmetic, and against the subject itself."""
+"""Comparison of products with exact arithmetic, and with other results of the subject."""
 
 from __future__ import annotations
 
@@ -35,13 +35,15 @@ def exact_products(case: ProductCase) -> Exact:
     shape = case.weights.shape
     result = Exact.empty((shape[0], 1, int(np.prod(shape[1:]))))
     with working_precision():
-        for t, products in enumerate(_matrices(case) if case.matrix else _scalars(case)):
+        for t, products in enumerate(
+            _exact_matrix_products(case) if case.matrix else _exact_scalar_products(case)
+        ):
             for i, value in enumerate(products):
                 result.put((t, 0, i), [value])  # type: ignore[arg-type]  # one number at a place
     return Exact(result.high.reshape(shape), result.low.reshape(shape))
 
 
-def _scalars(case: ProductCase) -> Iterator[list[arb]]:
+def _exact_scalar_products(case: ProductCase) -> Iterator[list[arb]]:
     products: list[arb] = []
     for row in case.weights.reshape(case.steps, -1).tolist():
         factors = [arb(v) for v in row]
@@ -49,7 +51,7 @@ def _scalars(case: ProductCase) -> Iterator[list[arb]]:
         yield products
 
 
-def _matrices(case: ProductCase) -> Iterator[list[arb]]:
+def _exact_matrix_products(case: ProductCase) -> Iterator[list[arb]]:
     product: arb_mat | None = None
     for values in case.weights.tolist():
         factor = arb_mat(values)
@@ -83,31 +85,33 @@ def agree(
 
 
 def wrong_products(case: ProductCase) -> dict[str, FloatArray]:
-    """Return what products with a known mistake are on a case, by the name of the mistake."""
+    """Return the products of implementations with a known mistake, by the name of the mistake."""
     w = case.weights
     with np.errstate(all="ignore"):
         if case.matrix:
             return {
-                "order of the factors reversed (W_1 ... W_t)": _matmuls(w.swapaxes(1, 2)).swapaxes(1, 2),
-                "matrices transposed": _matmuls(w.swapaxes(1, 2)),
-                "elementwise products of matrices": _running(w),
-                "time runs backwards": _matmuls(w[::-1])[::-1],
+                "order of the factors reversed (W_1 ... W_t)": _matrix_products(w.swapaxes(1, 2)).swapaxes(
+                    1, 2
+                ),
+                "matrices transposed": _matrix_products(w.swapaxes(1, 2)),
+                "elementwise products of matrices": _cumulative_products(w),
+                "time runs backwards": _matrix_products(w[::-1])[::-1],
             }
         return {
-            "time runs backwards": _running(w[::-1])[::-1],
-            "signs lost": _running(np.abs(w)),
+            "time runs backwards": _cumulative_products(w[::-1])[::-1],
+            "signs lost": _cumulative_products(np.abs(w)),
             "sums in place of products": np.asarray(np.cumsum(w, axis=0), dtype=np.float64),
-            "the first weight at every step": _running(np.broadcast_to(w[:1], w.shape)),
-            "zeros left out": _running(np.where(w == 0.0, 1.0, w)),
+            "the first weight at every step": _cumulative_products(np.broadcast_to(w[:1], w.shape)),
+            "zeros left out": _cumulative_products(np.where(w == 0.0, 1.0, w)),
         }
 
 
-def _running(weights: FloatArray) -> FloatArray:
+def _cumulative_products(weights: FloatArray) -> FloatArray:
     return np.asarray(np.cumprod(weights, axis=0), dtype=np.float64)
 
 
-def _matmuls(weights: FloatArray) -> FloatArray:
-    found = weights.copy()
-    for t in range(1, len(found)):
-        found[t] = weights[t] @ found[t - 1]
-    return found
+def _matrix_products(weights: FloatArray) -> FloatArray:
+    products = weights.copy()
+    for t in range(1, len(products)):
+        products[t] = weights[t] @ products[t - 1]
+    return products

@@ -11,7 +11,7 @@ __all__ = ["ProductSubject"]
 
 
 class ProductSubject(ArraySubject[FloatArray], Protocol):
-    """A function (weights) -> products; the product of the first t + 1 weights stands at index t."""
+    """A function (weights) -> products; entry t is the product of the first t + 1 weights."""
 
     @property
     def matrix(self) -> bool:

@@ -43,10 +43,10 @@ LARGEST_TERM_FACTOR = 64.0
 
 @dataclass(frozen=True)
 class ScanBound:
-    """What a sound evaluation keeps to, entry by entry.
+    """Componentwise error bounds of a sound evaluation.
 
     Attributes:
-        bound: largest residual.
+        bound: bound on the residual.
         scale: sum of the absolute values of the terms.
         in_range: where no intermediate comes near overflow.
         logarithmic: largest residual of an evaluation through logarithms.
@@ -144,8 +144,8 @@ def normwise_gradient_bound(case: ScanCase, cotangent: FloatArray, leaf: str, de
         if leaf == "gates":
             states = absolute_states(case.gates, case.inputs, case.initial)
             total = total * steps * (1.0 + states.max(axis=1, keepdims=True, initial=0.0))
-    found = total[:, 0] if leaf == "initial" else total
-    return np.asarray(np.nan_to_num(found, nan=np.inf, posinf=np.inf))
+    bound = total[:, 0] if leaf == "initial" else total
+    return np.asarray(np.nan_to_num(bound, nan=np.inf, posinf=np.inf))
 
 
 def lag_bound(
@@ -198,8 +198,8 @@ def cancelling_log_bound(case: ScanCase, cotangent: FloatArray, leaf: FloatArray
         logs = log_sum(case.gates)[:, -1:] + np.log1p(absolute.max(axis=1, keepdims=True, initial=0.0))
         total = (np.abs(cotangent) * absolute).sum(axis=1, keepdims=True)
         noise = 4.0 * total * log_error(format_, steps, logs)
-        found = (noise[:, 0] if leaf.ndim == 2 else noise) / np.abs(leaf)
-    return np.asarray(np.nan_to_num(found, nan=np.inf, posinf=np.inf))
+        bound = (noise[:, 0] if leaf.ndim == 2 else noise) / np.abs(leaf)
+    return np.asarray(np.nan_to_num(bound, nan=np.inf, posinf=np.inf))
 
 
 def absolute_adjoint(

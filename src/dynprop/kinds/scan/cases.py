@@ -1,7 +1,7 @@
 """Cases of the gated scan: gates, inputs and an initial state, drawn class by class.
 
 Classes of gates are structures, not distributions: every edge of the domain (exactly 0 and 1 and -1,
-tiny, above 1, nearly 1) is drawn on purpose, because products see nothing else.
+tiny, above 1, nearly 1) is drawn on purpose, since these decide the result of a product.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ScanCase(ArrayCase):
         initial: shape (batch, channel), or None.
         dtype: the format that the subject computes in.
         stratum: the class of gates that it was drawn from.
-        seed: seeds whatever else a law needs, such as cotangents.
+        seed: seed of further random numbers of a law, such as cotangents.
     """
 
     gates: Annotated[FloatArray, Axes(("batch", "time", "channel"), shape="shape")]
@@ -85,9 +85,9 @@ class ScanCase(ArrayCase):
                     yield self.take(axis, np.array([i]))
                 if size > 2:
                     yield self.take(axis, np.arange(2))
-        for kept in fewer(steps, steps // 2, steps - steps // 4, steps - 8, steps - 1):
-            yield self.take("time", slice(kept))
-            yield self.take("time", slice(steps - kept, steps))
+        for count in fewer(steps, steps // 2, steps - steps // 4, steps - 8, steps - 1):
+            yield self.take("time", slice(count))
+            yield self.take("time", slice(steps - count, steps))
         if self.initial is not None:
             yield replace(self, initial=None)
             yield from self.simpler("initial", *SIMPLER)
@@ -99,9 +99,9 @@ def _gates(rng: Rng, shape: Shape, name: str, domain: Domain, dtype: str) -> Flo
     if domain.gates == "constant":
         single = GATE_CLASSES[name](rng, (shape[0], 1, shape[2]))
         return round_to(np.repeat(single, shape[1], axis=1), dtype)
-    found = round_to(GATE_CLASSES[name](rng, shape), dtype)
+    gates = round_to(GATE_CLASSES[name](rng, shape), dtype)
     # The smallest gates of a class may round to 0 in half precision, which is outside of (0, 1].
-    return np.maximum(found, FORMATS[dtype].tiny) if domain.gates == "unit" else found
+    return np.maximum(gates, FORMATS[dtype].tiny) if domain.gates == "unit" else gates
 
 
 def _inputs(rng: Rng, shape: tuple[int, ...], domain: Domain, dtype: str) -> FloatArray:
@@ -165,8 +165,8 @@ def long_case(dtype: str, domain: Domain, steps: int = 2048) -> ScanCase:
     elif domain.gates in ("unit", "signed"):
         gates = 1.0 - rng.uniform(0.0, 2.0**-7, shape)
     else:
-        wobble = np.exp(rng.uniform(-0.5, 0.5, (1, (steps + 1) // 2, 2)))
-        gates = np.stack([wobble, 1.0 / wobble], axis=2).reshape(1, -1, 2)[:, :steps]
+        factors = np.exp(rng.uniform(-0.5, 0.5, (1, (steps + 1) // 2, 2)))
+        gates = np.stack([factors, 1.0 / factors], axis=2).reshape(1, -1, 2)[:, :steps]
     if domain.gates in ("signed", "any"):
         gates = gates * rng.choice([-1.0, 1.0], shape)
     inputs = _inputs(rng, shape, domain, dtype)

@@ -1,4 +1,4 @@
-"""Controls of kind scan: right, and without common code."""
+"""Controls of kind scan: correct implementations without shared code."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ def numpy_halves(gates: Array, inputs: Array, initial: Array | None) -> Array:
 def numpy_long_double(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """The loop in extended precision, rounded once at the end: better than asked for."""
     batch, time, channel = inputs.shape
-    wide = np.zeros((time + 1, batch, channel), np.longdouble)
+    extended = np.zeros((time + 1, batch, channel), np.longdouble)
     if initial is not None:
-        wide[0] = initial
+        extended[0] = initial
     for t in range(time):
-        wide[t + 1] = gates[:, t] * wide[t] + inputs[:, t]
-    return wide[1:].swapaxes(0, 1).astype(inputs.dtype)
+        extended[t + 1] = gates[:, t] * extended[t] + inputs[:, t]
+    return extended[1:].swapaxes(0, 1).astype(inputs.dtype)
 
 
 @numpy_scan.control("control/scipy-lfilter", domain={"gates": "constant"})
@@ -128,8 +128,8 @@ def torch_tree(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     odd = torch_tree(gates[:, right] * gates[:, left], paired, None)
     even = inputs[:, 2::2] + gates[:, 2::2] * odd[:, : (length - 1) // 2]
     even = torch.cat([inputs[:, :1], even], 1)
-    woven = torch.stack([even[:, : odd.shape[1]], odd], 2).flatten(1, 2)
-    return torch.cat([woven, even[:, odd.shape[1] :]], 1)
+    interleaved = torch.stack([even[:, : odd.shape[1]], odd], 2).flatten(1, 2)
+    return torch.cat([interleaved, even[:, odd.shape[1] :]], 1)
 
 
 class _ExactFunction(torch.autograd.Function):

@@ -116,14 +116,14 @@ def _multiplies(subject: ScanSubject) -> str | None:
     script=FORWARD_SCRIPT,
 )
 def exact_on_integers(subject: ScanSubject, case: ScanCase) -> Evidence:
-    """Ask for equality, bit by bit, where every order of evaluation is exact."""
+    """Check bitwise equality where every order of evaluation is exact."""
     value = run(subject, case)
     exact = scan_states(case.gates, case.inputs, case.initial)
     bound = forward_bound(case, subject.domain)
     # Whole numbers below 1/u are exact in the format; larger ones are not decided.
-    held = bound.scale * FORMATS[case.dtype].unit < 1.0
-    held &= np.array_equal(case.inputs, round_to(case.inputs, case.dtype))
+    representable = bound.scale * FORMATS[case.dtype].unit < 1.0
+    representable &= np.array_equal(case.inputs, round_to(case.inputs, case.dtype))
     zero = np.zeros_like(bound.bound)
-    whole = compare("states", value, exact, zero, dtype=case.dtype, axes=AXES, relaxed=bound.relaxed)
-    # Here zero is a value like any other, and every entry is known exactly.
-    return Evidence((replace(whole, decided=held & np.isfinite(exact.high)),))
+    comparison = compare("states", value, exact, zero, dtype=case.dtype, axes=AXES, relaxed=bound.relaxed)
+    # Every finite entry is decided, zeros included: the reference is exact.
+    return Evidence((replace(comparison, decided=representable & np.isfinite(exact.high)),))

@@ -1,4 +1,4 @@
-r"""The gradient of a scan, per lag and relatively, then entry by entry, then through its wiring.
+r"""Gradient laws of a scan: relative error per lag, every entry, and how the backward pass is called.
 
 :math:`\partial h_T/\partial x_{T-k}` is one product of k gates, so that a sound evaluation keeps a
 relative error of :math:`\gamma_{2\max(k,1)}` however small the product is (Bengio, Simard and Frasconi
@@ -107,22 +107,22 @@ for lag in range(inputs.shape[1]):
     },
 )
 def gradient_by_lag(subject: ScanSubject, case: ScanCase) -> Evidence:
-    """Judge one backward pass from the last state, or the impulse response without autodiff."""
+    """Judge one backward pass from the last state; without autodiff, the impulse response."""
     gates = case.gates
     if subject.differentiable:
         arrays = {"gates": gates, "inputs": case.inputs}
-        found = subject.gradients(_last_state, arrays, case.dtype, ("inputs",))["inputs"][:, ::-1]
+        response = subject.gradients(_last_state, arrays, case.dtype, ("inputs",))["inputs"][:, ::-1]
     else:
         impulse = np.zeros_like(case.inputs)
         impulse[:, :1] = 1.0
-        found = subject.values((gates, impulse, None), case.dtype)
+        response = subject.values((gates, impulse, None), case.dtype)
         # The response at step k is the product of gates 2..k+1: lags count from the other end.
         gates = np.concatenate([gates[:, :1], gates[:, :0:-1]], axis=1)
     exact = gate_products(gates)
     bound = lag_bound(gates, case.inputs, exact.high, case.dtype, subject.domain)
     comparison = compare(
         "gradient dh(T)/dx(T-k)" if subject.differentiable else "impulse response",
-        found,
+        response,
         exact,
         bound.bound,
         dtype=case.dtype,
@@ -131,7 +131,7 @@ def gradient_by_lag(subject: ScanSubject, case: ScanCase) -> Evidence:
         in_range=bound.in_range,
         relaxed=bound.relaxed,
     )
-    lags = profile(found, exact, bound, comparison.decided)
+    lags = profile(response, exact, bound, comparison.decided)
     reach = subject.domain.reach
     if reach is not None:
         within = comparison.decided & (np.arange(case.steps) <= reach)[None, :, None]
@@ -191,7 +191,7 @@ def _gradients(
     program: Program,
     wrt: tuple[str, ...],
 ) -> list[Comparison]:
-    """Compare the gradients to some of the leaves with exact ones."""
+    """Compare the gradients to the leaves in ``wrt`` with the exact ones."""
     arrays = {"gates": case.gates, "inputs": case.inputs, "cotangent": cotangent}
     if program is _permuted:
         arrays["swapped"] = np.ascontiguousarray(cotangent.swapaxes(1, 2))
@@ -200,30 +200,30 @@ def _gradients(
     depth = 2 if program is _chained else 1
     exact = scan_adjoint(case.gates, case.inputs, case.initial, cotangent, depth)
     *absolute, in_range = absolute_adjoint(case, cotangent, depth)
-    found = subject.gradients(program, arrays, case.dtype, wrt)
+    gradients = subject.gradients(program, arrays, case.dtype, wrt)
     format_, steps = FORMATS[case.dtype], case.steps
-    count = gamma(4.0 * depth * (steps + 2.0), format_.unit)
+    relative_bound = gamma(4.0 * depth * (steps + 2.0), format_.unit)
     with np.errstate(all="ignore"):
         largest = np.exp2(largest_products(case.gates).max(axis=1, initial=0.0))
     comparisons = []
     for leaf, reference, size in zip(LEAVES, exact, absolute, strict=True):
         if leaf not in wrt:
             continue
-        extra = np.zeros_like(size)
+        direct = np.zeros_like(size)
         if leaf == "inputs" and program is _residual:
-            extra = cotangent
+            direct = cotangent
         if leaf == "gates" and program is _shared_gates:
-            extra = 2.0 * case.gates * cotangent
-        scale = size + np.abs(extra)
+            direct = 2.0 * case.gates * cotangent
+        scale = size + np.abs(direct)
         with np.errstate(all="ignore"):
             peak = largest if leaf == "initial" else largest[:, None]
-            lost = 8.0 * depth * (steps + 1.0) ** 2 * format_.tiny * peak
-            bound = count * scale + lost * np.maximum(scale.max(initial=0.0), 1.0)
-        wide = cancelling_log_bound(case, cotangent, arrays[leaf], depth)
-        rough = normwise_gradient_bound(case, cotangent, leaf, depth) + 0.0 * scale
+            underflow = 8.0 * depth * (steps + 1.0) ** 2 * format_.tiny * peak
+            bound = relative_bound * scale + underflow * np.maximum(scale.max(initial=0.0), 1.0)
+        log_bound = cancelling_log_bound(case, cotangent, arrays[leaf], depth)
+        normwise = normwise_gradient_bound(case, cotangent, leaf, depth) + 0.0 * scale
         if subject.domain.arithmetic == "log":
-            bound = bound + wide
-        value, exactly = found[leaf], Exact(reference.high + extra, reference.low)
+            bound = bound + log_bound
+        value, exact_gradient = gradients[leaf], Exact(reference.high + direct, reference.low)
         axes: tuple[str, ...] = AXES
         within = in_range[:, None] & (scale >= 0.0)
         if leaf == "initial":
@@ -231,21 +231,23 @@ def _gradients(
         elif leaf == "gates" and subject.domain.gates == "constant":
             # Only the sum over time is defined where all gates are one number.
             axes, within = ("batch", "channel"), in_range
-            value, bound, scale, wide, rough = (v.sum(axis=1) for v in (value, bound, scale, wide, rough))
-            exactly = Exact(exactly.high.sum(axis=1), exactly.low.sum(axis=1))
+            value, bound, scale, log_bound, normwise = (
+                v.sum(axis=1) for v in (value, bound, scale, log_bound, normwise)
+            )
+            exact_gradient = Exact(exact_gradient.high.sum(axis=1), exact_gradient.low.sum(axis=1))
             bound = bound + 2.0 * steps * 2.0**-53 * scale
-        known = {"a log-space evaluation": bound + wide, LARGEST_TERM: bound + rough}
+        relaxed = {"a log-space evaluation": bound + log_bound, LARGEST_TERM: bound + normwise}
         comparisons.append(
             compare(
                 f"gradient to {leaf}",
                 value,
-                exactly,
+                exact_gradient,
                 bound,
                 dtype=case.dtype,
                 axes=axes,
                 scale=scale,
                 in_range=within,
-                relaxed=partial(dict, known),
+                relaxed=partial(dict, relaxed),
             )
         )
     return comparisons
@@ -316,16 +318,16 @@ def gradient_wiring(subject: ScanSubject, case: ScanCase) -> Evidence:
     comparisons: list[Comparison] = []
     detail: dict[str, str] = {}
     worst = -1.0
-    for name, (program, wanted) in WIRINGS.items():
-        wrt = tuple(w for w in wanted if w != "initial" or case.initial is not None)
+    for name, (program, leaves) in WIRINGS.items():
+        wrt = tuple(w for w in leaves if w != "initial" or case.initial is not None)
         if not wrt:
             continue
         cotangent = case.cotangent(case.inputs.shape)
         if program is _last_state:
             cotangent = np.zeros_like(case.inputs)
             cotangent[:, -1] = 1.0
-        for found in _gradients(subject, case, cotangent, program, wrt):
-            comparisons.append(replace(found, label=f"{found.label} ({name})"))
-            if found.ratio > worst:
-                worst, detail = found.ratio, {"wiring": name}
+        for comparison in _gradients(subject, case, cotangent, program, wrt):
+            comparisons.append(replace(comparison, label=f"{comparison.label} ({name})"))
+            if comparison.ratio > worst:
+                worst, detail = comparison.ratio, {"wiring": name}
     return Evidence(tuple(comparisons), detail=detail)

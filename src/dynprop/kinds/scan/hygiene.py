@@ -38,7 +38,7 @@ def _agree(subject: ScanSubject, case: ScanCase) -> Agree[FloatArray]:
     share=0.5,
 )
 def shape_and_dtype(subject: ScanSubject, case: ScanCase) -> Evidence:
-    """Ask for the shape, dtype and device of the inputs."""
+    """Check that states have the shape, dtype and device of the inputs."""
     return declared_shape(subject, case)
 
 
@@ -72,7 +72,7 @@ def memory_layout(subject: ScanSubject, case: ScanCase) -> Evidence:
     "f(gates, inputs, initial)\nprint(inputs.shape, before.shape, abs(inputs - before).max())",
 )
 def inputs_unchanged(subject: ScanSubject, case: ScanCase) -> Evidence:
-    """Look at the arguments before and after a call."""
+    """Compare the arguments before and after a call."""
     return arguments_unchanged(subject, case)
 
 
@@ -103,5 +103,5 @@ def repeatable(subject: ScanSubject, case: ScanCase) -> Evidence:
     share=0.3,
 )
 def threads(subject: ScanSubject, case: ScanCase) -> Evidence:
-    """Compare thread counts with the first of them."""
+    """Compare the states at every thread count with those at the first one."""
     return threads_agree(subject, case, _agree(subject, case))

@@ -1,4 +1,4 @@
-"""Invariances of the states: cuts, padding, resets, other rows and channels, the future, sums.
+"""Invariances of the states: splits, padding, resets, batch rows, channels, causality, linearity.
 
 These laws compare the subject with itself, so that a failure names one defect.
 """
@@ -26,7 +26,7 @@ crowded = partial(scan_case, shortest=2, usual=8)
 
 
 def cut_cases(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
-    """Yield longer cases, whose chunks and blocks have edges inside."""
+    """Yield longer cases, which span several chunks and blocks."""
     for dtype in domain.dtypes:
         for steps in (33,) if subject.compiles else (33, 130, 257):
             if steps <= domain.max_length:
@@ -45,24 +45,24 @@ def cut_cases(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
     share=0.6,
 )
 def split_resume(subject: ScanSubject, case: ScanCase) -> Evidence:
-    """Cut at every split point; compare the head alone and the resumed tail with the whole."""
-    whole, bound = run(subject, case), forward_bound(case, subject.domain)
+    """Split at every split point; compare the head alone and the resumed tail with the full states."""
+    states, bound = run(subject, case), forward_bound(case, subject.domain)
     pairs = []
     for p in split_points(case.steps, subject.compiles):
-        tail = replace(case.part(p, case.steps), initial=whole[:, p - 1])
+        tail = replace(case.part(p, case.steps), initial=states[:, p - 1])
         for part, time in ((case.part(0, p), slice(0, p)), (tail, slice(p, None))):
             label = "states resumed from the state there" if part is tail else "states of the head"
-            if _in_domain(subject, whole[:, p - 1]):
+            if _in_domain(subject, states[:, p - 1]):
                 ignored = _without_state(subject, part) if part is tail else dict
                 value = run(subject, part)
                 cut = cut_bound(bound, time)
-                pairs.append(({"split": p}, agree(label, value, whole[:, time], part, cut, ignored)))
+                pairs.append(({"split": p}, agree(label, value, states[:, time], part, cut, ignored)))
     comparisons, detail = worst(pairs)
     return Evidence(comparisons, detail=detail)
 
 
 def _in_domain(subject: ScanSubject, state: FloatArray) -> bool:
-    """Whether a state may be given: finite, and above zero where the domain has positive inputs only."""
+    """Whether a state is a valid initial state: finite, and positive if all inputs of the domain are."""
     positive = subject.domain.inputs != "positive" or bool((state > 0.0).all())
     return positive and bool(np.isfinite(state).all())
 
@@ -96,17 +96,17 @@ def reset(subject: ScanSubject, case: ScanCase) -> Evidence:
     past = case.inputs.copy()
     past[:, :p] = 1.0
     states = run(subject, case)
-    others = run(subject, replace(case, inputs=past, initial=None))
+    perturbed = run(subject, replace(case, inputs=past, initial=None))
     bound = forward_bound(case, subject.domain)
     later = slice(p, None)
-    found = agree(
+    comparison = agree(
         "states after a gate of 0, with another past",
-        others[:, later],
+        perturbed[:, later],
         states[:, later],
         case.part(p, case.steps),
         cut_bound(bound, later),
     )
-    return Evidence((found,), detail={"reset": p})
+    return Evidence((comparison,), detail={"reset": p})
 
 
 def _padding_allowed(subject: ScanSubject) -> str | None:
@@ -132,33 +132,34 @@ def padding(subject: ScanSubject, case: ScanCase) -> Evidence:
     batch, _, channels = case.gates.shape
     ones, zeros = np.ones((batch, count, channels)), np.zeros((batch, count, channels))
     plain, bound = run(subject, case), forward_bound(case, subject.domain)
-    behind = replace(
+    padded_end = replace(
         case,
         gates=np.concatenate([case.gates, ones], axis=1),
         inputs=np.concatenate([case.inputs, zeros], axis=1),
     )
-    front = replace(
+    padded_front = replace(
         case,
         gates=np.concatenate([ones, case.gates], axis=1),
         inputs=np.concatenate([zeros, case.inputs], axis=1),
     )
     repeated = np.concatenate([plain, np.repeat(plain[:, -1:], count, axis=1)], axis=1)
-    wide = forward_bound(behind, subject.domain)
+    padded_bound = forward_bound(padded_end, subject.domain)
     pairs = [
-        agree("states with padding behind", run(subject, behind), repeated, behind, wide),
-        agree("states with padding in front", run(subject, front)[:, count:], plain, case, bound),
+        agree("states with padding behind", run(subject, padded_end), repeated, padded_end, padded_bound),
+        agree("states with padding in front", run(subject, padded_front)[:, count:], plain, case, bound),
     ]
     return Evidence(tuple(pairs), detail={"padding": count})
 
 
-def _alone(subject: ScanSubject, case: ScanCase, axis: str, name: str) -> Evidence:
-    whole, bound = run(subject, case), forward_bound(case, subject.domain)
-    pairs, place = [], AXES.index(axis)
-    for i in range(case.gates.shape[place]):
+def _independent_along(subject: ScanSubject, case: ScanCase, axis: str, name: str) -> Evidence:
+    """Compare each index of an axis, computed in its batch, with the same index computed alone."""
+    states, bound = run(subject, case), forward_bound(case, subject.domain)
+    pairs, dimension = [], AXES.index(axis)
+    for i in range(case.gates.shape[dimension]):
         single = case.take(axis, np.array([i]))
         value = run(subject, single)
-        together = whole.take([i], axis=place)
-        cut = replace(bound, **{k: v.take([i], axis=place) for k, v in bound.__dict__.items()})
+        together = states.take([i], axis=dimension)
+        cut = replace(bound, **{k: v.take([i], axis=dimension) for k, v in bound.__dict__.items()})
         pairs.append(
             ({name: i}, agree(f"{name} in its batch beside itself alone", together, value, single, cut))
         )
@@ -177,7 +178,7 @@ def _alone(subject: ScanSubject, case: ScanCase, axis: str, name: str) -> Eviden
 )
 def batch_independence(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Compare each row in the batch with the row alone."""
-    return _alone(subject, case, "batch", "row")
+    return _independent_along(subject, case, "batch", "row")
 
 
 @law(
@@ -191,7 +192,7 @@ def batch_independence(subject: ScanSubject, case: ScanCase) -> Evidence:
 )
 def channel_independence(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Compare each channel among others with the channel alone."""
-    return _alone(subject, case, "channel", "channel")
+    return _independent_along(subject, case, "channel", "channel")
 
 
 @law(
@@ -207,11 +208,11 @@ def causality(subject: ScanSubject, case: ScanCase) -> Evidence:
     p = 1 + case.seed % (case.steps - 1)
     inputs = case.inputs.copy()
     inputs[:, p:] = 3.0
-    whole = run(subject, case)
-    others = run(subject, replace(case, inputs=inputs))
+    states = run(subject, case)
+    perturbed = run(subject, replace(case, inputs=inputs))
     bound = cut_bound(forward_bound(case, subject.domain), slice(0, p))
-    found = agree("states with another future", others[:, :p], whole[:, :p], case.part(0, p), bound)
-    return Evidence((found,), detail={"split": p})
+    comparison = agree("states with another future", perturbed[:, :p], states[:, :p], case.part(0, p), bound)
+    return Evidence((comparison,), detail={"split": p})
 
 
 def _summable(source: Source, domain: Domain, subject: ScanSubject) -> ScanCase:
@@ -241,18 +242,18 @@ def superposition(subject: ScanSubject, case: ScanCase) -> Evidence:
     first = replace(case, initial=None)
     start = case.initial
     second = replace(case, inputs=_small_numbers(rng, case.inputs.shape, subject.domain))
-    both = replace(case, inputs=first.inputs + second.inputs, initial=start)
+    combined = replace(case, inputs=first.inputs + second.inputs, initial=start)
     parts = [run(subject, c) for c in (first, second)]
     with np.errstate(all="ignore"):
         total = parts[0] + parts[1]
-    bounds = [forward_bound(c, subject.domain) for c in (first, second, both)]
-    widest = replace(
+    bounds = [forward_bound(c, subject.domain) for c in (first, second, combined)]
+    total_bound = replace(
         bounds[2],
         bound=sum((b.bound for b in bounds), np.zeros_like(total)),
         scale=bounds[0].scale + bounds[1].scale,
         in_range=bounds[0].in_range & bounds[1].in_range & bounds[2].in_range,
     )
-    return Evidence((agree("states of the sum", run(subject, both), total, both, widest),))
+    return Evidence((agree("states of the sum", run(subject, combined), total, combined, total_bound),))
 
 
 @law(
@@ -271,20 +272,20 @@ def adjoint(subject: ScanSubject, case: ScanCase) -> Evidence:
         weights = np.abs(weights) + 1.0
     case = replace(case, initial=None)
     shifted = np.concatenate([case.gates[:, 1:], case.gates[:, :1]], axis=1)
-    back = replace(case, gates=shifted[:, ::-1].copy(), inputs=weights[:, ::-1].copy())
-    ahead, behind = run(subject, case), run(subject, back)[:, ::-1]
-    forward, backward = (forward_bound(c, subject.domain) for c in (case, back))
+    reversed_case = replace(case, gates=shifted[:, ::-1].copy(), inputs=weights[:, ::-1].copy())
+    states, adjoint_states = run(subject, case), run(subject, reversed_case)[:, ::-1]
+    forward, backward = (forward_bound(c, subject.domain) for c in (case, reversed_case))
     with np.errstate(all="ignore"):
-        left = (ahead * weights).sum(axis=1)
-        right = (case.inputs * behind).sum(axis=1)
+        left = (states * weights).sum(axis=1)
+        right = (case.inputs * adjoint_states).sum(axis=1)
         bound = (np.abs(weights) * forward.bound).sum(axis=1)
         bound += (np.abs(case.inputs) * backward.bound[:, ::-1]).sum(axis=1)
         # float64 sums of the law itself, of either side.
-        wider = {
+        relaxed = {
             name: bound
-            + (np.abs(weights) * wide).sum(axis=1)
+            + (np.abs(weights) * relaxed_bound).sum(axis=1)
             + (np.abs(case.inputs) * backward.relaxed()[name][:, ::-1]).sum(axis=1)
-            for name, wide in forward.relaxed().items()
+            for name, relaxed_bound in forward.relaxed().items()
         }
         size = (np.abs(weights) * absolute_states(case.gates, case.inputs, None)).sum(axis=1)
         bound += 4.0 * (case.steps + 2) * 2.0**-53 * size
@@ -300,7 +301,7 @@ def adjoint(subject: ScanSubject, case: ScanCase) -> Evidence:
                 axes=("batch", "channel"),
                 scale=size,
                 in_range=in_range,
-                relaxed=lambda: wider,
+                relaxed=lambda: relaxed,
             ),
         )
     )

@@ -1,4 +1,4 @@
-"""The two ways to judge states: against the exact recurrence, and against the subject itself."""
+"""Comparison of states with the exact recurrence, and with other results of the subject."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def agree(
     bound: ScanBound,
     alternatives: Alternatives = dict,
 ) -> Comparison:
-    """Compare two results of the subject that should be the same states: twice the bound apart."""
+    """Compare two results of the subject for the same states, within twice the bound."""
     return compare(
         label,
         value,
@@ -54,13 +54,13 @@ def agree(
         axes=AXES,
         scale=bound.scale,
         in_range=bound.in_range,
-        relaxed=lambda: {name: 2.0 * wide for name, wide in bound.relaxed().items()},
+        relaxed=lambda: {name: 2.0 * relaxed_bound for name, relaxed_bound in bound.relaxed().items()},
         alternatives=alternatives,
     )
 
 
 def cut_bound(bound: ScanBound, time: slice) -> ScanBound:
-    """Return the bound of some of the steps."""
+    """Return the bound restricted to a range of steps."""
     return replace(bound, **{name: value[:, time] for name, value in bound.__dict__.items()})
 
 
@@ -75,13 +75,13 @@ def _loop(gates: FloatArray, inputs: FloatArray, initial: FloatArray | None) -> 
 
 
 def wrong_scans(case: ScanCase) -> dict[str, FloatArray]:
-    """Return what scans with a known mistake compute on a case, by the name of the mistake."""
+    """Return the states of scans with a known mistake, by the name of the mistake."""
     a, x, h = case.gates, case.inputs, case.initial
-    shifted = np.concatenate([np.ones_like(a[:, :1]), a[:, :-1]], axis=1)
-    ahead = np.concatenate([a[:, 1:], np.ones_like(a[:, :1])], axis=1)
-    known = {
-        "gates taken one step late (a[t-1] for a[t])": _loop(shifted, x, h),
-        "gates taken one step early (a[t+1] for a[t])": _loop(ahead, x, h),
+    delayed = np.concatenate([np.ones_like(a[:, :1]), a[:, :-1]], axis=1)
+    advanced = np.concatenate([a[:, 1:], np.ones_like(a[:, :1])], axis=1)
+    scans = {
+        "gates taken one step late (a[t-1] for a[t])": _loop(delayed, x, h),
+        "gates taken one step early (a[t+1] for a[t])": _loop(advanced, x, h),
         "time runs backwards": _loop(a[:, ::-1], x[:, ::-1], h)[:, ::-1],
         "operands flipped (gates and inputs exchanged)": _loop(x, a, h),
         "gates replaced by 1 - gates": _loop(1.0 - a, x, h),
@@ -91,24 +91,24 @@ def wrong_scans(case: ScanCase) -> dict[str, FloatArray]:
         "gates replaced by their absolute values": _loop(np.abs(a), x, h),
     }
     if h is not None:
-        once = a[:, :1] * h[:, None]
-        known |= {
+        first_term = a[:, :1] * h[:, None]
+        scans |= {
             "initial state ignored": _loop(a, x, None),
-            "initial state applied twice": _loop(a, x + _at_first(once, x), h),
-            "initial state added without its gate": _loop(a, x + _at_first(h[:, None], x), None),
-            "initial state given to the first row only": _loop(a, x, _first_row(h)),
+            "initial state applied twice": _loop(a, x + _at_first_step(first_term, x), h),
+            "initial state added without its gate": _loop(a, x + _at_first_step(h[:, None], x), None),
+            "initial state given to the first row only": _loop(a, x, _first_row_only(h)),
             "initial state of the first row given to all rows": _loop(a, x, h[:1] + 0.0 * h),
         }
-    return known
+    return scans
 
 
-def _at_first(term: FloatArray, like: FloatArray) -> FloatArray:
+def _at_first_step(term: FloatArray, like: FloatArray) -> FloatArray:
     placed = np.zeros_like(like)
     placed[:, :1] = term
     return placed
 
 
-def _first_row(initial: FloatArray) -> FloatArray:
-    kept = np.zeros_like(initial)
-    kept[:1] = initial[:1]
-    return kept
+def _first_row_only(initial: FloatArray) -> FloatArray:
+    first = np.zeros_like(initial)
+    first[:1] = initial[:1]
+    return first

@@ -1,4 +1,4 @@
-"""Tasks: sequences, chance, targets, losses, criteria and solvers of a named variant."""
+"""Tasks: sequences, their distribution, targets, losses, criteria and solvers of a named variant."""
 
 from __future__ import annotations
 

@@ -49,30 +49,30 @@ SINGLE_PRECISION = 2.0**-20
 
 
 def all_hold(name: str, detail: Mapping[str, Any]) -> Evidence:
-    """Return evidence of a case in which every statement holds."""
+    """Return evidence that every statement holds."""
     one = np.ones(1)
     return Evidence((compare(name, one, one, 0.0 * one, dtype="float64", axes=("case",)),), detail=detail)
 
 
 def evidence_from(comparisons: Iterable[Comparison], detail: Mapping[str, Any]) -> Evidence:
     """Return evidence with a failure if a bound is exceeded: a wrong frequency is wrong, never inaccurate."""
-    found = tuple(comparisons)
-    worst = max(found, key=lambda c: c.ratio)
+    judged = tuple(comparisons)
+    worst = max(judged, key=lambda c: c.ratio)
     if worst.ratio <= 1.0:
-        return Evidence(found, detail=detail)
+        return Evidence(judged, detail=detail)
     at = worst.worst
-    place = ", ".join(f"{axis} {i}" for axis, i in zip(worst.axes, at, strict=True))
-    value, wanted, bound = (float(x[at]) for x in (worst.value, worst.reference, worst.bound))
-    message = f"{worst.label} at {place}: got {value:.6g}, expected {wanted:.6g} within {bound:.3g}"
-    return Evidence(found, failure=message, detail=detail)
+    position = ", ".join(f"{axis} {i}" for axis, i in zip(worst.axes, at, strict=True))
+    value, expected, bound = (float(x[at]) for x in (worst.value, worst.reference, worst.bound))
+    message = f"{worst.label} at {position}: got {value:.6g}, expected {expected:.6g} within {bound:.3g}"
+    return Evidence(judged, failure=message, detail=detail)
 
 
 def _compared(
     label: str, value: FloatArray, reference: FloatArray, bound: FloatArray, axes: tuple[str, ...]
 ) -> Comparison:
-    found = compare(label, value, reference, bound, dtype="float64", axes=axes)
+    comparison = compare(label, value, reference, bound, dtype="float64", axes=axes)
     # A bound may exceed the expected count and still decide: a count beyond the bound is too large.
-    return replace(found, decided=np.isfinite(bound))
+    return replace(comparison, decided=np.isfinite(bound))
 
 
 def binomial(
@@ -87,7 +87,7 @@ def binomial(
     """Compare counts with extreme quantiles of the binomial distribution.
 
     Args:
-        label: what is counted.
+        label: name of the counts in messages.
         counts: numbers of successes, any shape.
         trials: numbers of trials, broadcast.
         chances: probabilities of success, broadcast; 0 and 1 allow a single count.
@@ -97,14 +97,14 @@ def binomial(
     from scipy.stats import binom
 
     n, p = np.broadcast_to(trials, counts.shape), np.broadcast_to(chances, counts.shape)
-    # Many counts share a few distributions, whose quantiles are expensive; a complex number holds n and p.
-    laws, which = np.unique(np.ravel(n + 1j * p), return_inverse=True)
+    # Quantiles are expensive and many counts share a distribution; the complex number n + ip encodes a pair.
+    pairs, which = np.unique(np.ravel(n + 1j * p), return_inverse=True)
     tail = false_alarm / (2.0 * max(1, counts.size))
-    random = (laws.real > 0.0) & (laws.imag > 0.0) & (laws.imag < 1.0)
-    low, high = laws.real * laws.imag, laws.real * laws.imag
-    low[random] = binom.ppf(tail, laws.real[random], laws.imag[random])
+    random = (pairs.real > 0.0) & (pairs.imag > 0.0) & (pairs.imag < 1.0)
+    low, high = pairs.real * pairs.imag, pairs.real * pairs.imag
+    low[random] = binom.ppf(tail, pairs.real[random], pairs.imag[random])
     # From the number of failures: scipy takes an upper quantile at 1 - tail, which rounds to 1 below 1e-16.
-    high[random] = laws.real[random] - binom.ppf(tail, laws.real[random], 1.0 - laws.imag[random])
+    high[random] = pairs.real[random] - binom.ppf(tail, pairs.real[random], 1.0 - pairs.imag[random])
     which = which.reshape(counts.shape)
     mean = n * p
     # Where 0 is within the quantiles, a count below the mean decides nothing.
@@ -115,7 +115,7 @@ def binomial(
 
 def weighted_sums(
     label: str,
-    found: FloatArray,
+    sums: FloatArray,
     squares: FloatArray,
     *,
     axes: tuple[str, ...],
@@ -124,14 +124,14 @@ def weighted_sums(
     """Compare weighted sums of mean 0 with Hoeffding's bound.
 
     Args:
-        label: what is summed.
-        found: Σ a_i (x_i - c), any shape.
+        label: name of the sums in messages.
+        sums: Σ a_i (x_i - c), any shape.
         squares: s² Σ a_i² of each.
         axes: names of the axes.
         false_alarm: probability that any of them fails a correct task.
     """
-    bound = np.sqrt(2.0 * math.log(2.0 * max(1, found.size) / false_alarm) * squares)
-    return _compared(label, found, np.zeros_like(found), bound, axes)
+    bound = np.sqrt(2.0 * math.log(2.0 * max(1, sums.size) / false_alarm) * squares)
+    return _compared(label, sums, np.zeros_like(sums), bound, axes)
 
 
 def cdf_distances(
@@ -140,19 +140,19 @@ def cdf_distances(
     """Compare groups of numbers with their distribution function (Dvoretzky, Kiefer and Wolfowitz).
 
     Args:
-        label: what they are.
+        label: name of the numbers in messages.
         groups: the distribution function at the numbers of each group; an empty group decides nothing.
         axis: name of the groups.
         false_alarm: probability that any of them fails a correct task.
     """
     listed = list(groups)
-    found, bound = np.zeros(len(listed)), np.full(len(listed), np.inf)
+    distances, bound = np.zeros(len(listed)), np.full(len(listed), np.inf)
     for i, levels in enumerate(listed):
         if levels.size:
             # NaN and infinity belong to no distribution.
-            found[i] = empirical_distance(levels, lambda x: x) if np.isfinite(levels).all() else np.inf
+            distances[i] = empirical_distance(levels, lambda x: x) if np.isfinite(levels).all() else np.inf
             bound[i] = dkw_distance(levels.size, false_alarm / len(listed)) + SINGLE_PRECISION
-    return _compared(label, found, np.zeros_like(found), bound, (axis,))
+    return _compared(label, distances, np.zeros_like(distances), bound, (axis,))
 
 
 def bernstein(
@@ -166,8 +166,8 @@ def bernstein(
     return _compared(label, float(values.mean()) * one, mean * one, bound * one, ("case",))
 
 
-def interval(label: str, value: float, wanted: float, low: float, high: float) -> Comparison:
+def interval(label: str, value: float, expected: float, low: float, high: float) -> Comparison:
     """Compare a number with an expected one, times factors from low < 1 to high > 1."""
     one = np.ones(1)
-    bound = (1.0 - low if value < wanted else high - 1.0) * wanted
-    return _compared(label, value * one, wanted * one, bound * one, ("case",))
+    bound = (1.0 - low if value < expected else high - 1.0) * expected
+    return _compared(label, value * one, expected * one, bound * one, ("case",))

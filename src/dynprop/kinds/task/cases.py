@@ -13,7 +13,7 @@ from dynprop.laws.draw import Source
 
 __all__ = ["LONG", "TaskCase", "task_case", "usual_case"]
 
-# Longer drawn cases cost time and find little more; one long fixed case finds positions beyond eight bits.
+# Longer drawn cases cost time and detect little more; the long fixed case detects positions beyond 8 bits.
 LONGEST, LONG = 60, 300
 # Sequences in one call, and the largest number of sequences where frequencies are judged.
 CHUNK, MOST = 4096, 32768
@@ -38,7 +38,7 @@ class TaskCase:
     judging: bool = False
 
     def smaller(self) -> Iterator[TaskCase]:
-        """Yield sequences for training, shorter ones and fewer."""
+        """Yield simpler cases: sequences for training, shorter ones, fewer."""
         if self.judging:
             yield replace(self, judging=False)
         for length in sorted({self.length // 2, self.length - 1}):
@@ -63,7 +63,7 @@ class TaskCase:
         return f"length {self.length}, {self.count} sequences, seed {self.seed}{drawn}"
 
     def drawn(self, subject: TaskSubject, offset: int = 0) -> Sequences:
-        """Return its sequences, or those of a seed that is larger by the offset."""
+        """Return the sequences of the seed plus an offset."""
         return subject.sample(self.length, self.count, self.seed + offset, judging=self.judging)
 
     def chunks(self, subject: TaskSubject) -> Iterator[Sequences]:
@@ -81,8 +81,8 @@ class TaskCase:
         return cls(**data)
 
 
-def _counted(subject: TaskSubject, length: int, count: int, numbers: int) -> int:
-    """Return the number of sequences whose inputs hold that many numbers, ``count`` at least."""
+def _sequence_count(subject: TaskSubject, length: int, count: int, numbers: int) -> int:
+    """Return the number of sequences that contain ``numbers`` input values, at least ``count``."""
     variant = VARIANTS.get(subject.variant)
     features = 1 if variant is None else variant.features
     return max(count, min(MOST, numbers // (length * features)))
@@ -112,7 +112,7 @@ def task_case(
     length = max(low, min(high, low + source.choice((0, 1, 2, 3, 7, 10, 20, 33, 50))))
     judging = source.choice((False, True)) if subject.draws_for_judging else False
     seed = source.integer(0, 2**31 - 1)
-    return TaskCase(length, _counted(subject, length, count, numbers), seed, judging=judging)
+    return TaskCase(length, _sequence_count(subject, length, count, numbers), seed, judging=judging)
 
 
 def usual_case(
@@ -139,4 +139,4 @@ def usual_case(
     for length in lengths:
         for judging in (False, True) if subject.draws_for_judging else (False,):
             if length >= low:
-                yield TaskCase(length, _counted(subject, length, count, numbers), 0, judging=judging)
+                yield TaskCase(length, _sequence_count(subject, length, count, numbers), 0, judging=judging)

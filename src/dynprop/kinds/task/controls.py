@@ -1,4 +1,4 @@
-"""Controls of kind task: the tasks of `dynprop.training` as they are, and two again as plain loops."""
+"""Controls of kind task: the tasks of `dynprop.training`, and two more as plain loops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decoders of single sequences: checks of their structure, and their targets from their inputs.
+"""Decoders of single sequences: structure checks, and targets computed from the inputs.
 
 Plain loops, written from the papers and their released code, sharing no code with any generator. A row is a
 sequence up to its end, as lists of numbers; steps are indices from 0.
@@ -55,10 +55,10 @@ def unit_check(row: Row, length: int) -> str | None:
     """Check for three inputs of one class, one a step, followed by noise."""
     shift = 0 if row[0][1] == 1.0 else 3
     for t, step in enumerate(row):
-        wanted = [0.0] * 6
+        expected = [0.0] * 6
         if t < 3:
-            wanted[shift + t] = 1.0
-        if list(step[1:]) != wanted:
+            expected[shift + t] = 1.0
+        if list(step[1:]) != expected:
             return f"learned inputs at step {t} are {list(step[1:])}"
         if t < 3 and step[0] != 0.0:
             return f"noise {step[0]:g} at step {t}, where the class stands"
@@ -101,7 +101,7 @@ def pair_check(low: float) -> Check:
                 return f"mark {mark:g} at step {t}"
             if not low <= value <= 1.0:
                 return f"value {value:g} at step {t}"
-        return _counted(row, (1, 2))
+        return _check_count(row, (1, 2))
 
     return check
 
@@ -113,15 +113,15 @@ def mark_check(halves: bool) -> Check:
         for t, (value, mark) in enumerate(row):
             if mark not in (0.0, 1.0) or not 0.0 <= value <= 1.0:
                 return f"value {value:g} with mark {mark:g} at step {t}"
-        found = marked(row)
-        if halves and [t < length // 2 for t in found] != [True, False]:
-            return f"marks at {found}"
-        return _counted(row, (2,))
+        positions = marked(row)
+        if halves and [t < length // 2 for t in positions] != [True, False]:
+            return f"marks at {positions}"
+        return _check_count(row, (2,))
 
     return check
 
 
-def _counted(row: Row, allowed: tuple[int, ...]) -> str | None:
+def _check_count(row: Row, allowed: tuple[int, ...]) -> str | None:
     count = len(marked(row))
     return None if count in allowed else f"{count} marks"
 
@@ -162,16 +162,16 @@ def order_check(
 
     def check(row: Row, length: int) -> str | None:
         for t, step in enumerate(row):
-            found = symbol(step)
+            observed = symbol(step)
             edge = edges and t in (0, len(row) - 1)
             allowed: tuple[int, ...] = (0 if t == 0 else 1,) if edge else (*distractors, *symbols)
-            if found not in allowed:
-                return f"symbol {found} at step {t}"
-        marks, wanted = _relevant(row, symbols), ranges(length)
-        inside = [low <= t <= high for t, (low, high) in zip(marks, wanted, strict=False)]
-        if len(marks) == len(wanted) and all(inside):
+            if observed not in allowed:
+                return f"symbol {observed} at step {t}"
+        marks, expected = _relevant(row, symbols), ranges(length)
+        inside = [low <= t <= high for t, (low, high) in zip(marks, expected, strict=False)]
+        if len(marks) == len(expected) and all(inside):
             return None
-        return f"relevant symbols at {marks}, not one in each of {wanted}"
+        return f"relevant symbols at {marks}, not one in each of {expected}"
 
     return check
 
@@ -180,10 +180,10 @@ def order_target(symbols: tuple[int, int]) -> Target:
     """Return a decoder of the class whose bits are the relevant symbols in their order."""
 
     def target(row: Row, length: int) -> int:
-        found = 0
+        index = 0
         for t in _relevant(row, symbols):
-            found = 2 * found + (symbol(row[t]) == symbols[1])
-        return found
+            index = 2 * index + (symbol(row[t]) == symbols[1])
+        return index
 
     return target
 
@@ -191,10 +191,10 @@ def order_target(symbols: tuple[int, int]) -> Target:
 def copy_check(row: Row, length: int) -> str | None:
     """Check for ten symbols of eight, blanks, and the marker before the last ten blanks."""
     for t, step in enumerate(row):
-        found = symbol(step)
-        wanted = range(8) if t < 10 else (9,) if t == length + 9 else (8,)
-        if found not in wanted:
-            return f"symbol {found} at step {t}"
+        observed = symbol(step)
+        expected = range(8) if t < 10 else (9,) if t == length + 9 else (8,)
+        if observed not in expected:
+            return f"symbol {observed} at step {t}"
     return None
 
 

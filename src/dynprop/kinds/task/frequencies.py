@@ -53,7 +53,7 @@ def _symbols(variant: Variant) -> list[int]:
 
 
 def marked_positions(
-    found: Sequences, variant: Variant, length: int
+    batch: Sequences, variant: Variant, length: int
 ) -> tuple[IntArray, IntArray, list[tuple[int, ...]]]:
     """Find the marked positions of every sequence.
 
@@ -61,27 +61,27 @@ def marked_positions(
         The marks, (time, count) of 0 and 1; the index of each sequence's cell, -1 for impossible positions;
         and all cells. A cell is a set of positions, followed by the class where marks encode one.
     """
-    inside = np.arange(len(found.inputs))[:, None] <= found.ends
-    features = (found.inputs[:, :, list(variant.marks)] == 1.0) & inside[:, :, None]
-    seen = features.any(axis=-1)
+    inside = np.arange(len(batch.inputs))[:, None] <= batch.ends
+    features = (batch.inputs[:, :, list(variant.marks)] == 1.0) & inside[:, :, None]
+    marked = features.any(axis=-1)
     cells = list(variant.positions(length))
-    most, base = max(len(cell) for cell in cells), len(found.inputs) + 1
-    sequence, step = np.nonzero(seen.T)
-    number = seen.sum(axis=0)
+    most, base = max(len(cell) for cell in cells), len(batch.inputs) + 1
+    sequence, step = np.nonzero(marked.T)
+    number = marked.sum(axis=0)
     rank = np.arange(len(sequence)) - (np.cumsum(number) - number)[sequence]
-    kept = rank < most
+    valid = rank < most
     codes = np.zeros(len(number), dtype=np.int64)
-    np.add.at(codes, sequence[kept], (step[kept] + 1) * base ** rank[kept])
-    known = np.array([sum((t + 1) * base**k for k, t in enumerate(cell)) for cell in cells])
-    order = known.argsort()
-    at = np.minimum(np.searchsorted(known[order], codes), len(known) - 1)
-    which = np.where((known[order][at] == codes) & (number <= most), order[at], -1)
+    np.add.at(codes, sequence[valid], (step[valid] + 1) * base ** rank[valid])
+    cell_codes = np.array([sum((t + 1) * base**k for k, t in enumerate(cell)) for cell in cells])
+    order = cell_codes.argsort()
+    nearest = np.minimum(np.searchsorted(cell_codes[order], codes), len(cell_codes) - 1)
+    cell_index = np.where((cell_codes[order][nearest] == codes) & (number <= most), order[nearest], -1)
     if len(variant.marks) > 1:
         bits = np.zeros(len(number), dtype=np.int64)
-        np.add.at(bits, sequence[kept], features[step, sequence, 1][kept] * 2 ** rank[kept])
-        which = np.where(which < 0, -1, which * variant.classes + bits)
+        np.add.at(bits, sequence[valid], features[step, sequence, 1][valid] * 2 ** rank[valid])
+        cell_index = np.where(cell_index < 0, -1, cell_index * variant.classes + bits)
         cells = [(*cell, k) for cell in cells for k in range(variant.classes)]
-    return seen.astype(np.int64), which, cells
+    return marked.astype(np.int64), cell_index, cells
 
 
 @law(
@@ -102,15 +102,15 @@ def mark_frequencies(subject: TaskSubject, case: TaskCase) -> Evidence:
     positions = variant.positions(case.length)
     total, together = np.zeros(variant.steps(case.length)[1]), Counter[int]()
     cells: list[tuple[int, ...]] = []
-    for found in case.chunks(subject):
-        seen, which, cells = marked_positions(found, variant, case.length)
-        if len(seen) > len(total):
-            return Evidence(failure=f"{len(seen)} steps, not {len(total)}", detail=detail)
-        total[: len(seen)] += seen.sum(axis=1)
-        together.update(which.tolist())
+    for batch in case.chunks(subject):
+        marks, cell_index, cells = marked_positions(batch, variant, case.length)
+        if len(marks) > len(total):
+            return Evidence(failure=f"{len(marks)} steps, not {len(total)}", detail=detail)
+        total[: len(marks)] += marks.sum(axis=1)
+        together.update(cell_index.tolist())
         if together[-1]:
-            at = np.flatnonzero(seen[:, (which < 0).argmax()]).tolist()
-            return Evidence(failure=f"a sequence has marks at {at}, which cannot be", detail=detail)
+            steps = np.flatnonzero(marks[:, (cell_index < 0).argmax()]).tolist()
+            return Evidence(failure=f"a sequence has marks at {steps}, which cannot be", detail=detail)
     chances = np.array([float(p) for p in probability_per_step(positions, len(total))])
     single = binomial(
         "marks per position", total, case.count, chances, axes=("time",), false_alarm=FALSE_ALARM / 2
@@ -122,12 +122,12 @@ def mark_frequencies(subject: TaskSubject, case: TaskCase) -> Evidence:
     if each == 1:
         label = "sequences with marks at positions number"
     paired = binomial(label, counts, case.count, joint, axes=("cell",), false_alarm=FALSE_ALARM / 2)
-    found_wrong = evidence_from((single, paired), detail)
-    if found_wrong.failure and paired.ratio > single.ratio:
+    result = evidence_from((single, paired), detail)
+    if result.failure and paired.ratio > single.ratio:
         i = paired.worst[0]
         failure = f"{label} {cells[i]}: {counts[i]:.0f} of {case.count}, expected {case.count * joint[i]:.4g}"
-        return Evidence(found_wrong.comparisons, failure, detail)
-    return found_wrong
+        return Evidence(result.comparisons, failure, detail)
+    return result
 
 
 @law(
@@ -144,13 +144,13 @@ def mark_frequencies(subject: TaskSubject, case: TaskCase) -> Evidence:
 def classes_reachable(subject: TaskSubject, case: TaskCase) -> Evidence:
     """Count the targets of each class."""
     classes, detail = VARIANTS[subject.variant].classes, {"length": case.length}
-    found = Counter[float]()
-    for part in case.chunks(subject):
-        found.update(np.asarray(part.targets, dtype=np.float64).ravel().tolist())
-    if len(found) > classes:
-        return Evidence(failure=f"{len(found)} different targets, not {classes}", detail=detail)
+    tally = Counter[float]()
+    for batch in case.chunks(subject):
+        tally.update(np.asarray(batch.targets, dtype=np.float64).ravel().tolist())
+    if len(tally) > classes:
+        return Evidence(failure=f"{len(tally)} different targets, not {classes}", detail=detail)
     counts = np.zeros(classes)
-    counts[: len(found)] = [found[value] for value in sorted(found)]
+    counts[: len(tally)] = [tally[value] for value in sorted(tally)]
     return evidence_from(
         [binomial("targets per class", counts, case.count, 1.0 / classes, axes=("class",))], detail
     )
@@ -194,14 +194,14 @@ def symbol_frequencies(subject: TaskSubject, case: TaskCase) -> Evidence:
     variant, detail = VARIANTS[subject.variant], {"length": case.length}
     random_inputs = [variant.random_inputs[i] for i in _symbols(variant)]
     most = variant.steps(case.length)[1]
-    counted: list[FloatArray] = [np.zeros((most, item.categories)) for item in random_inputs]
-    for found in case.chunks(subject):
-        for item, counts in zip(random_inputs, counted, strict=True):
-            parts = item.category(found)[:most]
+    tallies: list[FloatArray] = [np.zeros((most, item.categories)) for item in random_inputs]
+    for batch in case.chunks(subject):
+        for item, counts in zip(random_inputs, tallies, strict=True):
+            parts = item.category(batch)[:most]
             for k in range(item.categories):
                 counts[: len(parts), k] += (parts == k).sum(axis=1)
     comparisons = []
-    for item, counts in zip(random_inputs, counted, strict=True):
+    for item, counts in zip(random_inputs, tallies, strict=True):
         # The last row counts all steps.
         rows = np.concatenate([counts, counts.sum(axis=0, keepdims=True)])
         trials = rows.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Laws of random inputs: their distribution, and their independence of everything else.
+"""Laws of random inputs: their distribution, and their independence.
 
 Independence is judged by counting agreements. Two independent numbers fall into the same one of K equally
 likely categories with probability 1/K. Agreements of pairs that form no cycle are independent of one another,
@@ -72,32 +72,34 @@ def input_distribution(subject: TaskSubject, case: TaskCase) -> Evidence:
     variant, detail = VARIANTS[subject.variant], {"first": 0}
     parts = list(case.chunks(subject))
     comparisons: list[Comparison] = []
-    for item, known in _continuous_inputs(variant):
+    for item, distribution in _continuous_inputs(variant):
         detail["first"] = int(item.present(parts[0]).any(axis=1).argmax())
-        numbers = np.concatenate([item.read(found.inputs)[item.present(found)] for found in parts])
+        numbers = np.concatenate([item.read(batch.inputs)[item.present(batch)] for batch in parts])
         groups = [numbers, *_by_step(item, parts), *_by_mark(item, parts)]
         label = f"distance of {item.name} from their law (0: all, then by steps, then first and later marks)"
-        levels = [known.cdf(group) for group in groups]
+        levels = [distribution.cdf(group) for group in groups]
         comparisons.append(cdf_distances(label, levels, axis="group", false_alarm=FALSE_ALARM / 2))
-        if isinstance(known, Normal) and numbers.size:
+        if isinstance(distribution, Normal) and numbers.size:
             low, high = gaussian_variance_interval(numbers.size, FALSE_ALARM / 2)
             low, high = low * (1.0 - SINGLE_PRECISION), high * (1.0 + SINGLE_PRECISION)
             square, label = float((numbers**2).mean()), f"variance of {item.name}"
-            comparisons.append(interval(label, square, known.deviation**2, low, high))
+            comparisons.append(interval(label, square, distribution.deviation**2, low, high))
     return evidence_from(comparisons, detail)
 
 
 def _by_step(item: RandomInput, parts: list[Sequences]) -> Iterator[FloatArray]:
-    read = [(item.read(found.inputs), item.present(found)) for found in parts]
-    for t in range(max(len(found.inputs) for found in parts)):
-        yield np.concatenate([x[t, there[t]] for x, there in read if t < len(x)])
+    values = [(item.read(batch.inputs), item.present(batch)) for batch in parts]
+    for t in range(max(len(batch.inputs) for batch in parts)):
+        yield np.concatenate([x[t, present[t]] for x, present in values if t < len(x)])
 
 
 def _by_mark(item: RandomInput, parts: list[Sequences]) -> Iterator[FloatArray]:
     """Yield the first relevant number of each sequence, and the later ones."""
-    read = [(item.read(f.inputs), item.present(f) & ~item.irrelevant_at(f.inputs)) for f in parts]
-    yield np.concatenate([x[counts & (counts.cumsum(axis=0) == 1)] for x, counts in read])
-    yield np.concatenate([x[counts & (counts.cumsum(axis=0) > 1)] for x, counts in read])
+    values = [
+        (item.read(batch.inputs), item.present(batch) & ~item.irrelevant_at(batch.inputs)) for batch in parts
+    ]
+    yield np.concatenate([x[counts & (counts.cumsum(axis=0) == 1)] for x, counts in values])
+    yield np.concatenate([x[counts & (counts.cumsum(axis=0) > 1)] for x, counts in values])
 
 
 @law(
@@ -115,15 +117,15 @@ def _by_mark(item: RandomInput, parts: list[Sequences]) -> Iterator[FloatArray]:
 )
 def no_leak(subject: TaskSubject, case: TaskCase) -> Evidence:
     """Correlate irrelevant numbers, and their distance from the median, with every target."""
-    found, variant = case.drawn(subject), VARIANTS[subject.variant]
-    targets = np.asarray(found.targets, dtype=np.float64).reshape(case.count, -1)
+    batch, variant = case.drawn(subject), VARIANTS[subject.variant]
+    targets = np.asarray(batch.targets, dtype=np.float64).reshape(case.count, -1)
     if variant.classes > 2:
         targets = (targets == np.arange(variant.classes)).astype(np.float64)
     weights = targets - targets.mean(axis=0)
     totals, squares = [], []
     for item in variant.random_inputs:
-        irrelevant = item.irrelevant(found)
-        for centred, spread in _centred(item, found):
+        irrelevant = item.irrelevant(batch)
+        for centred, spread in _centred(item, batch):
             centred = np.where(irrelevant, centred, 0.0)
             totals.append(centred @ weights)
             squares.append(spread**2 * (irrelevant @ weights**2))
@@ -133,7 +135,7 @@ def no_leak(subject: TaskSubject, case: TaskCase) -> Evidence:
     least, most = variant.steps(case.length)
     if most > least:
         half = (most - least) / 2.0
-        totals.append((found.ends + 1 - least - half)[None] @ weights)
+        totals.append((batch.ends + 1 - least - half)[None] @ weights)
         squares.append(half**2 * (weights**2).sum(axis=0, keepdims=True))
     label = "sums of inputs times target"
     comparison = weighted_sums(
@@ -142,17 +144,17 @@ def no_leak(subject: TaskSubject, case: TaskCase) -> Evidence:
     return evidence_from([comparison], {"length": case.length})
 
 
-def _centred(item: RandomInput, found: Sequences) -> Iterator[tuple[FloatArray, float]]:
+def _centred(item: RandomInput, batch: Sequences) -> Iterator[tuple[FloatArray, float]]:
     """Yield numbers with mean 0 at every step, and their sub-Gaussian parameter."""
     if isinstance(item.distribution, int):
-        parts = item.category(found)
+        parts = item.category(batch)
         for k in range(item.distribution):
             yield (parts == k) - 1.0 / item.distribution, 0.5
         return
-    read = item.read(found.inputs)
-    yield read - item.distribution.mean, item.distribution.sub_gaussian
+    values = item.read(batch.inputs)
+    yield values - item.distribution.mean, item.distribution.sub_gaussian
     # The distance of a uniform level from 1/2 is uniform from 0 to 1/2.
-    yield np.abs(item.distribution.cdf(read) - 0.5) - 0.25, Uniform(0.0, 0.5).sub_gaussian
+    yield np.abs(item.distribution.cdf(values) - 0.5) - 0.25, Uniform(0.0, 0.5).sub_gaussian
 
 
 @law(
@@ -170,38 +172,40 @@ def _centred(item: RandomInput, found: Sequences) -> Iterator[tuple[FloatArray, 
 def independent_sequences(subject: TaskSubject, case: TaskCase) -> Evidence:
     """Count agreements between sequences and between steps, and look for repeated sequences."""
     variant, detail = VARIANTS[subject.variant], {"length": case.length}
-    found, other = case.drawn(subject), case.drawn(subject, 1)
-    repeated = _repeated(found, variant)
+    batch, other = case.drawn(subject), case.drawn(subject, 1)
+    repeated = _repeated(batch, variant)
     if repeated is not None:
         return Evidence(failure=repeated, detail=detail)
-    values = np.unique(np.concatenate([np.ravel(found.targets), np.ravel(other.targets)]))
-    again = {name: parts for name, parts, _ in _parts(other, variant, case.length, values)}
+    values = np.unique(np.concatenate([np.ravel(batch.targets), np.ravel(other.targets)]))
+    second_parts = {name: parts for name, parts, _ in _parts(other, variant, case.length, values)}
     counts, trials, chances, labels = [], [], [], []
-    for name, parts, likely in _parts(found, variant, case.length, values):
-        pairs = [(f"{name} of neighbouring sequences", *_apart(parts, 1))]
+    for name, parts, likely in _parts(batch, variant, case.length, values):
+        pairs = [(f"{name} of neighbouring sequences", *_pairs_at_distance(parts, 1))]
         if case.count > 3:
-            pairs.append((f"{name} of every other sequence", *_apart(parts, 2)))
-            pairs.append((f"{name} of the two halves of a batch", *_apart(parts, case.count // 2)))
-        shared = min(len(parts), len(again[name]))
-        pairs.append((f"{name} of two batches", parts[:shared], again[name][:shared]))
-        for label, one, two in pairs:
-            agreed, compared = _agreements(one, two)
+            pairs.append((f"{name} of every other sequence", *_pairs_at_distance(parts, 2)))
+            pairs.append(
+                (f"{name} of the two halves of a batch", *_pairs_at_distance(parts, case.count // 2))
+            )
+        shared = min(len(parts), len(second_parts[name]))
+        pairs.append((f"{name} of two batches", parts[:shared], second_parts[name][:shared]))
+        for label, first, second in pairs:
+            agreed, compared = _agreements(first, second)
             counts += [*agreed, agreed.sum()]
             trials += [*compared, compared.sum()]
             chances += [likely] * (len(agreed) + 1)
             labels += [f"{label} at step {t}" for t in range(len(agreed))] + [label]
     for item in variant.random_inputs:
-        parts = item.category(found)
+        parts = item.category(batch)
         for lag in range(1, min(LAGS + 1, len(parts))):
             agreed, compared = _agreements(parts[lag:], parts[:-lag])
             counts.append(agreed.sum())
             trials.append(compared.sum())
             chances.append(1.0 / item.categories)
             labels.append(f"{item.name} {lag} steps apart")
-    found_agreed = np.array(counts, dtype=np.float64)
+    agreements = np.array(counts, dtype=np.float64)
     comparison = binomial(
         "agreements",
-        found_agreed,
+        agreements,
         np.array(trials),
         np.array(chances),
         axes=("pair",),
@@ -216,50 +220,50 @@ def independent_sequences(subject: TaskSubject, case: TaskCase) -> Evidence:
 
 
 def _parts(
-    found: Sequences, variant: Variant, length: int, values: NumericArray
+    batch: Sequences, variant: Variant, length: int, values: NumericArray
 ) -> Iterator[tuple[str, IntArray, float]]:
-    """Yield all that is random: name, categories (step or 1, count) or -1, probability of an agreement."""
+    """Yield every random quantity: name, categories (step or 1, count) or -1, probability of an agreement."""
     for item in variant.random_inputs:
-        yield item.name, item.category(found), 1.0 / item.categories
+        yield item.name, item.category(batch), 1.0 / item.categories
     if variant.classes:
-        classes = np.searchsorted(values, np.ravel(found.targets))
+        classes = np.searchsorted(values, np.ravel(batch.targets))
         yield "classes", classes[None], 1.0 / variant.classes
     if variant.marks:
         positions = variant.positions(length)
         each = variant.classes if len(variant.marks) > 1 else 1
         agree = sum(float(p) ** 2 for p in positions.values()) / each
-        yield "positions", marked_positions(found, variant, length)[1][None], agree
+        yield "positions", marked_positions(batch, variant, length)[1][None], agree
     least, most = variant.steps(length)
     if most > least:
-        yield "lengths", found.ends[None] - least + 1, 1.0 / (most - least + 1)
+        yield "lengths", batch.ends[None] - least + 1, 1.0 / (most - least + 1)
 
 
-def _apart(parts: IntArray, shift: int) -> tuple[IntArray, IntArray]:
-    """Return pairs of sequences at a distance, each sequence in one pair at most."""
+def _pairs_at_distance(parts: IntArray, shift: int) -> tuple[IntArray, IntArray]:
+    """Return pairs of sequences ``shift`` apart, each sequence in at most one pair."""
     at = np.arange(parts.shape[1] - shift)
     at = at[(at // shift) % 2 == 0]
     return parts[:, at], parts[:, at + shift]
 
 
-def _agreements(one: IntArray, two: IntArray) -> tuple[IntArray, IntArray]:
+def _agreements(first: IntArray, second: IntArray) -> tuple[IntArray, IntArray]:
     """Return the numbers of agreeing pairs and of all pairs, at each step."""
-    there: BoolArray = (one >= 0) & (two >= 0)
-    return ((one == two) & there).sum(axis=1), there.sum(axis=1)
+    present: BoolArray = (first >= 0) & (second >= 0)
+    return ((first == second) & present).sum(axis=1), present.sum(axis=1)
 
 
-def _repeated(found: Sequences, variant: Variant) -> str | None:
-    """Describe two sequences with the same random inputs, where chance does not explain any."""
-    count = found.inputs.shape[1]
+def _repeated(batch: Sequences, variant: Variant) -> str | None:
+    """Describe two sequences with equal random inputs; None without any, or where chance explains them."""
+    count = batch.inputs.shape[1]
     for item in variant.random_inputs:
-        there = item.present(found)
-        again = 1.0 / item.distribution if isinstance(item.distribution, int) else SINGLE_PRECISION
-        if 0.5 * count**2 * again ** int(there.sum(axis=0).min()) > FALSE_ALARM / (
+        present = item.present(batch)
+        coincidence = 1.0 / item.distribution if isinstance(item.distribution, int) else SINGLE_PRECISION
+        if 0.5 * count**2 * coincidence ** int(present.sum(axis=0).min()) > FALSE_ALARM / (
             2.0 * len(variant.random_inputs)
         ):
             continue
-        seen: dict[bytes, int] = {}
-        for i, row in enumerate(np.where(there, item.read(found.inputs), -9.0).T.copy()):
-            first = seen.setdefault(row.tobytes(), i)
+        first_index: dict[bytes, int] = {}
+        for i, row in enumerate(np.where(present, item.read(batch.inputs), -9.0).T.copy()):
+            first = first_index.setdefault(row.tobytes(), i)
             if first != i:
                 return f"sequences {first} and {i} have the same {item.name}"
     return None

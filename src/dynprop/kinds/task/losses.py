@@ -26,13 +26,15 @@ UNIT = 2.0**-53
 NUMBERS = 2**21
 
 
-def _levels(source: Source, domain: Domain, subject: TaskSubject) -> TaskCase:
+def _chance_level_case(source: Source, domain: Domain, subject: TaskSubject) -> TaskCase:
     """Draw a length; one case in twenty-five has enough sequences to estimate the chance level."""
-    many = source.choice((False,) * 24 + (True,))
-    return task_case(source, domain, subject, count=2048 if many else 1, numbers=NUMBERS if many else 0)
+    estimated = source.choice((False,) * 24 + (True,))
+    return task_case(
+        source, domain, subject, count=2048 if estimated else 1, numbers=NUMBERS if estimated else 0
+    )
 
 
-def _usual_levels(domain: Domain, subject: TaskSubject) -> Iterator[TaskCase]:
+def _fixed_chance_level_cases(domain: Domain, subject: TaskSubject) -> Iterator[TaskCase]:
     for case in usual_case(domain, subject, count=2048, numbers=NUMBERS, long=True):
         yield replace(case, count=1)
         yield case
@@ -45,8 +47,8 @@ def _usual_levels(domain: Domain, subject: TaskSubject) -> Iterator[TaskCase]:
     "and on the numbers that are drawn",
     source="the exact variance or entropy; Le, Jaitly and Hinton 2015 quote 0.1767 where it is 1/6; Maurer "
     "and Pontil 2009, theorem 4",
-    draw=_levels,
-    fixed=_usual_levels,
+    draw=_chance_level_case,
+    fixed=_fixed_chance_level_cases,
     applies=published,
     script="print(f.chance_loss({length}), batch.targets.var())",
 )
@@ -57,13 +59,13 @@ def chance_loss(subject: TaskSubject, case: TaskCase) -> Evidence:
     """
     variant, detail = VARIANTS[subject.variant], {"length": case.length}
     exact = np.array([variant.chance(case.length)])
-    stated = np.array([subject.chance_loss(case.length)])
+    value = np.array([subject.chance_loss(case.length)])
     # A closed form of a few operations; its one subtraction leaves at least half of the larger term.
-    comparison = compare("chance", stated, exact, 64.0 * UNIT * exact, dtype="float64", axes=("case",))
+    comparison = compare("chance", value, exact, 64.0 * UNIT * exact, dtype="float64", axes=("case",))
     numbers = variant.numbers
     if numbers is None or case.count < 2 or comparison.ratio > 1.0:
         return Evidence((comparison,), detail=detail)
-    targets = np.concatenate([np.ravel(found.targets) for found in case.chunks(subject)]).astype(np.float64)
+    targets = np.concatenate([np.ravel(batch.targets) for batch in case.chunks(subject)]).astype(np.float64)
     if not ((targets >= numbers.low) & (targets <= numbers.high)).all():
         return Evidence(failure=f"targets are not from {numbers.low} to {numbers.high}", detail=detail)
     mean = numbers.mean(case.length)
@@ -88,7 +90,7 @@ def _plain_loss(loss: str, predictions: NumericArray, targets: NumericArray) -> 
     return math.fsum(terms) / len(terms)
 
 
-def _guesses(shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
+def _random_predictions(shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
     return rng.standard_normal(shape)
 
 
@@ -103,15 +105,15 @@ def _guesses(shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
 )
 def loss_average(subject: TaskSubject, case: TaskCase) -> Evidence:
     """Compare the loss of random predictions, for a batch and for one of its sequences."""
-    found = case.drawn(subject)
-    guesses = _guesses(subject.solve(found).shape, np.random.default_rng(case.seed))
-    pairs = [(guesses, found.targets)]
+    batch = case.drawn(subject)
+    predictions = _random_predictions(subject.solve(batch).shape, np.random.default_rng(case.seed))
+    pairs = [(predictions, batch.targets)]
     if case.count > 1:
-        alone = (slice(None), slice(1)) if guesses.ndim == 3 else (slice(1),)
-        pairs.append((guesses[alone], found.targets[alone]))
+        first_sequence = (slice(None), slice(1)) if predictions.ndim == 3 else (slice(1),)
+        pairs.append((predictions[first_sequence], batch.targets[first_sequence]))
     value = np.array([subject.mean_loss(y, t) for y, t in pairs])
     exact = np.array([_plain_loss(subject.loss, y, t) for y, t in pairs])
     # Positive terms in any order of summation, each of a few functions with errors of an ulp or two; logits
     # are below 6, so that their differences lose four bits at most.
-    bound = (found.targets.size + 256.0) * UNIT * np.maximum(exact, 1.0)
+    bound = (batch.targets.size + 256.0) * UNIT * np.maximum(exact, 1.0)
     return Evidence((compare("losses", value, exact, bound, dtype="float64", axes=("batch",)),))

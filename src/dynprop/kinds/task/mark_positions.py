@@ -1,6 +1,6 @@
 """Joint distribution of the positions of marks and relevant symbols, by enumeration.
 
-Each function returns every set of positions that can be seen, as indices from 0 in rising order, with its
+Each function returns every possible set of visible positions, as indices from 0 in rising order, with its
 exact probability. The papers state how positions are drawn:
 
 * Hochreiter and Schmidhuber 1997, section 5.4: "we first randomly select and mark one of the first ten pairs
@@ -37,18 +37,18 @@ Ranges = Callable[[int], list[tuple[int, int]]]
 @cache
 def hochreiter_pairs(length: int) -> Positions:
     """Return positions of one of the first ten pairs and one of the first T/2 - 1 others."""
-    found: dict[tuple[int, ...], Fraction] = defaultdict(Fraction)
+    probabilities: dict[tuple[int, ...], Fraction] = defaultdict(Fraction)
     for first in range(10):
         unmarked = [t for t in range(length) if t != first][: length // 2 - 1]
         for second in unmarked:
-            found[tuple(sorted({first, second} - {0}))] += Fraction(1, 10 * len(unmarked))
-    return dict(found)
+            probabilities[tuple(sorted({first, second} - {0}))] += Fraction(1, 10 * len(unmarked))
+    return dict(probabilities)
 
 
 @cache
 def hidden_probability(length: int) -> Fraction:
     """Return the probability that the first pair, whose mark is hidden, is one of the two."""
-    return sum((p for seen, p in hochreiter_pairs(length).items() if len(seen) == 1), Fraction(0))
+    return sum((p for positions, p in hochreiter_pairs(length).items() if len(positions) == 1), Fraction(0))
 
 
 @cache
@@ -87,8 +87,8 @@ def scaled_from_hundred(*ranges: tuple[int, int]) -> Ranges:
 
 def probability_per_step(positions: Positions, steps: int) -> list[Fraction]:
     """Return the probability that each step is marked."""
-    found = [Fraction(0)] * steps
+    probabilities = [Fraction(0)] * steps
     for at, chance in positions.items():
         for t in at:
-            found[t] += chance
-    return found
+            probabilities[t] += chance
+    return probabilities

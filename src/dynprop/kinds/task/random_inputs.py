@@ -75,11 +75,11 @@ class RandomInput:
     """Random inputs of one kind.
 
     Attributes:
-        name: what they are, for messages.
+        name: their name in messages.
         distribution: of each number; for symbols, their number.
         read: inputs -> the numbers, or the index of each symbol, (time, count).
-        present_at: inputs -> steps that hold such a number; steps after the end are ignored. It depends on
-            marks and classes alone.
+        present_at: inputs -> steps with such a number, by marks and classes alone; steps after the end are
+            ignored.
         irrelevant_at: inputs -> steps of these that are independent of the target.
         jointly_irrelevant: whether all irrelevant numbers of a sequence together are independent of the
             target, besides each of them alone.
@@ -94,7 +94,7 @@ class RandomInput:
 
     @property
     def always_relevant(self) -> bool:
-        """Whether the target depends on all of them."""
+        """Whether the target depends on all inputs of this kind."""
         return self.irrelevant_at is _nowhere
 
     @property
@@ -102,34 +102,36 @@ class RandomInput:
         """The number of symbols, or of equally likely quantile intervals of a continuous distribution."""
         return self.distribution if isinstance(self.distribution, int) else QUARTERS
 
-    def present(self, found: Sequences) -> BoolArray:
+    def present(self, batch: Sequences) -> BoolArray:
         """Return the steps with such a number, (time, count)."""
-        inside = np.arange(len(found.inputs))[:, None] <= found.ends
-        return np.asarray(inside & self.present_at(found.inputs))
+        inside = np.arange(len(batch.inputs))[:, None] <= batch.ends
+        return np.asarray(inside & self.present_at(batch.inputs))
 
-    def irrelevant(self, found: Sequences) -> BoolArray:
+    def irrelevant(self, batch: Sequences) -> BoolArray:
         """Return the steps with such a number that is independent of the target, (time, count)."""
-        return np.asarray(self.present(found) & self.irrelevant_at(found.inputs))
+        return np.asarray(self.present(batch) & self.irrelevant_at(batch.inputs))
 
-    def category(self, found: Sequences) -> IntArray:
+    def category(self, batch: Sequences) -> IntArray:
         """Return the symbol, or the quantile interval of the number, at each step; -1 for none."""
-        read = self.read(found.inputs)
+        values = self.read(batch.inputs)
         if not isinstance(self.distribution, int):
-            read = np.minimum(np.floor(QUARTERS * np.nan_to_num(self.distribution.cdf(read))), QUARTERS - 1.0)
-        return np.where(self.present(found), read, -1.0).astype(np.int64)
+            values = np.minimum(
+                np.floor(QUARTERS * np.nan_to_num(self.distribution.cdf(values))), QUARTERS - 1.0
+            )
+        return np.where(self.present(batch), values, -1.0).astype(np.int64)
 
 
 def _first_feature(inputs: FloatArray) -> FloatArray:
     return np.asarray(inputs[:, :, 0])
 
 
-def _since(first: int) -> Callable[[FloatArray], BoolArray]:
+def _from_step(first: int) -> Callable[[FloatArray], BoolArray]:
     return lambda inputs: _everywhere(inputs) & (np.arange(len(inputs)) >= first)[:, None]
 
 
 def noise(deviation: float, first: int) -> tuple[RandomInput, ...]:
     """Return Gaussian noise from a step on."""
-    return (RandomInput("noise", Normal(deviation), _first_feature, _since(first)),)
+    return (RandomInput("noise", Normal(deviation), _first_feature, _from_step(first)),)
 
 
 def values(low: float) -> tuple[RandomInput, ...]:

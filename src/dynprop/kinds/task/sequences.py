@@ -21,16 +21,16 @@ CLAIM = "C7"
 
 
 def published(subject: TaskSubject) -> str | None:
-    """Return why laws about published variants do not apply, or None."""
+    """Return the reason why laws of published variants do not apply, or None."""
     if subject.variant in VARIANTS:
         return None
     return f"{subject.variant!r} is no published variant that the laws know: {', '.join(VARIANTS)}"
 
 
-def rows_of(found: Sequences) -> Iterator[Row]:
+def rows_of(batch: Sequences) -> Iterator[Row]:
     """Yield each sequence up to its end, as lists of numbers."""
-    for i, end in enumerate(found.ends):
-        yield found.inputs[: int(end) + 1, i].tolist()
+    for i, end in enumerate(batch.ends):
+        yield batch.inputs[: int(end) + 1, i].tolist()
 
 
 @law(
@@ -46,33 +46,35 @@ def rows_of(found: Sequences) -> Iterator[Row]:
 )
 def sequences(subject: TaskSubject, case: TaskCase) -> Evidence:
     """Check the structure of every sequence, and draw the batch twice."""
-    found, variant = case.drawn(subject), VARIANTS[subject.variant]
-    wrong = _wrong_length(found, variant, case)
+    batch, variant = case.drawn(subject), VARIANTS[subject.variant]
+    wrong = _wrong_length(batch, variant, case)
     if wrong is not None:
         return wrong
-    for i, row in enumerate(rows_of(found)):
+    for i, row in enumerate(rows_of(batch)):
         detail = {"sequence": i}
         problem = variant.check(row, case.length)
         if problem:
             return Evidence(failure=f"sequence {i}: {problem}", detail=detail)
-        if found.inputs[len(row) :, i].any():
+        if batch.inputs[len(row) :, i].any():
             return Evidence(failure=f"sequence {i} goes on after its end", detail=detail)
-    again, other = (case.drawn(subject, offset) for offset in (0, 1))
-    if not np.array_equal(again.inputs, found.inputs) or not np.array_equal(again.targets, found.targets):
+    second_draw, other_seed = (case.drawn(subject, offset) for offset in (0, 1))
+    if not np.array_equal(second_draw.inputs, batch.inputs) or not np.array_equal(
+        second_draw.targets, batch.targets
+    ):
         return Evidence(failure="the same seed gives other sequences")
-    if np.array_equal(other.inputs, found.inputs) and found.inputs.size > 64:
+    if np.array_equal(other_seed.inputs, batch.inputs) and batch.inputs.size > 64:
         return Evidence(failure="another seed gives the same sequences")
     return all_hold("sequences", {"length": case.length})
 
 
-def _wrong_length(found: Sequences, variant: Variant, case: TaskCase) -> Evidence | None:
+def _wrong_length(batch: Sequences, variant: Variant, case: TaskCase) -> Evidence | None:
     """Return evidence against sequences of impossible length, which are not decoded further."""
     least, most = variant.steps(case.length)
-    wrong = np.flatnonzero((found.ends + 1 < least) | (found.ends + 1 > most))
+    wrong = np.flatnonzero((batch.ends + 1 < least) | (batch.ends + 1 > most))
     if not len(wrong):
         return None
     i = int(wrong[0])
-    failure = f"sequence {i} has {found.ends[i] + 1} steps, not {least} to {most}"
+    failure = f"sequence {i} has {batch.ends[i] + 1} steps, not {least} to {most}"
     return Evidence(failure=failure, detail={"sequence": i})
 
 
@@ -88,19 +90,19 @@ def _wrong_length(found: Sequences, variant: Variant, case: TaskCase) -> Evidenc
 )
 def target_from_inputs(subject: TaskSubject, case: TaskCase) -> Evidence:
     """Decode every sequence and compare."""
-    found, variant = case.drawn(subject), VARIANTS[subject.variant]
-    wrong = _wrong_length(found, variant, case)
+    batch, variant = case.drawn(subject), VARIANTS[subject.variant]
+    wrong = _wrong_length(batch, variant, case)
     if wrong is not None:
         return wrong
-    expected = np.array([variant.target(row, case.length) for row in rows_of(found)], dtype=np.float64)
-    given = np.asarray(found.targets, dtype=np.float64)
-    given = given.T if expected.ndim == 2 else given.reshape(len(expected), -1)[:, 0]
+    expected = np.array([variant.target(row, case.length) for row in rows_of(batch)], dtype=np.float64)
+    targets = np.asarray(batch.targets, dtype=np.float64)
+    targets = targets.T if expected.ndim == 2 else targets.reshape(len(expected), -1)[:, 0]
     # One sum of two numbers of at most 1, a division and a sum: three roundings of numbers up to 2.
     bound = np.full(expected.shape, 0.0 if variant.classes else 6.0 * 2.0**-53)
     scale = np.where(expected == 0.0, 0.0, np.abs(expected))
     decided = compare(
         "targets",
-        given,
+        targets,
         expected,
         bound,
         dtype="float64",

@@ -1,4 +1,4 @@
-"""The task under test as laws see it."""
+"""The interface of a task under test."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Sequences:
         inputs: (time, count, feature).
         targets: (count, output), (count,) or (time, count).
         ends: index of the last step of each sequence.
-        batch: the user's own object that the task returned, for its solver.
+        batch: the object that the task returned, for its solver.
     """
 
     inputs: FloatArray
@@ -58,12 +58,12 @@ class TaskSubject(Protocol):
 
     @property
     def draws_for_judging(self) -> bool:
-        """Whether it has a generator of its own for the sequences that success is judged on."""
+        """Whether a separate generator draws the sequences for judging success."""
         ...
 
     @property
     def judged_count(self) -> int | None:
-        """The number of fresh sequences that success is judged on; None if it is not stated."""
+        """Number of fresh sequences for judging success; None if unspecified."""
         ...
 
     def sample(self, length: int, count: int, seed: int, *, judging: bool = False) -> Sequences:

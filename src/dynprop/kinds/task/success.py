@@ -38,18 +38,20 @@ NEAR = 1e-6
     share=0.08,
 )
 def solvable(subject: TaskSubject, case: TaskCase) -> Evidence:
-    """Judge the oracle, and a constant."""
+    """Judge the predictions of the oracle, and a constant prediction."""
     detail = {"length": case.length}
-    found = case.drawn(subject)
-    solved = subject.solve(found)
-    if not subject.succeeds(solved, found.targets, case.length):
+    batch = case.drawn(subject)
+    solved = subject.solve(batch)
+    if not subject.succeeds(solved, batch.targets, case.length):
         return Evidence(failure="the oracle does not meet the success criterion", detail=detail)
-    if subject.succeeds(_constant(subject.loss, solved, found.targets), found.targets, case.length):
+    if subject.succeeds(
+        _constant_prediction(subject.loss, solved, batch.targets), batch.targets, case.length
+    ):
         return Evidence(failure="a constant prediction meets the success criterion", detail=detail)
     return all_hold("solved", detail)
 
 
-def _constant(loss: str, like: FloatArray, targets: NumericArray) -> FloatArray:
+def _constant_prediction(loss: str, like: FloatArray, targets: NumericArray) -> FloatArray:
     """Return the best constant prediction for these targets."""
     if loss == "squared":
         return np.broadcast_to(np.asarray(targets).mean(axis=0), like.shape).copy()
@@ -74,40 +76,42 @@ def _constant(loss: str, like: FloatArray, targets: NumericArray) -> FloatArray:
     share=0.3,
 )
 def oracle_reads_inputs(subject: TaskSubject, case: TaskCase) -> Evidence:
-    """Give the oracle the same inputs with the targets of other sequences, and with none."""
-    found = case.drawn(subject)
-    inputs, targets = found.inputs.copy(), found.targets.copy()
+    """Call the oracle on the same inputs with the targets of other sequences, and without targets."""
+    batch = case.drawn(subject)
+    inputs, targets = batch.inputs.copy(), batch.targets.copy()
     axis = 1 if targets.ndim == 2 and targets.shape[1] == case.count != targets.shape[0] else 0
     detail = {"length": case.length}
-    solved = subject.solve(found).copy()
-    if not np.array_equal(found.inputs, inputs) or not np.array_equal(found.targets, targets):
+    solved = subject.solve(batch).copy()
+    if not np.array_equal(batch.inputs, inputs) or not np.array_equal(batch.targets, targets):
         return Evidence(failure="the oracle changes the batch that it is given", detail=detail)
     case.drawn(subject, 1)
     blank = np.full_like(targets, np.nan) if targets.dtype.kind == "f" else np.zeros_like(targets)
-    for other, named in (
+    for other, description in (
         (np.roll(targets, 1, axis), "the targets of other sequences"),
         (blank, "no targets"),
     ):
-        given = subject.with_targets(found, other)
-        if given is None:
+        altered = subject.with_targets(batch, other)
+        if altered is None:
             return Evidence(detail=detail)
-        if not np.array_equal(subject.solve(given), solved, equal_nan=True):
-            return Evidence(failure=f"the oracle answers otherwise when it is given {named}", detail=detail)
+        if not np.array_equal(subject.solve(altered), solved, equal_nan=True):
+            return Evidence(
+                failure=f"the oracle answers otherwise when it is given {description}", detail=detail
+            )
     return all_hold("answers", detail)
 
 
-def _as_judged(case: TaskCase, subject: TaskSubject) -> TaskCase:
+def _with_judged_count(case: TaskCase, subject: TaskSubject) -> TaskCase:
     return replace(case, count=VARIANTS[subject.variant].success.count)
 
 
 def _judged_case(source: Source, domain: Domain, subject: TaskSubject) -> TaskCase:
-    """Draw as many sequences as the criterion judges."""
-    return _as_judged(task_case(source, domain, subject), subject)
+    """Draw a case with the number of sequences of the criterion."""
+    return _with_judged_count(task_case(source, domain, subject), subject)
 
 
-def _usual_judged(domain: Domain, subject: TaskSubject) -> Iterator[TaskCase]:
+def _fixed_judged_cases(domain: Domain, subject: TaskSubject) -> Iterator[TaskCase]:
     for case in usual_case(domain, subject):
-        yield _as_judged(case, subject)
+        yield _with_judged_count(case, subject)
 
 
 @law(
@@ -118,13 +122,13 @@ def _usual_judged(domain: Domain, subject: TaskSubject) -> Iterator[TaskCase]:
     source="Hochreiter and Schmidhuber 1997, sections 5.3 to 5.6; pascanur/trainingRNNs: an error of 0.2 "
     "where the paper has 0.04",
     draw=_judged_case,
-    fixed=_usual_judged,
+    fixed=_fixed_judged_cases,
     applies=published,
     script="print(f.criterion)",
     share=0.04,
 )
 def success_limit(subject: TaskSubject, case: TaskCase) -> Evidence:
-    """Spoil correct answers within and beyond the limit, and compare the verdicts."""
+    """Perturb correct predictions within and beyond the limit, and compare the verdicts."""
     success, detail = VARIANTS[subject.variant].success, {"length": case.length}
     if case.count != success.count:
         # The criterion of another number of sequences allows another number of errors.
@@ -137,8 +141,8 @@ def success_limit(subject: TaskSubject, case: TaskCase) -> Evidence:
     classes = VARIANTS[subject.variant].classes or 9
     if subject.loss == "cross-entropy" and not ((targets >= 0) & (targets < classes)).all():
         return Evidence(failure=f"targets are not classes from 0 to {classes - 1}", detail=detail)
-    answers = _SpoiledAnswers(subject, success, targets, case.length)
-    for predictions, spoiled, right in answers.all():
+    spoiled_answers = _SpoiledAnswers(subject, success, targets, case.length)
+    for predictions, spoiled, right in spoiled_answers.all():
         if subject.succeeds(predictions, targets, case.length) != right:
             verdict = "no success" if right else "a success"
             return Evidence(failure=f"{spoiled}: this is {verdict}", detail=detail)
@@ -146,7 +150,7 @@ def success_limit(subject: TaskSubject, case: TaskCase) -> Evidence:
 
 
 class _SpoiledAnswers:
-    """Correct predictions, spoiled in a known way.
+    """Correct predictions with a known error.
 
     Predictions are numbers for squared and logistic losses, and logits for cross-entropy.
     """
@@ -170,19 +174,19 @@ class _SpoiledAnswers:
             yield undefined, "an answer is not a number", False
             return
         right, wrong = self.near(-NEAR), self.near(NEAR)
-        what = f"{self.success.wrong} {limit:g}" if limit else f"wrong {self.success.wrong}"
-        yield right, f"none of {count} answers errs ({what})", True
-        yield self.spoiled(right, allowed, wrong), f"{allowed} of {count} answers err ({what})", True
-        yield self.spoiled(right, allowed + 1, wrong), f"{allowed + 1} of {count} err ({what})", False
+        criterion = f"{self.success.wrong} {limit:g}" if limit else f"wrong {self.success.wrong}"
+        yield right, f"none of {count} answers errs ({criterion})", True
+        yield self.spoiled(right, allowed, wrong), f"{allowed} of {count} answers err ({criterion})", True
+        yield self.spoiled(right, allowed + 1, wrong), f"{allowed + 1} of {count} err ({criterion})", False
         undefined = np.full_like(right, np.nan)
         yield self.spoiled(right, allowed + 1, undefined), f"{allowed + 1} of {count} are no numbers", False
 
     def spoiled(self, right: FloatArray, count: int, wrong: FloatArray) -> FloatArray:
         """Return answers with a number of wrong ones, the lowest classes first: argmax of NaN is 0."""
         at: IntArray = np.asarray(self.targets).reshape(len(right), -1)[:, 0].argsort(kind="stable")[:count]
-        found = right.copy()
-        found[at] = wrong[at]
-        return found
+        answers = right.copy()
+        answers[at] = wrong[at]
+        return answers
 
     def near(self, beyond: float) -> FloatArray:
         """Return answers at a relative distance beyond the limit; negative: within it."""
@@ -206,10 +210,10 @@ class _SpoiledAnswers:
         return np.asarray(self.targets, dtype=np.float64)
 
     def logits(self, probability: float) -> FloatArray:
-        """Return logits with this probability of the correct class, and the rest of another class."""
+        """Return logits with this probability of the correct class, and the remainder on one other class."""
         classes = np.asarray(self.targets, dtype=np.int64)
-        found = np.full((*classes.shape, self.classes), -1000.0)
-        np.put_along_axis(found, classes[..., None], math.log(probability), axis=-1)
+        logits = np.full((*classes.shape, self.classes), -1000.0)
+        np.put_along_axis(logits, classes[..., None], math.log(probability), axis=-1)
         other = (classes + 1) % self.classes
-        np.put_along_axis(found, other[..., None], math.log1p(-probability), axis=-1)
-        return found
+        np.put_along_axis(logits, other[..., None], math.log1p(-probability), axis=-1)
+        return logits

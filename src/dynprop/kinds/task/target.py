@@ -74,12 +74,12 @@ class TaskAdapter(Adapter):
 
     @property
     def draws_for_judging(self) -> bool:
-        """Whether it has a generator of its own for the sequences that success is judged on."""
+        """Whether a separate generator draws the sequences for judging success."""
         return getattr(self.target, "examine", None) is not None
 
     @property
     def judged_count(self) -> int | None:
-        """The number of fresh sequences that success is judged on; None if it is not stated."""
+        """Number of fresh sequences for judging success; None if unspecified."""
         count = getattr(getattr(self.target, "criterion", None), "count", None)
         return None if count is None else int(count)
 
@@ -118,11 +118,11 @@ class TaskAdapter(Adapter):
         """Return the targets of a batch after a check of their shape."""
         targets, (steps, count) = np.asarray(batch.targets), inputs.shape[:2]
         if self.loss == "cross-entropy":
-            right, wanted = targets.shape in ((count,), (steps, count)), f"({count},) or ({steps}, {count})"
+            right, expected = targets.shape in ((count,), (steps, count)), f"({count},) or ({steps}, {count})"
         else:
-            right, wanted = targets.ndim == 2 and len(targets) == count, f"({count}, output)"
+            right, expected = targets.ndim == 2 and len(targets) == count, f"({count}, output)"
         if not right:
-            raise TargetMismatchError(f"targets of shape {targets.shape}, expected {wanted}")
+            raise TargetMismatchError(f"targets of shape {targets.shape}, expected {expected}")
         return targets
 
     def with_targets(self, sequences: Sequences, targets: NumericArray) -> Sequences | None:
@@ -136,7 +136,7 @@ class TaskAdapter(Adapter):
             else:
                 other = copy.copy(batch)
                 other.targets = targets
-        except Exception:  # a class of the target's own may refuse in any way
+        except Exception:  # the target's batch class may raise any exception
             return None
         return replace(sequences, targets=targets, batch=other)
 

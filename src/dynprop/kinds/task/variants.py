@@ -56,11 +56,11 @@ def _no_marks(length: int) -> Positions:
     return {}
 
 
-def _as_long(length: int) -> tuple[int, int]:
+def _same_length(length: int) -> tuple[int, int]:
     return length, length
 
 
-def _a_tenth_longer(length: int) -> tuple[int, int]:
+def _up_to_a_tenth_longer(length: int) -> tuple[int, int]:
     return length, length + length // 10
 
 
@@ -92,10 +92,10 @@ class Variant:
     numbers: Numbers | None = None
     marks: tuple[int, ...] = ()
     positions: Callable[[int], Positions] = _no_marks
-    steps: Callable[[int], tuple[int, int]] = _as_long
+    steps: Callable[[int], tuple[int, int]] = _same_length
 
 
-def _even(length: int) -> float:
+def _binary_chance(length: int) -> float:
     return math.log(2.0)
 
 
@@ -154,7 +154,7 @@ def _order(
         classes=2**count,
         marks=symbols,
         positions=mark_positions.one_in_each_range(ranges),
-        steps=_a_tenth_longer if edges else _as_long,
+        steps=_up_to_a_tenth_longer if edges else _same_length,
     )
 
 
@@ -163,7 +163,7 @@ VARIANTS: dict[str, Variant] = {
         1,
         decoders.latch_check,
         lambda row, length: row[0][0],
-        _even,
+        _binary_chance,
         Success(400, "side", allowed=20),
         noise(0.2, 1),
         classes=2,
@@ -178,13 +178,13 @@ VARIANTS: dict[str, Variant] = {
         Success(256, "beyond", limit=0.2),
         noise(math.sqrt(0.2), 3),
         classes=2,
-        steps=_a_tenth_longer,
+        steps=_up_to_a_tenth_longer,
     ),
     "parity": Variant(
         1,
         decoders.parity_check,
         decoders.parity_target,
-        _even,
+        _binary_chance,
         Success(256, "side"),
         (jitter(0.2), bits()),
         classes=2,
@@ -199,7 +199,7 @@ VARIANTS: dict[str, Variant] = {
         numbers=Numbers(0.0, 1.0, lambda length: 0.5),
         marks=(1,),
         positions=mark_positions.hochreiter_pairs,
-        steps=_a_tenth_longer,
+        steps=_up_to_a_tenth_longer,
     ),
     "adding-urnn": _adding(halves=True),
     "adding-tcn": _adding(halves=False),
@@ -214,7 +214,7 @@ VARIANTS: dict[str, Variant] = {
         numbers=Numbers(0.0, 1.0, lambda length: float(_product_mean(length))),
         marks=(1,),
         positions=mark_positions.hochreiter_pairs,
-        steps=_a_tenth_longer,
+        steps=_up_to_a_tenth_longer,
     ),
     "temporal-order-6a": _order(
         2,

@@ -34,8 +34,8 @@ def critical_gain(width: int, activation: ActivationLike) -> float:
     Args:
         width: units of every layer, >= 1.
         activation: "linear": the log norm has no drift, exact at every width (digamma). "relu": likewise,
-            given that no layer dies (probability 2^-width each). "tanh", "erf" or a callable: the edge of
-            chaos without bias, the limit of large width, whatever the width.
+            given that no layer dies (probability 2^-width each). Others, as in `mean_field`: the edge
+            of chaos without bias, the limit of large width, whatever the width.
 
     Returns:
         g > 0. For linear 1 + 1/(2 width) and for relu sqrt(2) (1 + 5/(4 width)), to first order; 1 for tanh,
@@ -43,6 +43,7 @@ def critical_gain(width: int, activation: ActivationLike) -> float:
 
     Raises:
         ArgumentError: width not an integer >= 1, or unknown activation.
+        PrecisionError: no gain keeps the signal without a bias (GELU, SiLU, Mish), as `edge_of_chaos`.
 
     Source: Sussillo and Abbott (2014), arXiv:1412.6558; Poole et al. (2016), arXiv:1606.05340.
 

@@ -108,6 +108,7 @@ def sussillo_abbott(shape: Shape, rng: Rng, activation: ActivationLike = "linear
 
     Raises:
         ArgumentError: as `variance_scaled`; an unknown activation.
+        PrecisionError: an activation without a critical gain (GELU, SiLU, Mish), as `critical_gain`.
 
     Source: Sussillo and Abbott (2014), arXiv:1412.6558, section 2, with the exact gain for exp(1/(2n)).
 

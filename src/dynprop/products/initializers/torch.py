@@ -100,6 +100,7 @@ def sussillo_abbott_(
 
     Raises:
         ArgumentError: no floating tensor with two axes at least, or an unknown activation.
+        PrecisionError: an activation without a critical gain (GELU, SiLU, Mish), as `critical_gain`.
 
     Source: Sussillo and Abbott (2014), arXiv:1412.6558, section 2, with the exact gain.
 

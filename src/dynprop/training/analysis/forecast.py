@@ -1,17 +1,17 @@
-r"""What is known of a sweep before anything is trained, within a budget that all its settings share.
+r"""Predictions for a sweep before training, within one budget of time for all settings.
 
-A picture must not take longer than the sweep that it shows. What a measurement costs is estimated from the
-setting alone: steps T, batch b, features f, hidden units h, gates g, n numbers of state, m models. Seen with
-one thread of a busy machine, where this is right within a factor of three:
+A picture must not take longer than the sweep that it shows. The cost of a measurement is estimated from the
+setting alone: steps T, batch b, features f, hidden units h, gates g, n numbers of state, m models. Measured
+with one thread of a busy machine, the estimate is right within a factor of three:
 
     K batches        m · (K · T · b · (2 ns · g h (h/2 + 64) + 40 ns · f) + T · 0.1 ms per block of them;
                      1.5 ms where g > 1)
     gradient by lag  T · (n · (0.12 + 0.18 g) ms + m · (15 µs + 4 ns · n g h² + 0.7 ns · n³))
 
-Nothing here looks at a clock, so that the same sweep always gives the same numbers. Settings that differ in
-the optimiser alone are the same before training, and measured once. Where the budget is too small for all,
-the shortest and the longest lengths go first, then those between them: few numbers that mean something, and
-not many that mean nothing.
+No clock is read, so that the same sweep always gives the same numbers. Settings that differ only in the
+optimiser are equal before training, and are measured once. Where the budget is too small for all settings,
+the shortest and the longest lengths have priority, then those between them: a few accurate numbers are better
+than many inaccurate ones.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ __all__ = [
     "Listener",
     "Plan",
     "Profile",
-    "foretold",
     "ignore",
-    "planned",
-    "planned_profiles",
+    "measured_forecasts",
+    "measured_profiles",
+    "profile_plans",
     "profile_seconds",
-    "profiled",
     "seconds",
+    "signal_plans",
 ]
 
 # Estimated seconds that all signals of a figure may take together, and all gradients by lag.
@@ -60,18 +60,18 @@ class Plan:
     batches: int
 
 
-# What is worth having, what is better than nothing, and what is enough.
+# The wanted accuracy, the least useful one, and the greatest.
 GOOD, POOR, FULL = Plan(3, 256), Plan(1, 32), Plan(3, 4096)
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """After how many updates the signal of a setting can be told from its fluctuation.
+    """Number of updates after which the signal of a setting exceeds its fluctuation.
 
     Attributes:
-        plan: what it was measured with.
-        updates: the number, at least 1; infinite where the signal is not seen.
-        least: the fewest that they can be, at least 1; infinite where nothing is known.
+        plan: models and batches of the measurement.
+        updates: the number, at least 1; infinite where the signal is not significant.
+        least: lower bound of the number, at least 1; infinite where nothing is known.
     """
 
     plan: Plan
@@ -113,39 +113,39 @@ def profile_seconds(setting: Setting, models: int) -> float:
 
 
 def _shares(costs: Sequence[float], budget: float) -> list[float]:
-    """Divide a budget: all that is asked for, or as much as the others that ask for more."""
-    shares, left = [0.0] * len(costs), budget
-    for place, i in enumerate(sorted(range(len(costs)), key=lambda i: costs[i])):
-        shares[i] = min(costs[i], left / (len(costs) - place))
-        left -= shares[i]
+    """Divide a budget: costs below an equal share in full, the others equal shares of the remainder."""
+    shares, remaining = [0.0] * len(costs), budget
+    for rank, i in enumerate(sorted(range(len(costs)), key=lambda i: costs[i])):
+        shares[i] = min(costs[i], remaining / (len(costs) - rank))
+        remaining -= shares[i]
     return shares
 
 
 def _spread(count: int) -> list[int]:
-    """Order 0..count-1 so that the first few are spread over all: the ends, then what halves the gaps."""
+    """Order 0..count-1 so that each prefix is spread: the ends, then midpoints of the largest gaps."""
     order = [0, count - 1]
     while len(order) < count:
-        known = sorted(order)
-        gaps = [(known[i] - known[i + 1], known[i]) for i in range(len(known) - 1)]
-        width, first = min(gaps)
-        order.append(first - width // 2)
+        ordered = sorted(order)
+        gaps = [(ordered[i] - ordered[i + 1], ordered[i]) for i in range(len(ordered) - 1)]
+        width, start = min(gaps)
+        order.append(start - width // 2)
     return order[:count]
 
 
-def _chosen(settings: Sequence[Setting], plan: Plan, budget: float) -> list[Setting]:
-    """Return which settings a plan can be afforded for, spread over the lengths of each configuration."""
+def _affordable(settings: Sequence[Setting], plan: Plan, budget: float) -> list[Setting]:
+    """Return the settings that a budget covers under a plan, spread over the lengths of configurations."""
     lengths = sorted({setting.length for setting in settings})
     turn = {lengths[place]: rank for rank, place in enumerate(_spread(len(lengths)))}
-    found, left = [], budget
+    selected, remaining = [], budget
     for setting in sorted(settings, key=lambda setting: turn[setting.length]):
-        if (cost := seconds(setting, plan)) <= left:
-            found.append(setting)
-            left -= cost
-    return found
+        if (cost := seconds(setting, plan)) <= remaining:
+            selected.append(setting)
+            remaining -= cost
+    return selected
 
 
 def _batches(setting: Setting, least: Plan, share: float) -> Plan:
-    """Return the most batches that a share affords, as 2ⁿ or 3·2ⁿ, and at least those of a plan."""
+    """Return the largest number of batches, 2ⁿ or 3·2ⁿ, within a share, and at least that of a plan."""
     steps = (FULL.batches >> i for i in range(12))
     for batches in (size for step in steps for size in (step, 3 * step // 4)):
         plan = Plan(least.models, batches)
@@ -154,97 +154,97 @@ def _batches(setting: Setting, least: Plan, share: float) -> Plan:
     return least
 
 
-def planned(settings: Iterable[Setting], budget: float = SIGNALS) -> dict[Setting, Plan]:
-    """Return what the signals of settings are measured with; what cannot be afforded is left out.
+def signal_plans(settings: Iterable[Setting], budget: float = SIGNALS) -> dict[Setting, Plan]:
+    """Return the plan of each measurement of a signal; settings beyond the budget are left out.
 
     Args:
         settings: of one figure, all different.
         budget: seconds for all of them, as estimated.
     """
-    wanted = list(settings)
-    least = next((plan for plan in (GOOD, POOR) if _chosen(wanted, plan, budget)), POOR)
-    chosen = _chosen(wanted, least, budget)
-    floor = [seconds(setting, least) for setting in chosen]
-    full = [seconds(setting, replace(FULL, models=least.models)) for setting in chosen]
-    more = [most - low for most, low in zip(full, floor, strict=True)]
-    shares = _shares(more, budget - sum(floor))
+    all_settings = list(settings)
+    least = next((plan for plan in (GOOD, POOR) if _affordable(all_settings, plan, budget)), POOR)
+    selected = _affordable(all_settings, least, budget)
+    floor = [seconds(setting, least) for setting in selected]
+    full = [seconds(setting, replace(FULL, models=least.models)) for setting in selected]
+    extra = [most - low for most, low in zip(full, floor, strict=True)]
+    shares = _shares(extra, budget - sum(floor))
     return {
         setting: _batches(setting, least, low + share)
-        for setting, low, share in zip(chosen, floor, shares, strict=True)
+        for setting, low, share in zip(selected, floor, shares, strict=True)
     }
 
 
-def _same_before(settings: Iterable[Setting]) -> dict[Setting, Setting]:
-    """Return for each setting the first that is the same before training."""
-    first: dict[Setting, Setting] = {}
-    return {s: first.setdefault(replace(s, optimiser="sgd"), s) for s in settings}
+def _representatives(settings: Iterable[Setting]) -> dict[Setting, Setting]:
+    """Return for each setting the first one that is equal before training."""
+    representatives: dict[Setting, Setting] = {}
+    return {s: representatives.setdefault(replace(s, optimiser="sgd"), s) for s in settings}
 
 
-def foretold(
+def measured_forecasts(
     settings: Sequence[Setting], budget: float = SIGNALS, listen: Listener = ignore
 ) -> dict[Setting, Forecast]:
-    """Measure the signals of settings within a budget; what cannot be afforded is left out.
+    """Measure the signals of settings within a budget; settings beyond the budget are left out.
 
     Args:
         settings: of one figure.
         budget: seconds for all of them, as estimated.
-        listen: is told what is being done.
+        listen: called with a description of the current measurement.
     """
-    like = _same_before(settings)
-    plans = planned(dict.fromkeys(like.values()), budget)
-    found: dict[Setting, Forecast] = {}
+    representative = _representatives(settings)
+    plans = signal_plans(dict.fromkeys(representative.values()), budget)
+    forecasts: dict[Setting, Forecast] = {}
     for i, (setting, plan) in enumerate(plans.items()):
         listen(f"signals before training: {i} of {len(plans)} settings")
-        # Where an initial state overflows, nothing is seen.
+        # If an initial state overflows, the signal is NaN.
         with np.errstate(all="ignore"):
             signal = signal_to_noise(setting, plan.models, plan.batches)
-            # Updates are whole: what shows at once shows after the first.
-            found[setting] = Forecast(plan, max(1.0, signal.updates), max(1.0, signal.least))
-    return {setting: found[same] for setting, same in like.items() if same in found}
+            # Updates are whole numbers: a signal that is significant at once is so after the first.
+            forecasts[setting] = Forecast(plan, max(1.0, signal.updates), max(1.0, signal.least))
+    return {setting: forecasts[same] for setting, same in representative.items() if same in forecasts}
 
 
-def planned_profiles(
+def profile_plans(
     settings: Sequence[Sequence[Setting]], models: int = 20, budget: float = PROFILES
 ) -> list[tuple[Setting, int] | None]:
-    """Return which gradients by lag are measured, and of how many models; None where none can be afforded.
+    """Return setting and number of models of each gradient by lag; None where the budget is too small.
 
     Args:
-        settings: configurations, each by increasing length; the longest that can be afforded is taken.
-        models: how many initial models are wanted of each.
+        settings: configurations, each by increasing length; the longest within the budget is measured.
+        models: wanted number of initial models of each.
         budget: seconds for all of them, as estimated.
     """
-    found: list[tuple[Setting, int] | None] = []
-    shares = _shares([profile_seconds(own[-1], models) for own in settings], budget)
-    for own, share in zip(settings, shares, strict=True):
-        choices = ((s, count) for s in reversed(own) for count in range(models, 0, -1))
-        # A rounding of what is asked for in full must not take a model away.
-        found.append(next((c for c in choices if profile_seconds(*c) <= share * (1.0 + 1e-9)), None))
-    return found
+    plans: list[tuple[Setting, int] | None] = []
+    shares = _shares([profile_seconds(configuration[-1], models) for configuration in settings], budget)
+    for configuration, share in zip(settings, shares, strict=True):
+        choices = ((s, count) for s in reversed(configuration) for count in range(models, 0, -1))
+        # Rounding of a share that covers the full cost must not remove a model.
+        plans.append(next((c for c in choices if profile_seconds(*c) <= share * (1.0 + 1e-9)), None))
+    return plans
 
 
-def profiled(
+def measured_profiles(
     settings: Sequence[Sequence[Setting]],
     models: int = 20,
     budget: float = PROFILES,
     listen: Listener = ignore,
 ) -> list[Profile | None]:
-    """Return the gradient by lag of each configuration within a budget; None where it cannot be afforded.
+    """Return the gradient by lag of each configuration; None where the budget is too small.
 
     Args:
         settings: configurations, each by increasing length.
-        models: how many initial models of each, at the most.
+        models: largest number of initial models of each.
         budget: seconds for all of them, as estimated.
-        listen: is told what is being done.
+        listen: called with a description of the current measurement.
     """
-    like = _same_before(setting for own in settings for setting in own)
-    same = [tuple(like[setting] for setting in own) for own in settings]
-    different = list(dict.fromkeys(same))
-    found: dict[tuple[Setting, ...], Profile | None] = {}
-    for own, plan in zip(different, planned_profiles(different, models, budget), strict=True):
-        listen(f"gradients by lag before training: {len(found)} of {len(different)} configurations")
-        found[own] = None
+    representative = _representatives(setting for configuration in settings for setting in configuration)
+    reduced = [tuple(representative[setting] for setting in configuration) for configuration in settings]
+    distinct = list(dict.fromkeys(reduced))
+    profiles: dict[tuple[Setting, ...], Profile | None] = {}
+    for configuration, plan in zip(distinct, profile_plans(distinct, models, budget), strict=True):
+        listen(f"gradients by lag before training: {len(profiles)} of {len(distinct)} configurations")
+        profiles[configuration] = None
         if plan is not None:
             setting, count = plan
             logs = initial_gradient_by_lag(setting, tuple(range(count)))
-            found[own] = Profile(setting.length, logs / math.log(10.0))
-    return [found[own] for own in same]
+            profiles[configuration] = Profile(setting.length, logs / math.log(10.0))
+    return [profiles[configuration] for configuration in reduced]

@@ -9,9 +9,10 @@ its drift n‖μ‖ exceeds the wandering √(n tr Σ) once n > tr Σ/‖μ‖²
 signal exceeds its fluctuation (Bengio, Simard and Frasconi 1994, section IV; Goodfellow, Bengio and Courville
 2016, section 10.7). From differences d(1)..d(K) of K batches ‖μ‖² is estimated without bias by the mean of
 d(i)·d(j), i ≠ j, and its error by the jackknife (Efron and Stein 1981), which does not underestimate it. A
-signal below three errors is not seen, and then there is only a lower bound on the updates: that of the
+signal below three errors is not significant; then there is only a lower bound on the updates, from the
 largest m = ‖μ‖² whose own error, variance 2 tr Σ²/K² + 4 μᵀΣμ/K at the most 2 tr Σ²/K² + 4m √(tr Σ²)/K,
-explains the estimate. (The jackknife's error falls with the estimate: above it misses one truth in ten.)
+explains the estimate. (The jackknife's error falls with the estimate: as an upper limit it fails one time in
+ten.)
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ from dynprop.training.whole import require_whole
 
 __all__ = ["GradientSignal", "initial_gradient_by_lag", "signal_to_noise"]
 
-# A signal is seen if it exceeds so many standard errors.
+# A signal is significant if it exceeds this number of standard errors.
 ERRORS = 3.0
 # Standard errors of the upper limit: with the bound on the variance it missed at most 1 of 100 samples of
 # Gaussian gradients, of 1 to 10 dimensions, weak and strong (tests).
 OWN_ERRORS = 2.0
-# Batches whose gradients are computed at a time: more of them leave the caches.
+# Number of batches whose gradients are computed together: more of them do not fit into the caches.
 TOGETHER = 256
 
 
@@ -81,9 +82,9 @@ class GradientSignal:
 
     @property
     def updates(self) -> float:
-        """Median over models of tr Σ/‖μ‖², infinite where the signal is not seen."""
-        seen = self.signal > ERRORS * self.error
-        return _median_ratio(self.noise, np.where(seen, self.signal, 0.0))
+        """Median over models of tr Σ/‖μ‖², infinite where the signal is not significant."""
+        significant = self.signal > ERRORS * self.error
+        return _median_ratio(self.noise, np.where(significant, self.signal, 0.0))
 
     @property
     def least(self) -> float:
@@ -102,42 +103,47 @@ def signal_to_noise(setting: Setting, models: int = 8, batches: int = 4096) -> G
     Args:
         setting: of the models; one batch has its batch size.
         models: number of initial models, at least 1.
-        batches: K, largest number of batches for each, at least 3; fewer are drawn once the signal of half
-            of the models is seen.
+        batches: K, largest number of batches for each, at least 3; drawing stops once the signal of half of
+            the models is significant.
 
     Raises:
         ArgumentError: too few models or batches.
 
     Examples:
         >>> from dynprop.training import Setting, signal_to_noise
-        >>> found = signal_to_noise(Setting("latch", 3, hidden=4), models=2, batches=64)
-        >>> found.signal.shape, found.updates >= found.least
+        >>> signal = signal_to_noise(Setting("latch", 3, hidden=4), models=2, batches=64)
+        >>> signal.signal.shape, signal.updates >= signal.least
         ((2,), True)
     """
     models, batches = require_whole("models", models), require_whole("batches", batches, 3)
     ensembles = [Ensemble(setting, [seed], dtype="float64") for seed in range(models)]
     size = min(TOGETHER, group_size(replace(setting, dtype="float64")))
-    ends = [*range(size, batches, size), batches]
-    parts: list[list[tuple[FloatArray, FloatArray]]] = [[] for _ in ensembles]
-    drawn, look = 0, 1
-    for block, end in enumerate(ends):
-        for ensemble, own in zip(ensembles, parts, strict=True):
-            own.append(_gradients(ensemble, block, end - drawn))
-        drawn = end
-        # Few tests: each is a chance of a false positive.
-        if end == batches or (block + 1 == look and end >= 3):
-            found = GradientSignal(*np.array([_signal(own) for own in parts]).T)
-            if math.isfinite(found.updates):
+    block_ends = [*range(size, batches, size), batches]
+    by_model: list[list[tuple[FloatArray, FloatArray]]] = [[] for _ in ensembles]
+    done, next_test = 0, 1
+    for block, end in enumerate(block_ends):
+        for ensemble, samples in zip(ensembles, by_model, strict=True):
+            samples.append(_gradients(ensemble, block, end - done))
+        done = end
+        # Few tests: each may give a false positive.
+        if end == batches or (block + 1 == next_test and end >= 3):
+            result = GradientSignal(*np.array([_signal(samples) for samples in by_model]).T)
+            if math.isfinite(result.updates):
                 break
-            look *= 4
-    return found
+            next_test *= 4
+    return result
 
 
-def _signal(parts: list[tuple[FloatArray, FloatArray]]) -> tuple[float, float, float, float]:
-    own, shuffled = (np.concatenate(each) for each in zip(*parts, strict=True))
-    differences = own - shuffled
+def _signal(samples: list[tuple[FloatArray, FloatArray]]) -> tuple[float, float, float, float]:
+    gradients, shuffled = (np.concatenate(each) for each in zip(*samples, strict=True))
+    differences = gradients - shuffled
     signal, error = _squared_mean(differences)
-    return signal, error, float(own.var(axis=0, ddof=1).sum()), _largest_squared_mean(differences, signal)
+    return (
+        signal,
+        error,
+        float(gradients.var(axis=0, ddof=1).sum()),
+        _largest_squared_mean(differences, signal),
+    )
 
 
 def _largest_squared_mean(values: FloatArray, estimate: float) -> float:
@@ -155,17 +161,19 @@ def _largest_squared_mean(values: FloatArray, estimate: float) -> float:
 def _gradients(ensemble: Ensemble, block: int, count: int) -> tuple[FloatArray, FloatArray]:
     """Return the gradients of one model on some batches, and those with the targets of other sequences."""
     size = ensemble.setting.batch
-    # From a stream that no trial uses.
+    # This stream is not used by training.
     inputs, targets, ends = ensemble.drawn("looking", 1 + block, count * 2 * size)
     copies = ensemble.copied(count)
-    # The one model's sequences become those of its copies, the second half of each for its targets.
+    # Each copy of the model gets 2·size sequences; of the second half only the targets are used.
     axis = 1 if ensemble.task.every else 0
-    held = targets.reshape(*targets.shape[:axis], count, 2 * size, *targets.shape[axis + 2 :])
-    own, others = (held.narrow(axis + 1, first, size) for first in (0, size))
-    seen = inputs.reshape(len(inputs), count, 2 * size, -1)[:, :, :size]
-    last = ends.reshape(count, 2 * size)[:, :size]
-    own_gradients, shuffled = (copies.gradients(seen, each, last).numpy() for each in (own, others))
-    return own_gradients, shuffled
+    by_copy = targets.reshape(*targets.shape[:axis], count, 2 * size, *targets.shape[axis + 2 :])
+    own_targets, other_targets = (by_copy.narrow(axis + 1, first, size) for first in (0, size))
+    own_inputs = inputs.reshape(len(inputs), count, 2 * size, -1)[:, :, :size]
+    own_ends = ends.reshape(count, 2 * size)[:, :size]
+    gradients, shuffled = (
+        copies.gradients(own_inputs, each, own_ends).numpy() for each in (own_targets, other_targets)
+    )
+    return gradients, shuffled
 
 
 def _squared_mean(values: FloatArray) -> tuple[float, float]:

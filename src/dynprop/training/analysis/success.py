@@ -49,7 +49,7 @@ CountArray = NDArray[np.integer[Any]] | Sequence[int]
 
 
 def _intervals(
-    of: Callable[[int, int, float], tuple[float, float]],
+    interval: Callable[[int, int, float], tuple[float, float]],
     successes: Count | CountArray,
     trials: Count | CountArray,
     level: float,
@@ -76,10 +76,10 @@ def _intervals(
         )
     if isinstance(level, str) or not 0.0 < level < 1.0:
         raise ArgumentError("level", str(level), "a number between 0 and 1")
-    ends = [of(int(a), int(b), level) for a, b in zip(s.flat, n.flat, strict=True)]
+    intervals = [interval(int(a), int(b), level) for a, b in zip(s.flat, n.flat, strict=True)]
     if s.ndim == 0:
-        return ends[0]
-    low, high = np.array(ends, dtype=np.float64).reshape(-1, 2).T
+        return intervals[0]
+    low, high = np.array(intervals, dtype=np.float64).reshape(-1, 2).T
     return low.reshape(s.shape), high.reshape(s.shape)
 
 
@@ -285,7 +285,7 @@ class SuccessCurve:
         by_length: dict[int, list[Trial]] = {}
         for trial in trials:
             by_length.setdefault(trial.setting.length, []).append(trial)
-        return cls(name, tuple(_rate(length, found) for length, found in sorted(by_length.items())))
+        return cls(name, tuple(_rate(length, group) for length, group in sorted(by_length.items())))
 
     @property
     def threshold(self) -> Threshold:
@@ -293,27 +293,27 @@ class SuccessCurve:
 
         Its brackets are lengths whose confidence sequence excludes one half.
         """
-        known = [rate for rate in self.rates if rate.trials]
-        clear = [rate for rate in known if rate.clear]
+        judged = [rate for rate in self.rates if rate.trials]
+        clear = [rate for rate in judged if rate.clear]
         low = max((rate.length for rate in clear if rate.rate > 0.5), default=None)
         high = min((rate.length for rate in clear if rate.rate < 0.5), default=None)
-        if len(known) < 2 or (low is not None and high is not None and low > high):
+        if len(judged) < 2 or (low is not None and high is not None and low > high):
             return Threshold(None, low, high)
         from scipy.optimize import isotonic_regression
 
-        weights = [rate.trials for rate in known]
-        fit = isotonic_regression([rate.rate for rate in known], weights=weights, increasing=False).x
-        for i in range(len(known) - 1):
+        weights = [rate.trials for rate in judged]
+        fit = isotonic_regression([rate.rate for rate in judged], weights=weights, increasing=False).x
+        for i in range(len(judged) - 1):
             if fit[i] >= 0.5 >= fit[i + 1] and fit[i] > fit[i + 1]:
                 share = (fit[i] - 0.5) / (fit[i] - fit[i + 1])
-                first, second = known[i].length, known[i + 1].length
+                first, second = judged[i].length, judged[i + 1].length
                 return Threshold(float(first + share * (second - first)), low, high)
         return Threshold(None, low, high)
 
 
 def _rate(length: int, trials: Sequence[Trial]) -> SuccessRate:
-    def count(which: Any) -> int:
-        return sum(map(which, trials))
+    def count(predicate: Any) -> int:
+        return sum(map(predicate, trials))
 
     return SuccessRate(
         length,
@@ -366,15 +366,15 @@ def learning_time(trials: Iterable[Trial]) -> LearningTime:
         >>> learning_time([*trials, Trial(setting, 5, "failure", 1500)]).median
         150.0
     """
-    found = list(trials)
-    if not found:
+    runs = list(trials)
+    if not runs:
         raise ArgumentError("trials", "none", "at least one")
-    solved = [float(t.updates) for t in found if t.succeeded]
+    solved = [float(t.updates) for t in runs if t.succeeded]
     censored = [
-        float(t.setting.updates if t.status == "diverged" else t.updates) for t in found if not t.succeeded
+        float(t.setting.updates if t.status == "diverged" else t.updates) for t in runs if not t.succeeded
     ]
     if not solved:
-        return LearningTime(len(found), 0, None, None, None, (), ())
+        return LearningTime(len(runs), 0, None, None, None, (), ())
     from scipy.stats import CensoredData, ecdf
 
     curve: Any = ecdf(CensoredData(uncensored=solved, right=censored)).sf
@@ -395,10 +395,10 @@ def learning_time(trials: Iterable[Trial]) -> LearningTime:
 
     # Where the last runs at risk succeed together the formula has no interval: the high end is then the
     # one-sided interval of Clopper and Pearson for no failure among them.
-    left = 1.0 - (0.5 * (1.0 - LEVEL)) ** (1.0 / solved.count(times[-1]))
-    low, high = crossing(band.low.evaluate(times)), crossing(band.high.evaluate(times), unknown=left)
-    kept = tuple(float(x) for x in share)
-    return LearningTime(len(found), len(solved), crossing(share), low, high, tuple(times.tolist()), kept)
+    open_end = 1.0 - (0.5 * (1.0 - LEVEL)) ** (1.0 / solved.count(times[-1]))
+    low, high = crossing(band.low.evaluate(times)), crossing(band.high.evaluate(times), unknown=open_end)
+    unsolved = tuple(float(x) for x in share)
+    return LearningTime(len(runs), len(solved), crossing(share), low, high, tuple(times.tolist()), unsolved)
 
 
 def success_curve(
@@ -429,7 +429,7 @@ def success_curve(
             raise ArgumentError("option", repr(option), f"one of {', '.join(known)}")
     if isinstance(lengths, int | np.integer | str) or not len(lengths):
         raise ArgumentError("lengths", repr(lengths), "one or more whole numbers, such as [4, 6, 8]")
-    chosen = range(seeds) if isinstance(seeds, int | np.integer) else seeds
+    seed_list = range(seeds) if isinstance(seeds, int | np.integer) else seeds
     settings = [Setting(task, length, **options) for length in lengths]
     name = f"{task}, {settings[0].cell}, {settings[0].init}"
-    return SuccessCurve.of(name, [trial for setting in settings for trial in train(setting, list(chosen))])
+    return SuccessCurve.of(name, [trial for setting in settings for trial in train(setting, list(seed_list))])

@@ -75,13 +75,13 @@ def ticks(lengths: Sequence[int], *, log: bool = False) -> list[int]:
         lengths: all different, increasing.
         log: whether the axis is logarithmic.
     """
-    at = np.log(lengths) if log else np.asarray(lengths, dtype=np.float64)
-    width = float(at[-1] - at[0] if log else at[-1])
-    kept = [len(lengths) - 1]
+    positions = np.log(lengths) if log else np.asarray(lengths, dtype=np.float64)
+    width = float(positions[-1] - positions[0] if log else positions[-1])
+    labelled = [len(lengths) - 1]
     for i in range(len(lengths) - 2, -1, -1):
-        if at[kept[-1]] - at[i] >= 0.05 * width:
-            kept.append(i)
-    return sorted(lengths[i] for i in kept)
+        if positions[labelled[-1]] - positions[i] >= 0.05 * width:
+            labelled.append(i)
+    return sorted(lengths[i] for i in labelled)
 
 
 def shared_options(settings: Sequence[Setting]) -> str:

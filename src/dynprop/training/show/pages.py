@@ -107,7 +107,7 @@ def _unwritten(paths: Sequence[Path], error: OSError, advice: str = "") -> Ledge
 def show_folder(folder: Path, table: Path | None = None) -> None:
     """Print the table of a sweep, write its pages, and each run as a line of a CSV file.
 
-    A file that cannot be written keeps neither the table nor other files back.
+    If one file cannot be written, the table and the other files still are.
 
     Raises:
         ArgumentError: the folder holds no sweep, or nothing has been trained yet.

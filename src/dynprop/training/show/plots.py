@@ -11,7 +11,7 @@ gradient ∂s(T)/∂s(T-k) against the lag   updates until the signal of the gra
 The probability of success falls where the gradient has fallen by some orders of magnitude and the signal
 comes later than the budget. Markers of several curves at one length lie side by side. An arrow marks a lower
 bound: of updates, if half of the runs were unsolved at the end of their budget; of the signal, if it was not
-seen in as many batches. Lost runs draw no arrow: nothing is known about them.
+significant in all batches. Lost runs have no arrow: nothing is known about them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dynprop.linear.figures import GREY, INK, clean
-from dynprop.training.analysis.forecast import Forecast, Listener, Profile, foretold, ignore, profiled
+from dynprop.training.analysis.forecast import (
+    Forecast,
+    Listener,
+    Profile,
+    ignore,
+    measured_forecasts,
+    measured_profiles,
+)
 from dynprop.training.show.layout import (
     MARGIN,
     SINGLE,
@@ -70,7 +77,7 @@ def plot_sweep(
         entries: its configurations, counted.
         models: most initial models for the gradient by lag; the band holds the middle 80 % of them. Fewer,
             noted in the figure, if they would take too long.
-        listen: called with a description of what is being computed.
+        listen: called with a description of the current measurement.
 
     Returns:
         A new figure; ``figure.savefig(path)`` writes it.
@@ -82,8 +89,10 @@ def plot_sweep(
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.lines import Line2D
 
-    profiles = profiled([entry.settings for entry in entries], models, listen=listen)
-    forecasts = foretold([setting for entry in entries for setting in entry.settings], listen=listen)
+    profiles = measured_profiles([entry.settings for entry in entries], models, listen=listen)
+    forecasts = measured_forecasts(
+        [setting for entry in entries for setting in entry.settings], listen=listen
+    )
     styles = curve_styles(len(entries))
     names = [entry.curve.name for entry in entries]
     count = legend_columns(names, 72.0 * WIDTH, NAMES)
@@ -127,8 +136,8 @@ def plot_sweep(
 def _positions(entries: Sequence[Summary]) -> list[dict[int, float]]:
     """Return the x positions of each curve's markers, by length."""
     lengths = [setting.length for setting in entries[0].settings]
-    found = marker_positions(lengths, len(entries), log=needs_log_axis(lengths))
-    return [dict(zip(lengths, row, strict=True)) for row in found.tolist()]
+    positions = marker_positions(lengths, len(entries), log=needs_log_axis(lengths))
+    return [dict(zip(lengths, row, strict=True)) for row in positions.tolist()]
 
 
 def _heads(heads: dict[Axes, tuple[str, str]]) -> None:
@@ -167,7 +176,7 @@ def _update_axes(time: Axes, signal: Axes, budget: int) -> None:
     """Give both panels of updates the same axis, with a line at the budget."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    seen = [
+    values = [
         float(y)
         for axes in (time, signal)
         for line in axes.get_lines()
@@ -179,8 +188,8 @@ def _update_axes(time: Axes, signal: Axes, budget: int) -> None:
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
         # Room for the arrows.
-        high = 3.0 * max([*seen, budget])
-        low = min(0.7 * min([*seen, budget]), high / 30.0)
+        high = 3.0 * max([*values, budget])
+        low = min(0.7 * min([*values, budget]), high / 30.0)
         axes.set_ylim(low, high)
         # Below two decades powers of ten are too few labels.
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100.0 * low else (1.0,)))
@@ -192,14 +201,14 @@ def _update_axes(time: Axes, signal: Axes, budget: int) -> None:
 
 def _success(axes: Axes, entries: Sequence[Summary], styles: Sequence[Style]) -> tuple[str, str]:
     """Draw success rates with their intervals; return title and note."""
-    for entry, style, at in zip(entries, styles, _positions(entries), strict=True):
-        x = np.array([at[rate.length] for rate in entry.curve.rates])
+    for entry, style, positions in zip(entries, styles, _positions(entries), strict=True):
+        x = np.array([positions[rate.length] for rate in entry.curve.rates])
         y = np.array([rate.rate for rate in entry.curve.rates])
         low, high = (np.array([rate.interval[side] for rate in entry.curve.rates]) for side in (0, 1))
         axes.vlines(x, low, high, color=style["color"], linewidth=1.1, zorder=2)
-        ends: Any = {"color": style["color"], "marker": "_", "markersize": 5, "linestyle": "", "zorder": 2}
-        axes.plot(x, low, **ends)
-        axes.plot(x, high, **ends)
+        caps: Any = {"color": style["color"], "marker": "_", "markersize": 5, "linestyle": "", "zorder": 2}
+        axes.plot(x, low, **caps)
+        axes.plot(x, high, **caps)
         axes.plot(x, y, **_line(style))
     axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle=DASHES, zorder=1)
     axes.set_ylim(-0.04, 1.04)
@@ -221,26 +230,33 @@ def _lower_bound(axes: Axes, x: float, y: float, style: Style) -> None:
 
 def _time(axes: Axes, entries: Sequence[Summary], styles: Sequence[Style]) -> tuple[str, str]:
     """Draw median updates until success; an arrow where budgets were used up, a cross where runs diverged."""
-    broken = False
-    for entry, style, at in zip(entries, styles, _positions(entries), strict=True):
+    diverged = False
+    for entry, style, positions in zip(entries, styles, _positions(entries), strict=True):
         line = []
-        for rate, found, spent in zip(entry.curve.rates, entry.times, entry.unsolved, strict=True):
-            x = at[rate.length]
-            line.append((x, np.nan if found.median is None else found.median))
-            if found.median is not None:
+        for rate, learning, unsolved in zip(entry.curve.rates, entry.times, entry.unsolved, strict=True):
+            x = positions[rate.length]
+            line.append((x, np.nan if learning.median is None else learning.median))
+            if learning.median is not None:
                 # An open upper end has no cap.
-                high = entry.settings[0].updates if found.high is None else found.high
-                low = found.median if found.low is None else found.low
+                high = entry.settings[0].updates if learning.high is None else learning.high
+                low = learning.median if learning.low is None else learning.low
                 axes.vlines(x, low, high, color=style["color"], linewidth=1.1, zorder=2)
-                ends = [end for end in (found.low, found.high) if end is not None]
-                axes.plot([x] * len(ends), ends, color=style["color"], marker="_", markersize=5, linestyle="")
-            elif spent.budget_used is not None:
-                _lower_bound(axes, x, spent.budget_used, style)
-            elif spent.diverged_after is not None:
-                broken = True
+                closed_ends = [end for end in (learning.low, learning.high) if end is not None]
+                axes.plot(
+                    [x] * len(closed_ends),
+                    closed_ends,
+                    color=style["color"],
+                    marker="_",
+                    markersize=5,
+                    linestyle="",
+                )
+            elif unsolved.budget_used is not None:
+                _lower_bound(axes, x, unsolved.budget_used, style)
+            elif unsolved.diverged_after is not None:
+                diverged = True
                 axes.plot(
                     x,
-                    max(1.0, spent.diverged_after),
+                    max(1.0, unsolved.diverged_after),
                     color=style["color"],
                     marker="x",
                     markersize=6,
@@ -248,13 +264,13 @@ def _time(axes: Axes, entries: Sequence[Summary], styles: Sequence[Style]) -> tu
                 )
         axes.plot(*np.array(line).reshape(-1, 2).T, **_line(style))
     note = "median, 95 % (Kaplan and Meier; open without a cap); arrow: more than this"
-    return "updates until success", note + ("; ×: diverged (median)" if broken else "")
+    return "updates until success", note + ("; ×: diverged (median)" if diverged else "")
 
 
 def _gradient(axes: Axes, profiles: Sequence[Profile | None], styles: Sequence[Style]) -> tuple[str, str]:
     """Draw the median over initial models, and the band of the middle 80 %."""
-    known = [profile for profile in profiles if profile is not None]
-    finite = [profile.logs[np.isfinite(profile.logs)] for profile in known]
+    computed = [profile for profile in profiles if profile is not None]
+    finite = [profile.logs[np.isfinite(profile.logs)] for profile in computed]
     bottom = min((float(values.min()) for values in finite), default=0.0)
     zero = False
     for i, (profile, style) in enumerate(zip(profiles, styles, strict=True)):
@@ -263,41 +279,41 @@ def _gradient(axes: Axes, profiles: Sequence[Profile | None], styles: Sequence[S
         # Without interpolation: the logarithm of an exact zero is -inf.
         low, middle, high = np.quantile(profile.logs, [0.1, 0.5, 0.9], axis=0, method="nearest")
         lags = np.arange(len(middle))
-        seen = np.isfinite(middle)
-        zero = zero or not seen.all()
+        nonzero = np.isfinite(middle)
+        zero = zero or not nonzero.all()
         # Curves that coincide have their markers at different lags.
-        some = np.linspace(1.0 + (i / len(styles)) * len(lags) / 6.0, len(lags) - 1.0, 6).astype(int)
-        marked = [int(k) for k in np.unique(some) if seen[k]]
-        axes.plot(lags, np.where(seen, middle, np.nan), markevery=marked, **_line(style))
-        shade = 0.15 if len(known) <= FEW else 0.06
+        marks = np.linspace(1.0 + (i / len(styles)) * len(lags) / 6.0, len(lags) - 1.0, 6).astype(int)
+        marked = [int(k) for k in np.unique(marks) if nonzero[k]]
+        axes.plot(lags, np.where(nonzero, middle, np.nan), markevery=marked, **_line(style))
+        shade = 0.15 if len(computed) <= FEW else 0.06
         bands = (np.maximum(side, bottom) for side in (low, high))
         axes.fill_between(lags, *bands, color=style["color"], alpha=shade, linewidth=0, zorder=2)
-    counts = _span([len(profile.logs) for profile in known])
-    lengths = _span([profile.length for profile in known])
+    counts = _span([len(profile.logs) for profile in computed])
+    lengths = _span([profile.length for profile in computed])
     note = f"sequences of length {lengths}; median of {counts} models; band: the middle 80 %"
     if zero:
         note += "; a curve ends where half are exactly zero"
-    if len(known) < len(profiles):
-        note += f"; {len(profiles) - len(known)} of {len(profiles)} left out: too long to compute"
+    if len(computed) < len(profiles):
+        note += f"; {len(profiles) - len(computed)} of {len(profiles)} left out: too long to compute"
     axes.set_ylabel(r"$\log_{10}\,\|\partial s(T)/\partial s(T-k)\|_2$", color=INK)
     axes.set_xlabel("lag k", color=INK)
-    if not known:
+    if not computed:
         axes.set_yticks([])
-    return "gradient by lag, before training", note if known else "left out: too long to compute"
+    return "gradient by lag, before training", note if computed else "left out: too long to compute"
 
 
 def _signal(
     axes: Axes, entries: Sequence[Summary], forecasts: dict[Setting, Forecast], styles: Sequence[Style]
 ) -> tuple[str, str]:
-    """Draw updates until the signal is seen; an arrow at the lower bound where it is not."""
-    for entry, style, at in zip(entries, styles, _positions(entries), strict=True):
-        known = [(at[s.length], forecasts[s]) for s in entry.settings if s in forecasts]
-        y = [found.updates if np.isfinite(found.updates) else np.nan for _, found in known]
-        axes.plot([x for x, _ in known], y, **_line(style, 1.0))
-        for x, found in known:
-            if not np.isfinite(found.updates) and np.isfinite(found.least):
-                _lower_bound(axes, x, found.least, style)
-    plans = [found.plan for found in forecasts.values()]
+    """Draw updates until the signal is significant; an arrow at the lower bound where it never is."""
+    for entry, style, positions in zip(entries, styles, _positions(entries), strict=True):
+        points = [(positions[s.length], forecasts[s]) for s in entry.settings if s in forecasts]
+        y = [forecast.updates if np.isfinite(forecast.updates) else np.nan for _, forecast in points]
+        axes.plot([x for x, _ in points], y, **_line(style, 1.0))
+        for x, forecast in points:
+            if not np.isfinite(forecast.updates) and np.isfinite(forecast.least):
+                _lower_bound(axes, x, forecast.least, style)
+    plans = [forecast.plan for forecast in forecasts.values()]
     note = (
         f"median of {_span([plan.models for plan in plans])} models, at most "
         f"{_span([plan.batches for plan in plans])} batches each; arrow: not seen yet, more than this"
@@ -311,5 +327,5 @@ def _signal(
 
 def _span(numbers: Sequence[int]) -> str:
     """Return one number, or the range of several."""
-    ends = dict.fromkeys((min(numbers, default=0), max(numbers, default=0)))
-    return " to ".join(str(n) for n in ends)
+    limits = dict.fromkeys((min(numbers, default=0), max(numbers, default=0)))
+    return " to ".join(str(n) for n in limits)

@@ -56,19 +56,19 @@ def summarise(sweep: Sweep, trials: Sequence[Trial]) -> list[Summary]:
         by_name.setdefault(names[setting.key], ([], []))[0].append(setting)
     for trial in trials:
         by_name[names[trial.setting.key]][1].append(trial)
-    found = []
-    for name, (own, runs) in by_name.items():
+    summaries = []
+    for name, (members, runs) in by_name.items():
         curve = SuccessCurve.of(name, runs)
         groups = [[t for t in runs if t.setting.length == rate.length] for rate in curve.rates]
         times = tuple(learning_time(group) for group in groups)
         unsolved = tuple(_unsolved(group) for group in groups)
-        found.append(Summary(tuple(sorted(own, key=lambda s: s.length)), curve, times, unsolved))
-    return found
+        summaries.append(Summary(tuple(sorted(members, key=lambda s: s.length)), curve, times, unsolved))
+    return summaries
 
 
 def _unsolved(trials: Sequence[Trial]) -> Unsolved:
     failed = [t.updates for t in trials if t.status == "failure"]
-    broken = [t.updates for t in trials if t.status == "diverged"]
+    diverged = [t.updates for t in trials if t.status == "diverged"]
     causes = (
         ("exploded", sum(t.cause == "explosion" for t in trials)),
         ("vanished", sum(t.cause == "vanishing" for t in trials)),
@@ -77,6 +77,6 @@ def _unsolved(trials: Sequence[Trial]) -> Unsolved:
     )
     return Unsolved(
         max(failed, default=None),
-        statistics.median(broken) if broken else None,
+        statistics.median(diverged) if diverged else None,
         tuple((name, count) for name, count in causes if count),
     )

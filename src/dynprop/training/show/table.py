@@ -30,30 +30,30 @@ def remarks(sweep: Sweep, trials: Sequence[Trial], folder: Path | None = None) -
     task = task_named(sweep.task)
     lost = [trial for trial in trials if trial.status in LOST]
     failures = [trial for trial in trials if not trial.succeeded and trial.status not in LOST]
-    idle = [trial for trial in failures if trial.at_chance]
+    at_chance = [trial for trial in failures if trial.at_chance]
     go_on = f"dynprop train --resume {'DIR' if folder is None else folder}"
-    found = []
-    if idle:
-        levels = sorted({task.chance_loss(trial.setting.length) for trial in idle})
+    lines = []
+    if at_chance:
+        levels = sorted({task.chance_loss(trial.setting.length) for trial in at_chance})
         texts = list(dict.fromkeys(f"{level:.4g}" for level in levels))
         losses = ", ".join(texts) if len(texts) <= 3 else f"{texts[0]} to {texts[-1]}"
-        found.append(
-            f"{len(idle)} of {len(failures)} failures learnt nothing: loss {losses} is the level "
+        lines.append(
+            f"{len(at_chance)} of {len(failures)} failures learnt nothing: loss {losses} is the level "
             f"of {task.level}"
         )
     if lost:
-        late = sum(trial.status == "timed out" for trial in lost)
-        kinds = ((late, "timed out"), (len(lost) - late, "with their worker"))
-        ways = ", ".join(f"{count} {kind}" for count, kind in kinds if count)
-        found.append(
-            f"{len(lost)} of {len(trials)} runs were lost ({ways}) and count as failures; "
+        timed_out = sum(trial.status == "timed out" for trial in lost)
+        kinds = ((timed_out, "timed out"), (len(lost) - timed_out, "with their worker"))
+        causes = ", ".join(f"{count} {kind}" for count, kind in kinds if count)
+        lines.append(
+            f"{len(lost)} of {len(trials)} runs were lost ({causes}) and count as failures; "
             f"train them again: {go_on} --retry"
         )
-    asked = len(sweep.settings) * sweep.seeds
-    if asked > len(trials):
-        found.append(f"{asked - len(trials)} of {asked} runs are not done yet: {go_on}")
-    found.append(f"success: {task.criterion.text}")
-    return found
+    wanted = len(sweep.settings) * sweep.seeds
+    if wanted > len(trials):
+        lines.append(f"{wanted - len(trials)} of {wanted} runs are not done yet: {go_on}")
+    lines.append(f"success: {task.criterion.text}")
+    return lines
 
 
 def _interval(interval: tuple[float, float]) -> str:

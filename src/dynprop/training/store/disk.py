@@ -1,4 +1,4 @@
-"""Errors of disks and of SQLite: which mean that a file is damaged, and what the user can do about others."""
+"""Errors of disks and of SQLite: classification as damage of a file, and advice for the user."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FULL = ("full", "No space left", "quota")
 
 
 class DamageError(Exception):
-    """The content of a file is not what was written; the message gives the difference."""
+    """The content of a file differs from what was written; the message gives the difference."""
 
 
 # Python raises UnicodeDecodeError where SQLite's own message quotes a damaged name.
@@ -44,8 +44,8 @@ def explained(error: Exception, path: Path) -> LedgerError:
     """Return a LedgerError with advice for the user.
 
     Args:
-        error: what was raised.
-        path: the file that was read or written.
+        error: the exception.
+        path: of the file.
     """
     text = (isinstance(error, OSError) and error.strerror) or str(error)
     if "locked" in text or "busy" in text:

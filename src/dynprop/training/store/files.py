@@ -62,7 +62,7 @@ def write_replacement(path: Path, settings: Mapping[str, str], rows: Iterable[Ro
 
 
 def finish_replacement(path: Path) -> str:
-    """Rename a replacement to its ledger, if there is one; return the name of the damaged file, or ""."""
+    """Rename a replacement, if any, to the ledger; return the new name of the damaged file, or ""."""
     new = path.with_suffix(".recovered")
     if not new.exists():
         return ""

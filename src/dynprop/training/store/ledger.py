@@ -60,7 +60,7 @@ def _stored_count(path: Path, notes: list[str]) -> int | None:
 
 
 class _Contents:
-    """What a ledger file holds, from one pass over its rows.
+    """Content of a ledger file, from one pass over its rows.
 
     Args:
         reader: of the file; its `damage` is complete afterwards.
@@ -94,14 +94,14 @@ class _Contents:
         Args:
             path: of the ledger.
             count: the run count stored beside it, None if there is none.
-            outlook: what becomes of the missing runs.
+            outlook: end of the message about the missing runs.
         """
-        total, own = self.index.total, self.own_total()
+        total, own_runs = self.index.total, self.own_total()
         notes = []
-        if total and not own:
+        if total and not own_runs:
             notes.append(f"{path} holds {total} runs of other settings and none of this sweep")
-        if count is not None and count > own:
-            notes.append(f"{count - own} runs that were recorded in {path} are lost {outlook}")
+        if count is not None and count > own_runs:
+            notes.append(f"{count - own_runs} runs that were recorded in {path} are lost {outlook}")
         if not path.with_name(RUN_COUNT).exists() and (
             self._reader.damage or (total and self._reader.version == SCHEMA)
         ):
@@ -110,7 +110,7 @@ class _Contents:
 
 
 def read_ledger(path: Path, known: Iterable[Setting] = ()) -> tuple[list[Trial], str]:
-    """Return the runs of a ledger, and what is damaged or lost ("" if nothing is), without changing a file.
+    """Return the runs of a ledger, and a note on damage and lost runs (or ""), without changing a file.
 
     Another process may write to the ledger meanwhile.
 
@@ -154,7 +154,7 @@ class Ledger:
             theirs; without any, among all.
 
     Attributes:
-        recovered: what was repaired when the file was opened, and how many runs are lost; "" if nothing was.
+        recovered: note on repairs made when the file was opened, and on lost runs; "" if there were none.
 
     Raises:
         LedgerError: the file was written by a newer version or another program, it is damaged and was
@@ -207,7 +207,7 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close the file; what was recorded is on the disk already."""
+        """Close the file; recorded runs are on the disk already."""
         self._db.close()
 
     def settle(self) -> None:
@@ -235,9 +235,9 @@ class Ledger:
             LedgerError: the disk is full or cannot be written; no run of this call is recorded then, unless
                 only the run count could not be written.
         """
-        found = list(trials)
-        settings = {trial.setting.key: trial.setting for trial in found}
-        rows = [row_of(trial) for trial in found]
+        new_trials = list(trials)
+        settings = {trial.setting.key: trial.setting for trial in new_trials}
+        rows = [row_of(trial) for trial in new_trials]
         with _explaining(self.path), self._transaction():
             insert(self._db, {key: content_of(setting) for key, setting in settings.items()}, rows)
         self._contents.settings |= settings
@@ -249,7 +249,7 @@ class Ledger:
         """Return the finished seeds, by the key of their setting.
 
         Args:
-            lost: whether runs that timed out or lost their worker are among them.
+            lost: whether to include runs that timed out or lost their worker.
         """
         return self._contents.index.done(lost=lost)
 

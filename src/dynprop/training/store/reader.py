@@ -28,8 +28,8 @@ class LedgerReader:
 
     Args:
         path: of the file; SQLite creates an empty one if it is missing.
-        known: settings of the sweep by key; they replace damaged texts of the file.
-        origin: of which the file is a copy, for messages.
+        known: settings of the sweep by key; they replace damaged settings of the file.
+        origin: path in messages, if the file is a copy.
 
     Attributes:
         damage: the first sign of damage, "" if there is none. Complete once `runs` has been read.
@@ -92,7 +92,7 @@ class LedgerReader:
         self._db = sqlite3.connect(self._path, timeout=30.0, isolation_level=None)
         # Text that is not UTF-8 stays readable; its checksum is wrong.
         self._db.text_factory = lambda data: data.decode(errors="surrogateescape")
-        # With this setting SQLite reads a truncated file as far as it goes.
+        # With this setting SQLite reads the intact part of a truncated file.
         self._db.execute("PRAGMA writable_schema=ON")
         (self.version,) = self._db.execute("PRAGMA user_version").fetchone()
 
@@ -138,7 +138,7 @@ class LedgerReader:
     def runs(self) -> Iterator[Row]:
         """Yield the rows with a valid checksum and a known setting.
 
-        Where reading stops at a damaged page, the rows behind the last one are read from the end.
+        If reading stops at a damaged page, the other rows are read from the end.
         """
         if self._db is None:
             return

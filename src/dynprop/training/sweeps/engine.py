@@ -55,11 +55,11 @@ def trained_rows(
     Raises:
         TargetError: the setting has another key on this worker, whose version trains it otherwise.
     """
-    chosen = Setting.from_json(setting)
-    if key is not None and chosen.key != key:
+    restored = Setting.from_json(setting)
+    if key is not None and restored.key != key:
         raise TargetError("a worker has another dynprop, which trains otherwise: install the same everywhere")
-    found = train(chosen, list(seeds), budget=budget, timeout=timeout, threads=1)
-    return [trial.to_row() for trial in found]
+    trials = train(restored, list(seeds), budget=budget, timeout=timeout, threads=1)
+    return [trial.to_row() for trial in trials]
 
 
 def require_room(settings: Iterable[Setting], room: int | None = None) -> None:
@@ -113,7 +113,7 @@ def run_sweep(
     retry: bool = False,
     listen: Listener = ignore,
 ) -> int:
-    """Train what is missing from a sweep and record it.
+    """Train and record the missing runs of a sweep.
 
     Args:
         folder: open for writing.
@@ -180,14 +180,16 @@ class _Groups:
         ]
 
     def __iter__(self) -> Iterator[Group]:
-        turn, left = 0, self._missing
-        while left:
-            for setting, seeds, width in left:
+        turn, remaining = 0, self._missing
+        while remaining:
+            for setting, seeds, width in remaining:
                 total, successes = self._counts.get(setting.key, (0, 0))
                 if not (self._until_clear and SuccessRate(setting.length, total, successes).clear):
                     yield Group(setting, tuple(seeds[turn * width : (turn + 1) * width]))
             turn += 1
-            left = [(setting, seeds, width) for setting, seeds, width in left if len(seeds) > turn * width]
+            remaining = [
+                (setting, seeds, width) for setting, seeds, width in remaining if len(seeds) > turn * width
+            ]
 
     def note(self, trials: Sequence[Trial]) -> None:
         """Count recorded trials."""
@@ -216,12 +218,12 @@ def _by_workers(
     """Keep two groups per worker submitted; yield results in order of arrival."""
     pending: dict[Any, Group] = {}
     waiting = iter(groups)
-    seen = time.monotonic()
+    last_worker_time = time.monotonic()
     with failures("the scheduler or its workers failed", advice):
         while True:
             workers = len(client.nthreads())
-            seen = time.monotonic() if workers else seen
-            if time.monotonic() - seen > ALONE_SECONDS:
+            last_worker_time = time.monotonic() if workers else last_worker_time
+            if time.monotonic() - last_worker_time > ALONE_SECONDS:
                 raise TargetError(
                     f"all workers have left the scheduler, and none has joined it for {ALONE_SECONDS:.0f} s: "
                     f"start some; {advice}"

@@ -1,4 +1,4 @@
-"""Ctrl-C that comes while it cannot be served: half of an import, a cluster that is starting or ending."""
+"""Delay of Ctrl-C during operations that it must not interrupt: an import, the start or end of a cluster."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["held"]
+__all__ = ["delayed_interrupts"]
 
 
 @contextmanager
-def held(*, forget: bool = False) -> Iterator[None]:
-    """Let Ctrl-C wait until the end of the context, and then raise KeyboardInterrupt.
+def delayed_interrupts(*, forget: bool = False) -> Iterator[None]:
+    """Delay Ctrl-C until the end of the context, and then raise KeyboardInterrupt.
 
-    Threads that are begun inside, and processes that these begin, never see it: they end when the main
-    thread says so.
+    Threads started inside, and processes started by them, never receive it: the main thread ends them.
 
     Args:
-        forget: raise nothing, for the last words of a process.
+        forget: raise nothing; for the last messages of a process.
     """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
         yield
@@ -30,7 +29,7 @@ def held(*, forget: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
-        # In this order: what waits in the kernel is then counted, too.
+        # In this order: a signal pending in the kernel is then delivered to the handler, too.
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
         if waiting and not forget:

@@ -29,7 +29,7 @@ class LiveView:
     """The view of one run of a sweep; use it as the ``listen`` of `run_sweep`.
 
     On a terminal it is a table that is redrawn: a row per configuration, a column per length, each cell the
-    successes of the recorded runs, and how many are wanted. Elsewhere it is a plain line, at most one every
+    successes of the recorded runs, and the wanted number. Elsewhere it is a plain line, at most one every
     five seconds.
 
     Args:
@@ -45,9 +45,9 @@ class LiveView:
         self._console = Console(file=file or sys.stderr, markup=False, emoji=False, highlight=False)
         self._settings = folder.sweep.settings
         self._wanted = folder.sweep.seeds
-        own = {setting.key for setting in self._settings}
+        own_keys = {setting.key for setting in self._settings}
         counts = folder.ledger.counts(lost=not retry)
-        self._counts = {key: pair for key, pair in counts.items() if key in own}
+        self._counts = {key: pair for key, pair in counts.items() if key in own_keys}
         self._total = len(self._settings) * self._wanted
         self._already = sum(min(self._wanted, total) for total, _ in self._counts.values())
         self._added = 0
@@ -73,10 +73,10 @@ class LiveView:
         """Return the state of the sweep on one line."""
         done = self._already + self._added
         solved = sum(successes for _, successes in self._counts.values())
-        parts = [f"{done}/{self._total} runs, {solved} successes", self._left(), self._now]
+        parts = [f"{done}/{self._total} runs, {solved} successes", self._time_left(), self._now]
         return " · ".join(part for part in parts if part)
 
-    def _left(self) -> str:
+    def _time_left(self) -> str:
         """Estimate the time left from the rate of added runs."""
         if not self._added:
             return ""
@@ -87,10 +87,10 @@ class LiveView:
     def table(self) -> Table:
         """Return the table of successes, configurations by lengths."""
         lengths = sorted({setting.length for setting in self._settings})
-        found = Table(title=self.line(), title_justify="left", title_style="")
-        found.add_column("initialisation")
+        table = Table(title=self.line(), title_justify="left", title_style="")
+        table.add_column("initialisation")
         for length in lengths:
-            found.add_column(str(length), justify="right")
+            table.add_column(str(length), justify="right")
         rows: dict[str, list[str]] = {}
         for setting in self._settings:
             row = rows.setdefault(configuration(setting, self._settings), [""] * len(lengths))
@@ -98,11 +98,11 @@ class LiveView:
             open_ = "" if total >= self._wanted else f" of {self._wanted}"
             row[lengths.index(setting.length)] = f"{successes}/{total}{open_}" if total else "·"
         for name, row in rows.items():
-            found.add_row(name, *row)
-        return found
+            table.add_row(name, *row)
+        return table
 
     @contextmanager
-    def shown(self) -> Iterator[LiveView]:
+    def display(self) -> Iterator[LiveView]:
         """Show the view inside the context."""
         if not self._console.is_terminal:
             yield self

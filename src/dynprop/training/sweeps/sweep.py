@@ -1,4 +1,4 @@
-"""A sweep: configurations × lengths × seeds, in a folder that can be killed, resumed and extended.
+"""A sweep: configurations × lengths × seeds, in a folder; training can be killed, resumed and extended.
 
 The folder holds `sweep.json`, the definition of the sweep, and the ledger of finished runs. Runs that are
 defined and not in the ledger are missing: resuming, adding seeds and repeating a command all train them.
@@ -30,12 +30,12 @@ from dynprop.training.trials.setting import Setting
 from dynprop.training.trials.trial import Trial
 from dynprop.training.whole import require_whole
 
-__all__ = ["Folder", "Sweep", "belonging", "export_csv", "finished", "planned", "read_sweep", "say"]
+__all__ = ["Folder", "Sweep", "export_csv", "finished", "planned", "read_sweep", "say", "trials_of"]
 
 FILE = "sweep.json"
 LOCK = "lock"
 FORMAT = 1
-# Of one sweep: the coordinator keeps some hundred bytes for each in memory.
+# Largest number of runs of a sweep: the coordinator holds some hundred bytes for each in memory.
 MOST_RUNS = 10_000_000
 # Attributes of a trial in a CSV file.
 OUTCOME = (
@@ -46,13 +46,13 @@ OUTCOME = (
 
 @dataclass(frozen=True)
 class Sweep:
-    """Settings, each at several lengths, and how many seeds of each.
+    """Settings, each at several lengths, and their number of seeds.
 
     Attributes:
         task: name of the task.
         lengths: at which to train, all different.
         cells, inits, optimisers: every combination of them is a configuration.
-        seeds: how many seeds, from 0 on.
+        seeds: number of seeds, from 0 on.
         options: the other fields of Setting, where they differ from its defaults.
 
     Raises:
@@ -72,7 +72,7 @@ class Sweep:
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
                 raise ArgumentError(name, repr(values), "one or more, all different")
-        # JSON has no numbers of numpy.
+        # JSON cannot store numpy scalars.
         object.__setattr__(self, "seeds", require_whole("seeds", self.seeds))
         object.__setattr__(self, "lengths", tuple(map(_plain, self.lengths)))
         object.__setattr__(self, "options", tuple((name, _plain(value)) for name, value in self.options))
@@ -89,11 +89,11 @@ class Sweep:
     @property
     def settings(self) -> list[Setting]:
         """Every setting: configurations, each with its lengths."""
-        made = itertools.product(self.cells, self.inits, self.optimisers, self.lengths)
+        combinations = itertools.product(self.cells, self.inits, self.optimisers, self.lengths)
         options = dict(self.options)
         return [
             Setting(self.task, length, cell, init, optimiser, **options)
-            for cell, init, optimiser, length in made
+            for cell, init, optimiser, length in combinations
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -110,15 +110,15 @@ class Sweep:
     def difference(self, other: Sweep) -> str:
         """Describe the first difference from another sweep, except in seeds; "" if there is none."""
         for field in fields(self):
-            one, two = getattr(self, field.name), getattr(other, field.name)
-            if field.name == "seeds" or one == two:
+            there, here = getattr(self, field.name), getattr(other, field.name)
+            if field.name == "seeds" or there == here:
                 continue
             if field.name != "options":
-                return f"{field.name} {_shown(one)} there, {_shown(two)} here"
-            ours, theirs = dict(one), dict(two)
+                return f"{field.name} {_as_text(there)} there, {_as_text(here)} here"
+            options_there, options_here = dict(there), dict(here)
             default = {f.name: f.default for f in fields(Setting)}
-            for name in sorted(set(ours) | set(theirs)):
-                pair = [values.get(name, default[name]) for values in (ours, theirs)]
+            for name in sorted(set(options_there) | set(options_here)):
+                pair = [values.get(name, default[name]) for values in (options_there, options_here)]
                 if pair[0] != pair[1]:
                     return f"{name} {pair[0]} there, {pair[1]} here"
         return ""
@@ -129,7 +129,7 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _shown(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return ",".join(str(v) for v in value) if isinstance(value, tuple) else str(value)
 
 
@@ -147,10 +147,10 @@ def read_sweep(folder: Path) -> Sweep:
     """
     path = folder / FILE
     try:
-        there = path.is_file()
+        exists = path.is_file()
     except OSError as error:
         raise explained(error, path) from error
-    if not there:
+    if not exists:
         raise ArgumentError(
             "folder", str(folder), f"a folder that dynprop train --out made; it has no {FILE}"
         )
@@ -171,7 +171,7 @@ def planned(path: Path, sweep: Sweep | None = None, seeds: int | None = None) ->
     """Return the sweep to be trained in a folder, without changing the folder.
 
     Args:
-        path: of the folder, which need not be there.
+        path: of the folder, which need not exist.
         sweep: the sweep that is wanted; None for that of the folder.
         seeds: replaces the folder's number of seeds if it is larger.
 
@@ -183,25 +183,25 @@ def planned(path: Path, sweep: Sweep | None = None, seeds: int | None = None) ->
     if seeds is not None:
         require_whole("seeds", seeds)
     try:
-        inside = {file.name for file in path.iterdir()} if path.is_dir() else set()
+        names = {file.name for file in path.iterdir()} if path.is_dir() else set()
     except OSError as error:
         raise explained(error, path) from error
-    known = read_sweep(path) if sweep is None or FILE in inside else None
-    if known is not None and sweep is not None and (other := known.difference(sweep)):
-        raise ArgumentError("out", f"{path}, which holds another sweep ({other})", "another folder")
-    # Left by a process that was killed before it wrote the sweep.
-    if known is None and inside - {LOCK, FILE + UNFINISHED}:
+    stored = read_sweep(path) if sweep is None or FILE in names else None
+    if stored is not None and sweep is not None and (difference := stored.difference(sweep)):
+        raise ArgumentError("out", f"{path}, which holds another sweep ({difference})", "another folder")
+    # These two files may be left by a process that was killed before it wrote the sweep.
+    if stored is None and names - {LOCK, FILE + UNFINISHED}:
         raise ArgumentError("out", f"{path}, which holds other files", "a folder that is new or empty")
-    wanted = sweep if known is None else known
+    wanted = sweep if stored is None else stored
     assert wanted is not None
-    return replace(wanted, seeds=max([seeds or 0, *(each.seeds for each in (sweep, known) if each)]))
+    return replace(wanted, seeds=max([seeds or 0, *(each.seeds for each in (sweep, stored) if each)]))
 
 
 class Folder:
     """The folder of a sweep, open for writing: one coordinator at a time.
 
     Args:
-        path: made if it is not there.
+        path: created if it does not exist.
         sweep, seeds: as for `planned`.
 
     Attributes:
@@ -260,17 +260,17 @@ class Folder:
         """Return the missing seeds, setting by setting.
 
         Args:
-            retry: whether runs that timed out or lost their worker are among them.
+            retry: whether to include runs that timed out or lost their worker.
         """
         done = self.ledger.done(lost=not retry)
-        found: list[tuple[Setting, Sequence[int]]] = []
+        missing: list[tuple[Setting, Sequence[int]]] = []
         for setting in self.sweep.settings:
-            there = done.get(setting.key, set())
-            wanted = range(self.sweep.seeds)
-            seeds = [seed for seed in wanted if seed not in there] if there else wanted
+            recorded = done.get(setting.key, set())
+            all_seeds = range(self.sweep.seeds)
+            seeds = [seed for seed in all_seeds if seed not in recorded] if recorded else all_seeds
             if seeds:
-                found.append((setting, seeds))
-        return found
+                missing.append((setting, seeds))
+        return missing
 
 
 def _versions() -> dict[str, str]:
@@ -278,20 +278,20 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
-def belonging(sweep: Sweep, trials: Iterable[Trial]) -> list[Trial]:
+def trials_of(sweep: Sweep, trials: Iterable[Trial]) -> list[Trial]:
     """Return the trials whose setting belongs to a sweep."""
     keys = {setting.key for setting in sweep.settings}
     return [trial for trial in trials if trial.setting.key in keys]
 
 
-def finished(folder: Path, tell: Callable[[str], None] = say) -> tuple[Sweep, list[Trial]]:
+def finished(folder: Path, report: Callable[[str], None] = say) -> tuple[Sweep, list[Trial]]:
     """Return the sweep of a folder and its finished runs.
 
     The folder is only read; another process may train in it.
 
     Args:
         folder: of the sweep.
-        tell: called with a description of damage and lost runs, if there are any.
+        report: called with a description of damage and lost runs, if there are any.
 
     Raises:
         ArgumentError: the folder holds no sweep.
@@ -300,8 +300,8 @@ def finished(folder: Path, tell: Callable[[str], None] = say) -> tuple[Sweep, li
     sweep = read_sweep(folder)
     trials, notes = read_ledger(folder / NAME, sweep.settings)
     if notes:
-        tell(notes)
-    return sweep, belonging(sweep, trials)
+        report(notes)
+    return sweep, trials_of(sweep, trials)
 
 
 def export_csv(trials: Sequence[Trial], path: Path) -> None:

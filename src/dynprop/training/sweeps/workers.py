@@ -16,7 +16,7 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 from dynprop.errors import DynpropError, TargetError
-from dynprop.training.sweeps.interrupts import held
+from dynprop.training.sweeps.interrupts import delayed_interrupts
 from dynprop.training.whole import require_whole
 
 __all__ = ["failures", "local_client", "memory_of", "remote_client", "require_workers"]
@@ -75,7 +75,7 @@ def _quiet() -> Iterator[None]:
 def _imported() -> Any:
     """Import dask.distributed, which takes a second, without interruption."""
     try:
-        with held():
+        with delayed_interrupts():
             import distributed
     except ModuleNotFoundError as error:
         raise TargetError("several workers need dask: pip install 'dynprop[sweeps]'") from error
@@ -92,10 +92,10 @@ def local_client(workers: int) -> Iterator[Any]:
     distributed = _imported()
     advice = "check that this machine has the memory for them, or train with --workers 1"
     # Starting it later, from another thread, would unblock SIGINT there.
-    with held():
+    with delayed_interrupts():
         resource_tracker.ensure_running()
     with _quiet(), ExitStack() as stack:
-        with held(), failures("no cluster could be started on this machine", advice):
+        with delayed_interrupts(), failures("no cluster could be started on this machine", advice):
             cluster = distributed.LocalCluster(
                 n_workers=0,
                 threads_per_worker=1,
@@ -155,13 +155,13 @@ def memory_of(client: Any) -> int | None:
 
 
 def _close(client: Any) -> None:
-    with held(), suppress(Exception, asyncio.CancelledError):
+    with delayed_interrupts(), suppress(Exception, asyncio.CancelledError):
         client.close(timeout=END_SECONDS)
 
 
 def _end(cluster: Any) -> None:
     """Kill the processes of a cluster."""
-    with held(), suppress(Exception, asyncio.CancelledError):
+    with delayed_interrupts(), suppress(Exception, asyncio.CancelledError):
         # `_created` includes workers that are still starting.
         nannies = list(getattr(cluster, "_created", cluster.workers.values()))
         for nanny in nannies:

@@ -19,7 +19,7 @@ def task_named(name: Any) -> Task:
     """Return the task of this name.
 
     Raises:
-        ArgumentError: there is none.
+        ArgumentError: there is no such task.
 
     Examples:
         >>> import numpy as np

@@ -32,8 +32,8 @@ def _images() -> tuple[FloatArray, IntArray]:
 
 def _part(held_out: bool) -> tuple[FloatArray, IntArray]:
     pixels, labels = _images()
-    chosen = (np.arange(len(labels)) % 5 == 4) == held_out
-    return pixels[chosen], labels[chosen]
+    mask = (np.arange(len(labels)) % 5 == 4) == held_out
+    return pixels[mask], labels[mask]
 
 
 def _draw(length: int, count: int, rng: np.random.Generator, held_out: bool = False) -> Batch:
@@ -55,9 +55,9 @@ def _chance(length: int) -> float:
 def _nearest(batch: Batch) -> FloatArray:
     """Return the class of the nearest training image."""
     pixels, labels = _part(False)
-    seen = batch.inputs[:, :, 0].T
-    apart = (seen**2).sum(axis=1)[:, None] - 2.0 * seen @ pixels.T + (pixels**2).sum(axis=1)
-    return np.asarray(20.0 * np.eye(CLASSES)[labels[apart.argmin(axis=1)]])
+    images = batch.inputs[:, :, 0].T
+    distances = (images**2).sum(axis=1)[:, None] - 2.0 * images @ pixels.T + (pixels**2).sum(axis=1)
+    return np.asarray(20.0 * np.eye(CLASSES)[labels[distances.argmin(axis=1)]])
 
 
 TASKS = (

@@ -1,7 +1,7 @@
-r"""Latching tasks: keep what the first steps said while noise goes on.
+r"""Latching tasks: remember the class given by the first steps during noise.
 
-Bengio, Simard and Frasconi (1994), section II: the class of a sequence depends on its first L steps only;
-what follows is Gaussian noise. Guessing recurrent weights at random solves these tasks (Schmidhuber,
+Bengio, Simard and Frasconi (1994), section II: the class of a sequence depends on its first L steps only; the
+other steps are Gaussian noise. Guessing recurrent weights at random solves these tasks (Schmidhuber,
 Hochreiter and Bengio 2001, "Guessing can outperform many long time lag algorithms"), so that failure of
 gradient descent is no property of the task.
 """
@@ -44,9 +44,9 @@ def _unit_task(name: str, variance: float, source: str) -> Task:
         side = _sides(count, rng)
         inputs = np.zeros((length, count, 1 + 2 * LEARNED))
         inputs[LEARNED:, :, 0] = sd * rng.standard_normal((length - LEARNED, count))
-        first = np.where(side > 0, 1, 1 + LEARNED)
+        channel = np.where(side > 0, 1, 1 + LEARNED)
         for t in range(LEARNED):
-            inputs[t, np.arange(count), first + t] = 1.0
+            inputs[t, np.arange(count), channel + t] = 1.0
         return Batch(inputs, 0.8 * side[:, None], _ends(length, count))
 
     def solve(batch: Batch) -> FloatArray:

@@ -40,7 +40,7 @@ def _values(values: FloatArray, at: IntArray) -> FloatArray:
 
 
 def _hochreiter(low: float, neutral: float) -> Pairs:
-    """Return a generator of pairs: low end of the values, what a marked first pair counts as."""
+    """Return a generator of pairs; ``neutral`` replaces the value of a marked first pair."""
 
     def pairs(length: int, count: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, IntArray]:
         steps = length + length // 10
@@ -54,10 +54,10 @@ def _hochreiter(low: float, neutral: float) -> Pairs:
         rows = np.arange(count)
         marks[first, rows] = marks[second, rows] = 1.0
         marks[0] = marks[ends, rows] = -1.0
-        chosen = [np.where(at == 0, neutral, _values(values, at)) for at in (first, second)]
+        marked_values = [np.where(at == 0, neutral, _values(values, at)) for at in (first, second)]
         inputs = np.stack([values, marks], axis=-1)
         inputs[np.arange(steps)[:, None] > ends] = 0.0
-        return inputs, np.stack(chosen), ends
+        return inputs, np.stack(marked_values), ends
 
     return pairs
 
@@ -68,20 +68,20 @@ def _first_pair(length: int) -> float:
 
 
 def _draw_adding(length: int, count: int, rng: np.random.Generator) -> Batch:
-    inputs, chosen, ends = _SIGNED(length, count, rng)
-    return Batch(inputs, (0.5 + chosen.sum(axis=0) / 4.0)[:, None], ends)
+    inputs, marked_values, ends = _SIGNED(length, count, rng)
+    return Batch(inputs, (0.5 + marked_values.sum(axis=0) / 4.0)[:, None], ends)
 
 
 def _draw_product(length: int, count: int, rng: np.random.Generator) -> Batch:
-    inputs, chosen, ends = _POSITIVE(length, count, rng)
-    return Batch(inputs, chosen.prod(axis=0)[:, None], ends)
+    inputs, marked_values, ends = _POSITIVE(length, count, rng)
+    return Batch(inputs, marked_values.prod(axis=0)[:, None], ends)
 
 
 def _marked(batch: Batch) -> tuple[FloatArray, FloatArray]:
     """Return the sum and the product of the marked values, read from the inputs."""
-    found = batch.inputs[:, :, 1] == 1.0
+    is_marked = batch.inputs[:, :, 1] == 1.0
     values = batch.inputs[:, :, 0]
-    return np.where(found, values, 0.0).sum(axis=0), np.where(found, values, 1.0).prod(axis=0)
+    return np.where(is_marked, values, 0.0).sum(axis=0), np.where(is_marked, values, 1.0).prod(axis=0)
 
 
 def _summed(length: int, count: int, rng: np.random.Generator, positions: IntArray) -> Batch:

@@ -55,9 +55,9 @@ def _order(ranges: tuple[tuple[int, int], ...]) -> Draw:
         classes = np.zeros(count, dtype=np.int64)
         for low, high in ranges:
             at = rng.integers(low * length // 100, high * length // 100 + 1, count) - 1
-            which = rng.integers(0, 2, count)
-            symbols[at, rows] = FIRST_RELEVANT + which
-            classes = 2 * classes + which
+            bits = rng.integers(0, 2, count)
+            symbols[at, rows] = FIRST_RELEVANT + bits
+            classes = 2 * classes + bits
         symbols[0], symbols[ends, rows] = START, TRIGGER
         inputs = _one_hot(symbols, 8)
         inputs[np.arange(steps)[:, None] > ends] = 0.0
@@ -71,10 +71,10 @@ def _draw_released(length: int, count: int, rng: np.random.Generator) -> Batch:
     symbols = rng.integers(2, 6, (length, count))
     first = rng.integers(length // 10, 2 * length // 10, count)
     second = rng.integers(5 * length // 10, 6 * length // 10, count)
-    which = rng.integers(0, 2, (2, count))
-    symbols[first, rows], symbols[second, rows] = which
+    bits = rng.integers(0, 2, (2, count))
+    symbols[first, rows], symbols[second, rows] = bits
     ends = np.full(count, length - 1, dtype=np.int64)
-    return Batch(_one_hot(symbols, 6), 2 * which[0] + which[1], ends)
+    return Batch(_one_hot(symbols, 6), 2 * bits[0] + bits[1], ends)
 
 
 def _read_order(first: int, marks: int) -> Solve:
@@ -82,12 +82,12 @@ def _read_order(first: int, marks: int) -> Solve:
 
     def solve(batch: Batch) -> FloatArray:
         relevant = batch.inputs[:, :, first : first + 2]
-        said = relevant.any(axis=-1)
-        place = said.cumsum(axis=0)
-        classes = np.zeros(said.shape[1], dtype=np.int64)
+        is_relevant = relevant.any(axis=-1)
+        rank = is_relevant.cumsum(axis=0)
+        classes = np.zeros(is_relevant.shape[1], dtype=np.int64)
         for mark in range(1, marks + 1):
-            at = (said & (place == mark)).argmax(axis=0)
-            classes = 2 * classes + relevant[at, np.arange(said.shape[1]), 1].astype(np.int64)
+            at = (is_relevant & (rank == mark)).argmax(axis=0)
+            classes = 2 * classes + relevant[at, np.arange(is_relevant.shape[1]), 1].astype(np.int64)
         return 20.0 * _one_hot(classes, 2**marks)
 
     return solve
@@ -119,19 +119,19 @@ def _hochreiter(name: str, ranges: tuple[tuple[int, int], ...]) -> Task:
 
 def _draw_copy(length: int, count: int, rng: np.random.Generator) -> Batch:
     steps = length + 2 * RECALLED
-    said = rng.integers(0, SYMBOLS, (RECALLED, count))
+    content = rng.integers(0, SYMBOLS, (RECALLED, count))
     symbols = np.full((steps, count), BLANK)
-    symbols[:RECALLED] = said
+    symbols[:RECALLED] = content
     symbols[RECALLED + length - 1] = MARKER
     targets = np.full((steps, count), BLANK)
-    targets[-RECALLED:] = said
+    targets[-RECALLED:] = content
     return Batch(_one_hot(symbols, 10), targets, np.full(count, steps - 1, dtype=np.int64))
 
 
 def _recall(batch: Batch) -> FloatArray:
-    said = np.full(batch.inputs.shape[:2], BLANK)
-    said[-RECALLED:] = batch.inputs[:RECALLED].argmax(axis=-1)
-    return 20.0 * _one_hot(said, SYMBOLS + 1)
+    recalled = np.full(batch.inputs.shape[:2], BLANK)
+    recalled[-RECALLED:] = batch.inputs[:RECALLED].argmax(axis=-1)
+    return 20.0 * _one_hot(recalled, SYMBOLS + 1)
 
 
 TASKS = (

@@ -52,8 +52,8 @@ class Criterion:
     """When a learner has succeeded, judged on fresh sequences.
 
     Attributes:
-        count: how many fresh sequences are judged.
-        wrong: what makes an answer wrong: "side" (the sign of the output), "class" (the largest output),
+        count: number of fresh sequences judged.
+        wrong: the test of an answer: "side" (the sign of the output), "class" (the largest output),
             "beyond" (some output errs by the tolerance), "probability" (some softmax probability errs
             by more than the tolerance from 0 or 1), "nothing". A NaN is wrong.
         tolerance: of "beyond" and "probability".
@@ -117,9 +117,9 @@ def sequence_losses(loss: str, predictions: NumericArray, targets: NumericArray)
             return np.asarray(np.logaddexp(0.0, -targets * predictions).mean(axis=-1), dtype=np.float64)
         top = predictions.max(axis=-1, keepdims=True)
         normal = np.log(np.exp(predictions - top).sum(axis=-1)) + top[..., 0]
-        chosen = np.take_along_axis(predictions, np.asarray(targets)[..., None], axis=-1)[..., 0]
-        each = normal - chosen
-        return np.asarray(each.mean(axis=0) if each.ndim == 2 else each, dtype=np.float64)
+        target_logits = np.take_along_axis(predictions, np.asarray(targets)[..., None], axis=-1)[..., 0]
+        losses = normal - target_logits
+        return np.asarray(losses.mean(axis=0) if losses.ndim == 2 else losses, dtype=np.float64)
 
 
 Draw = Callable[[int, int, np.random.Generator], Batch]
@@ -191,7 +191,7 @@ class Task:
 
         Args:
             length: as quoted in the literature of this variant.
-            count: how many, at least 1.
+            count: number of sequences, at least 1.
             rng: the only source of randomness.
 
         Raises:

@@ -4,12 +4,12 @@ Parameters of all models lie in one array (model, parameter); each step of a cel
 Models share nothing: losses are added, so that each model's gradient is its own, and each is clipped by its
 own norm.
 
-What a model computes does not depend on its neighbours: products of matrices are made model by model,
-reductions within a model have one order, and everything else is elementwise and the same in every place of an
-array. So a trial has the same bits alone as in any ensemble, by any number of threads; tests compare them for
-every cell and optimiser. On a machine whose libraries round otherwise the promise is what rounding makes of
-it in training: `ROUNDING` of the loss after 40 updates (seen, with torch's own batched products: 8e-8 for
-gru, lstm and tanh, 1e-3 for an unclipped relu net).
+The results of a model do not depend on the others: matrix products are computed model by model, reductions
+within a model have a fixed order, and all other operations are elementwise and independent of the position in
+an array. So a trial has the same bits alone as in any ensemble, with any number of threads; tests compare
+them for every cell and optimiser. On a machine whose libraries round otherwise, losses after 40 updates agree
+within `ROUNDING` (observed with torch's own batched products: 8e-8 for gru, lstm and tanh, 1e-3 for an
+unclipped relu net).
 
 The gradient of the loss with respect to the predictions is written out, with p = softmax(ŷ):
 
@@ -38,7 +38,7 @@ from dynprop.training.trials.setting import OPTIMISERS, Setting
 
 __all__ = ["CHUNK", "ROUNDING", "Ensemble", "bytes_per_model", "output_gradient"]
 
-# Relative difference of losses by rounding, on machines where bits are not the same.
+# Largest relative difference of losses by rounding, on machines where bits differ.
 ROUNDING = 1e-2
 
 
@@ -51,24 +51,24 @@ def output_gradient(loss: str, predictions: NumericArray, targets: NumericArray)
         predictions: (model, count, output), or (time, model, count, class).
         targets: as predictions for squared and logistic; class numbers, without the last axis, else.
     """
-    found: NumericArray
+    gradient: NumericArray
     if loss == "cross-entropy":
         count = targets.shape[-1] * (targets.shape[0] if targets.ndim == 3 else 1)
         powers = np.exp(predictions - predictions.max(axis=-1, keepdims=True))
-        # In a fixed order, unlike .sum().
+        # Fixed order of summation, unlike .sum().
         total = powers[..., 0].copy()
         for k in range(1, powers.shape[-1]):
             total += powers[..., k]
-        found = powers / total[..., None]
-        found -= targets[..., None] == np.arange(powers.shape[-1])
-        found /= count
-        return found
+        gradient = powers / total[..., None]
+        gradient -= targets[..., None] == np.arange(powers.shape[-1])
+        gradient /= count
+        return gradient
     count = predictions.shape[-2] * predictions.shape[-1]
     if loss == "squared":
-        found = (predictions - targets) * (2.0 / count)
+        gradient = (predictions - targets) * (2.0 / count)
     else:
-        found = targets * (np.tanh(0.5 * targets * predictions) - 1.0) * (0.5 / count)
-    return found
+        gradient = targets * (np.tanh(0.5 * targets * predictions) - 1.0) * (0.5 / count)
+    return gradient
 
 
 def bytes_per_model(setting: Setting) -> int:
@@ -82,16 +82,16 @@ def bytes_per_model(setting: Setting) -> int:
     judging = steps * judged * (setting.hidden * (cell.gates + 2) + 4 * task.features)
     weights = sum(math.prod(shape) for shape in cell.shapes(task.features, setting.hidden).values())
     weights += cell.width * setting.hidden * task.outputs
-    # Parameters, their gradient, twice that in float64 for its norm, and what an optimiser keeps.
+    # Parameters, their gradient, its float64 copy for the norm (twice the size), and the optimiser state.
     return size * (training + block + judging) + 8 * 4 * weights
 
 
-# Sequences of one test that are run at a time.
+# Number of sequences that a test of success runs at a time.
 CHUNK = 512
 
 
 def updates_per_block(setting: Setting) -> int:
-    """Return for how many updates sequences are drawn at a time: a function of the setting alone."""
+    """Return the number of updates whose sequences are drawn together: a function of the setting alone."""
     task = task_named(setting.task)
     per_update = task.steps(setting.length) * setting.batch * task.features
     return max(1, min(setting.every, 65536 // per_update))
@@ -108,7 +108,7 @@ class Ensemble:
     Attributes:
         seeds: of the models that still train.
         max_grad_norm: largest gradient norm of each so far.
-        diverged: which of them had a gradient that is not finite.
+        diverged: which of them had a NaN or infinite gradient.
     """
 
     def __init__(self, setting: Setting, seeds: Sequence[int], dtype: str | None = None) -> None:
@@ -119,23 +119,23 @@ class Ensemble:
         self.seeds = list(seeds)
         self.dtype = torch.float32 if self._format == "float32" else torch.float64
         self._shapes: dict[str, tuple[int, ...]] = {}
-        self.flat = self._drawn().requires_grad_(True)
+        self.flat = self._initial_parameters().requires_grad_(True)
         self.optimiser = self._optimiser()
         self.max_grad_norm = np.zeros(len(self.seeds))
         self.diverged = np.zeros(len(self.seeds), dtype=np.bool_)
         self._blocks: tuple[int, Tensor, Tensor, Tensor] | None = None
 
-    def _drawn(self) -> Tensor:
+    def _initial_parameters(self) -> Tensor:
         """Return the initial parameters, (model, parameters)."""
         init = parse_init(self.setting.init, self.setting.cell)
         rows = []
         for seed in self.seeds:
             rng = self.setting.generator(seed, "weights")
-            found = initial_weights(
+            weights = initial_weights(
                 self.task, self.setting.cell, init, self.setting.hidden, self.setting.length, rng
             )
-            self._shapes = {name: value.shape for name, value in found.items()}
-            rows.append(np.concatenate([value.ravel() for value in found.values()]))
+            self._shapes = {name: value.shape for name, value in weights.items()}
+            rows.append(np.concatenate([value.ravel() for value in weights.values()]))
         return torch.from_numpy(np.stack(rows)).to(self.dtype)
 
     def _optimiser(self) -> torch.optim.Optimizer:
@@ -154,7 +154,9 @@ class Ensemble:
             for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
         }
 
-    def seen(self, parameters: dict[str, Tensor], inputs: Tensor, ends: Tensor, start: State) -> Tensor:
+    def readout_inputs(
+        self, parameters: dict[str, Tensor], inputs: Tensor, ends: Tensor, start: State
+    ) -> Tensor:
         """Return the inputs of the read-out: the last state of each sequence, or all states.
 
         Args:
@@ -170,23 +172,23 @@ class Ensemble:
         states = self.cell.run(parameters, inputs, start)
         return torch.gather(states, 0, ends[None, :, :, None].expand(1, *states.shape[1:]))[0]
 
-    def predictions(self, parameters: dict[str, Tensor], seen: Tensor) -> Tensor:
+    def predictions(self, parameters: dict[str, Tensor], readout: Tensor) -> Tensor:
         """Return the outputs of the models, (model, count, output), or (time, model, count, class).
 
         Args:
             parameters: by name.
-            seen: what `seen` returns.
+            readout: from `readout_inputs`.
         """
         if self.task.direct:
-            return seen
-        shape = seen.shape
-        rows = seen.transpose(0, 1).reshape(shape[1], -1, shape[-1]) if self.task.every else seen
+            return readout
+        shape = readout.shape
+        rows = readout.transpose(0, 1).reshape(shape[1], -1, shape[-1]) if self.task.every else readout
         ones = rows.new_ones(*rows.shape[:-1], 1)
         weights = with_bias(parameters["out"], parameters["out bias"])
-        found = product(torch.cat([rows, ones], dim=-1), weights)
+        outputs = product(torch.cat([rows, ones], dim=-1), weights)
         if self.task.every:
-            return found.view(shape[1], shape[0], shape[2], -1).transpose(0, 1)
-        return found
+            return outputs.view(shape[1], shape[0], shape[2], -1).transpose(0, 1)
+        return outputs
 
     def update(self, number: int) -> None:
         """Make one update of every model on its own sequences."""
@@ -198,15 +200,15 @@ class Ensemble:
         """Return the gradient of each model's mean loss on its sequences, (model, parameters)."""
         parameters = self.parameters()
         start = self.cell.start(len(self.seeds), inputs.shape[2], self.setting.hidden, self.dtype)
-        outputs = self.predictions(parameters, self.seen(parameters, inputs, ends, start))
-        (found,) = torch.autograd.grad([outputs], [self.flat], [self._upstream(outputs, targets)])
-        return found
+        outputs = self.predictions(parameters, self.readout_inputs(parameters, inputs, ends, start))
+        (gradient,) = torch.autograd.grad([outputs], [self.flat], [self._upstream(outputs, targets)])
+        return gradient
 
     def _upstream(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return torch.from_numpy(output_gradient(self.task.loss, outputs.detach().numpy(), targets.numpy()))
 
     def _clip(self) -> None:
-        """Clip gradients, and stop models whose gradient is not finite."""
+        """Clip gradients, and stop models whose gradient is NaN or infinite."""
         assert self.flat.grad is not None
         gradient: NumericArray = self.flat.grad.numpy()
         norms = _norms(gradient)
@@ -229,8 +231,8 @@ class Ensemble:
             self._blocks = (block, *drawn)
         _, inputs, targets, ends = self._blocks
         part = slice(at * self.setting.batch, (at + 1) * self.setting.batch)
-        held = targets[:, :, part] if self.task.every else targets[:, part]
-        return inputs[:, :, part], held, ends[:, part]
+        part_targets = targets[:, :, part] if self.task.every else targets[:, part]
+        return inputs[:, :, part], part_targets, ends[:, part]
 
     def drawn(self, stream: str, block: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return fresh sequences of every model: inputs (time, model, count, feature), targets, ends."""
@@ -257,15 +259,17 @@ class Ensemble:
         state = self.optimiser.state.get(self.flat, {})
         self.flat = self.flat.detach()[index].clone().requires_grad_(True)
         self.optimiser = self._optimiser()
-        kept = {k: v[index].clone() if v.ndim == 2 else v for k, v in state.items() if torch.is_tensor(v)}
-        if kept:
-            self.optimiser.state[self.flat] = kept
+        optimiser_state = {
+            k: v[index].clone() if v.ndim == 2 else v for k, v in state.items() if torch.is_tensor(v)
+        }
+        if optimiser_state:
+            self.optimiser.state[self.flat] = optimiser_state
         self.seeds = [self.seeds[i] for i in which]
         self.max_grad_norm, self.diverged = self.max_grad_norm[which], self.diverged[which]
         if self._blocks is not None:
             block, inputs, targets, ends = self._blocks
-            held = targets[:, index] if self.task.every else targets[index]
-            self._blocks = (block, inputs[:, index], held, ends[index])
+            kept_targets = targets[:, index] if self.task.every else targets[index]
+            self._blocks = (block, inputs[:, index], kept_targets, ends[index])
 
     def copied(self, count: int) -> Ensemble:
         """Return an ensemble of `count` copies of the first model, for its gradients."""
@@ -281,20 +285,20 @@ class Ensemble:
         with torch.no_grad():
             parameters = self.parameters(self.flat[torch.from_numpy(which)])
             start = self.cell.start(len(which), inputs.shape[2], self.setting.hidden, self.dtype)
-            found = self.predictions(parameters, self.seen(parameters, inputs, ends, start))
-        whole = found.double().numpy()
-        return np.moveaxis(whole, 1, 0) if self.task.every else np.asarray(whole)
+            predictions = self.predictions(parameters, self.readout_inputs(parameters, inputs, ends, start))
+        values = predictions.double().numpy()
+        return np.moveaxis(values, 1, 0) if self.task.every else np.asarray(values)
 
     def gradient_ratio(self, count: int = 64) -> FloatArray:
         """Return ‖∂L/∂h(0)‖ over the norm of the loss's direct gradient on the states, for each model."""
         inputs, targets, ends = self.drawn("looking", 0, count)
         parameters = {name: value.detach() for name, value in self.parameters().items()}
         start = self.cell.start(len(self.seeds), count, self.setting.hidden, self.dtype)
-        held = tuple(part.requires_grad_(True) for part in start)
-        seen = self.seen(parameters, inputs, ends, held)
-        outputs = self.predictions(parameters, seen)
+        start_state = tuple(part.requires_grad_(True) for part in start)
+        readout = self.readout_inputs(parameters, inputs, ends, start_state)
+        outputs = self.predictions(parameters, readout)
         upstream = self._upstream(outputs, targets)
-        grads = torch.autograd.grad([outputs], [seen, *held], [upstream], materialize_grads=True)
+        grads = torch.autograd.grad([outputs], [readout, *start_state], [upstream], materialize_grads=True)
         direct = _norms((grads[0].transpose(0, 1) if self.task.every else grads[0]).numpy())
         back = _norms(np.stack([_norms(part.numpy()) for part in grads[1:]], axis=1))
         with np.errstate(all="ignore"):

@@ -52,7 +52,7 @@ CELL_NAMES = ("tanh", "relu", "gru", "lstm", "lru", "unit")
 
 @dataclass(frozen=True)
 class Init:
-    """A parsed name.
+    """A parsed name of an initialisation.
 
     Attributes:
         base: the rule of the weights.
@@ -76,9 +76,9 @@ def parse_init(text: str, cell: str) -> Init:
     first, _, second = str(text).partition("+")
     base, value = parse_rule("init", first, BASES)
     extra, amount = parse_rule("init", second, EXTRAS) if second else ("", None)
-    own = {"lru": ("ring",), "unit": ("w",)}.get(cell, tuple(b for b in BASES if b not in ("ring", "w")))
-    if base not in own:
-        raise ArgumentError("init", repr(text), f"one of {', '.join(own)} for the cell {cell}")
+    allowed = {"lru": ("ring",), "unit": ("w",)}.get(cell, tuple(b for b in BASES if b not in ("ring", "w")))
+    if base not in allowed:
+        raise ArgumentError("init", repr(text), f"one of {', '.join(allowed)} for the cell {cell}")
     if extra and cell != "lstm":
         raise ArgumentError(
             "init", repr(text), f"+{extra} with the cell lstm only; {cell} has no forget gate"
@@ -111,25 +111,25 @@ def initial_weights(
     """
     from dynprop.gradients import cell_named
 
-    found = cell_named(cell)
-    shapes = found.shapes(task.features, hidden)
+    cell_type = cell_named(cell)
+    shapes = cell_type.shapes(task.features, hidden)
     if not task.direct:
-        shapes |= {"out": (found.width * hidden, task.outputs), "out bias": (task.outputs,)}
+        shapes |= {"out": (cell_type.width * hidden, task.outputs), "out bias": (task.outputs,)}
     bound = 1.0 / math.sqrt(hidden)
     weights: dict[str, FloatArray] = {}
     for name, shape in shapes.items():
         if name.endswith("bias") or name == "inner":
             weights[name] = rng.uniform(-bound, bound, shape) if init.base == "default" else np.zeros(shape)
         elif name == "recurrent" and init.base in ("orthogonal", "identity", "variance"):
-            weights[name] = np.hstack([_recurrent(init, hidden, rng) for _ in range(found.gates)])
+            weights[name] = np.hstack([_recurrent(init, hidden, rng) for _ in range(cell_type.gates)])
         elif init.base in ("small", "w"):
             weights[name] = rng.normal(0.0, init.value if init.base == "small" else 0.1, shape)
         elif name == "nu":
             ring = lru_ring(hidden, rng, RING_LOW, init.value)
             weights |= {"nu": ring.nu_log, "theta": np.exp(ring.theta_log)}
         elif name not in weights:
-            reach = bound / math.sqrt(found.width) if name == "out" else bound
-            weights[name] = rng.uniform(-reach, reach, shape)
+            limit = bound / math.sqrt(cell_type.width) if name == "out" else bound
+            weights[name] = rng.uniform(-limit, limit, shape)
     if init.base == "w":
         weights["recurrent"] = np.full((1, 1), init.value)
     _gates(weights, init, hidden, length, rng)

@@ -29,8 +29,10 @@ class RuleNumber:
         """Describe the expected number."""
         if self.low == -math.inf:
             return "a finite number"
-        ends = "of at least " if self.high == math.inf else "from "
-        return f"a finite number {ends}{self.low:g}" + ("" if self.high == math.inf else f" to {self.high:g}")
+        limits = "of at least " if self.high == math.inf else "from "
+        return f"a finite number {limits}{self.low:g}" + (
+            "" if self.high == math.inf else f" to {self.high:g}"
+        )
 
 
 def parse_rule(name: str, text: Any, known: Mapping[str, RuleNumber | None]) -> tuple[str, float | None]:
@@ -46,17 +48,17 @@ def parse_rule(name: str, text: Any, known: Mapping[str, RuleNumber | None]) -> 
     """
     word, sign, digits = str(text).partition("=")
     if word not in known:
-        words = (each if number is None else f"{each}[=NUMBER]" for each, number in known.items())
+        words = (rule if number is None else f"{rule}[=NUMBER]" for rule, number in known.items())
         raise ArgumentError(name, repr(text), f"one of {', '.join(words)}")
-    takes = known[word]
+    expected = known[word]
     if not sign:
-        return word, None if takes is None else takes.default
-    if takes is None:
+        return word, None if expected is None else expected.default
+    if expected is None:
         raise ArgumentError(name, repr(text), f"{word} alone, which takes no number")
     try:
         value = float(digits)
     except ValueError as error:
-        raise ArgumentError(name, repr(text), f"{takes} after {word}=") from error
-    if not (math.isfinite(value) and takes.low <= value <= takes.high):
-        raise ArgumentError(name, repr(text), f"{takes} after {word}=")
+        raise ArgumentError(name, repr(text), f"{expected} after {word}=") from error
+    if not (math.isfinite(value) and expected.low <= value <= expected.high):
+        raise ArgumentError(name, repr(text), f"{expected} after {word}=")
     return word, value

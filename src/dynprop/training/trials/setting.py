@@ -1,8 +1,7 @@
 r"""Everything that determines the outcome of a trial, except its seed.
 
-The hash of its setting and its seed are the key of a run. The hash is that of the setting's canonical JSON,
-so that it is the same on every machine, and it covers `EPOCH`, which changes whenever the same setting would
-give another outcome.
+The key of a run is the hash of its setting, and its seed. The hash is that of the setting's canonical JSON,
+the same on every machine, with `EPOCH`, which changes whenever the same setting would give another outcome.
 
 Random numbers come from Philox, a function of a key and a counter (Salmon et al. 2011): the key consists of
 the setting's hash and the seed, the counter of the purpose of the numbers. So a trial draws the same numbers
@@ -75,7 +74,7 @@ class Setting:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, np.integer | np.floating):
-                # JSON has no numbers of numpy.
+                # JSON cannot store numpy scalars.
                 object.__setattr__(self, field.name, value.item())
         task = task_named(self.task)
         task.require_length(self.length)
@@ -85,8 +84,8 @@ class Setting:
             value = getattr(self, name)
             if value is None and name == "clip":
                 continue
-            known = isinstance(value, int | float) and not isinstance(value, bool)
-            if not (known and 0.0 < value < math.inf):
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not (is_number and 0.0 < value < math.inf):
                 raise ArgumentError(name, repr(value), "a finite number above 0")
         if self.dtype not in DTYPES:
             raise ArgumentError("dtype", repr(self.dtype), f"one of {', '.join(DTYPES)}")

@@ -1,8 +1,7 @@
-"""How many threads train, and why each of them computes alone.
+"""Number of training threads; each trains an ensemble of its own with single-threaded libraries.
 
-Models share nothing, so that an ensemble is best split among threads as a whole: each trains models of its
-own. Libraries of products get one thread inside of it. What they do with more is to split products of
-matrices, and then to round sums otherwise: a trial would depend on the number of processors.
+Models share nothing, so that each thread trains some of the models of an ensemble. BLAS gets one thread: with
+more it splits matrix products and sums in another order, so that results would depend on the core count.
 """
 
 from __future__ import annotations
@@ -17,13 +16,12 @@ from dynprop.training.trials.setting import Setting
 
 __all__ = ["one_thread_each", "threads_that_pay"]
 
-# Numbers that one step of an ensemble computes from which on a thread more pays for handing over the
-# interpreter.
+# Least numbers per step of an ensemble and thread for which another thread saves time in spite of switching.
 WORTHWHILE = 20_000
 
 
 def threads_that_pay(setting: Setting, models: int) -> int:
-    """Return into how many ensembles to split so many models: at most one for each of torch's threads."""
+    """Return the number of ensembles to split the models into, at most the number of torch's threads."""
     numbers = models * setting.batch * setting.hidden
     return max(1, min(torch.get_num_threads(), numbers // WORTHWHILE))
 

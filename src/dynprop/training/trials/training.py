@@ -1,4 +1,4 @@
-"""Trials of one setting, trained together and tested for success one by one."""
+"""Training of all trials of one setting together, each with its own test of success."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCREEN = 128
 Listener = Callable[[int, int, int], None]
 
 
-def _unheard(updates: int, going: int, succeeded: int) -> None:
+def _ignore(updates: int, going: int, succeeded: int) -> None:
     return None
 
 
@@ -44,7 +44,7 @@ def train(
     budget: int = BUDGET,
     timeout: float | None = None,
     threads: int | None = None,
-    listen: Listener = _unheard,
+    listen: Listener = _ignore,
 ) -> list[Trial]:
     """Train one model for each seed and return its outcome.
 
@@ -54,7 +54,7 @@ def train(
     Args:
         setting: of all models.
         seeds: whole numbers of at least 0, all different.
-        budget: bytes for the models trained at a time; more models are trained in turns.
+        budget: bytes for the models trained at a time; further models are trained afterwards.
         timeout: seconds for the models trained at a time, after which they are "timed out".
         threads: number of threads, each with an ensemble of its own; None for torch's number of threads if
             the models are large enough.
@@ -73,8 +73,8 @@ def train(
         >>> [trial.status for trial in trials]
         ['success', 'success']
     """
-    whole = [isinstance(seed, int | np.integer) and not isinstance(seed, bool) for seed in seeds]
-    if not (len(seeds) and all(whole) and min(seeds) >= 0 and len(set(seeds)) == len(seeds)):
+    valid = [isinstance(seed, int | np.integer) and not isinstance(seed, bool) for seed in seeds]
+    if not (len(seeds) and all(valid) and min(seeds) >= 0 and len(set(seeds)) == len(seeds)):
         raise ArgumentError(
             "seeds", f"{list(seeds)[:5]}", "different whole numbers of at least 0, one or more"
         )
@@ -82,14 +82,14 @@ def train(
     if threads is not None and threads < 1:
         raise ArgumentError("threads", str(threads), "a whole number of at least 1")
     size = group_size(setting, budget)
-    found: dict[int, Trial] = {}
-    for first in range(0, len(seeds), size):
-        group = seeds[first : first + size]
-        wanted = threads_that_pay(setting, len(group)) if threads is None else threads
+    by_seed: dict[int, Trial] = {}
+    for start in range(0, len(seeds), size):
+        group = seeds[start : start + size]
+        count = threads_that_pay(setting, len(group)) if threads is None else threads
         with one_thread_each():
-            trials = _side_by_side(setting, group, min(wanted, len(group)), timeout, listen)
-        found |= {trial.seed: trial for trial in trials}
-    return [found[seed] for seed in seeds]
+            trials = _side_by_side(setting, group, min(count, len(group)), timeout, listen)
+        by_seed |= {trial.seed: trial for trial in trials}
+    return [by_seed[seed] for seed in seeds]
 
 
 def _side_by_side(
@@ -101,12 +101,12 @@ def _side_by_side(
     runs = [_Run(setting, seeds[low:high], deadline) for low, high in itertools.pairwise(cuts)]
     with ThreadPoolExecutor(threads) as pool:
         try:
-            while going := [run for run in runs if run.ensemble.seeds]:
+            while running := [run for run in runs if run.ensemble.seeds]:
                 # A single thread needs no pool.
-                list(map(_Run.advance, going) if threads == 1 else pool.map(_Run.advance, going))
+                list(map(_Run.advance, running) if threads == 1 else pool.map(_Run.advance, running))
                 solved = sum(trial.succeeded for run in runs for trial in run.done)
-                made = max(run.made for run in runs)
-                listen(made, sum(len(run.ensemble.seeds) for run in runs), solved)
+                updates_made = max(run.updates_made for run in runs)
+                listen(updates_made, sum(len(run.ensemble.seeds) for run in runs), solved)
         finally:
             # After an interrupt the other threads stop at their next update.
             for run in runs:
@@ -118,7 +118,7 @@ class _Run:
     """The training of one ensemble.
 
     Attributes:
-        made: updates made so far.
+        updates_made: number of updates so far.
         done: trials of the models that have finished.
     """
 
@@ -126,54 +126,56 @@ class _Run:
         self.setting = setting
         self.ensemble = Ensemble(setting, seeds)
         self.deadline = deadline
-        self.made = 0
+        self.updates_made = 0
         self.done: list[Trial] = []
 
     def advance(self) -> None:
         """Train up to the next test and remove models that succeeded, diverged, or used up their updates."""
         updates, every = self.setting.updates, self.setting.every
-        for number in range(self.made, min(updates, self.made - self.made % every + every)):
+        for number in range(
+            self.updates_made, min(updates, self.updates_made - self.updates_made % every + every)
+        ):
             self.ensemble.update(number)
-            self.made = number + 1
+            self.updates_made = number + 1
             late = time.monotonic() > self.deadline
-            if self.made % every == 0 or self.made == updates:
-                self._judge(final=self.made == updates)
+            if self.updates_made % every == 0 or self.updates_made == updates:
+                self._judge(final=self.updates_made == updates)
             if late:
-                self._leave(self.ensemble.diverged, "diverged")
-                self._leave(np.ones(len(self.ensemble.seeds), dtype=np.bool_), "timed out")
+                self._remove(self.ensemble.diverged, "diverged")
+                self._remove(np.ones(len(self.ensemble.seeds), dtype=np.bool_), "timed out")
                 break
 
     def _judge(self, *, final: bool) -> None:
         """Test the models for success, and remove those that have finished."""
-        self._leave(self.ensemble.diverged, "diverged")
+        self._remove(self.ensemble.diverged, "diverged")
         if not self.ensemble.seeds:
             return
-        # The last test may come early: its sequences are fresh, too.
-        block = -(-self.made // self.setting.every)
+        # The last test may come before a multiple of `every`; its sequences are fresh, too.
+        block = -(-self.updates_made // self.setting.every)
         solved, losses, rates = _judged(self.ensemble, block, final=final)
         if final:
             broken = ~np.isfinite(losses)
-            self._leave(broken, "diverged")
+            self._remove(broken, "diverged")
             solved, losses, rates = solved[~broken], losses[~broken], rates[~broken]
             if not self.ensemble.seeds:
                 return
             ratios = self.ensemble.gradient_ratio()
             for status, which in (("success", solved), ("failure", ~solved)):
-                chosen = np.flatnonzero(which)
-                self._note(chosen, status, losses, rates, None if status == "success" else ratios)
+                models = np.flatnonzero(which)
+                self._record(models, status, losses, rates, None if status == "success" else ratios)
             self.ensemble.keep(np.zeros(0, dtype=np.int64))
         elif solved.any():
-            self._note(np.flatnonzero(solved), "success", losses, rates, None)
+            self._record(np.flatnonzero(solved), "success", losses, rates, None)
             self.ensemble.keep(np.flatnonzero(~solved))
 
-    def _leave(self, which: BoolArray, status: str) -> None:
-        """Remove models without a test."""
+    def _remove(self, which: BoolArray, status: str) -> None:
+        """Record models with a status, without a test, and remove them."""
         if not which.any():
             return
-        self._note(np.flatnonzero(which), status, None, None, None)
+        self._record(np.flatnonzero(which), status, None, None, None)
         self.ensemble.keep(np.flatnonzero(~which))
 
-    def _note(
+    def _record(
         self,
         which: IntArray,
         status: str,
@@ -186,7 +188,9 @@ class _Run:
                 None if x is None else _finite(x[i]) for x in (losses, error_rates, ratios)
             )
             seed, norm = self.ensemble.seeds[i], _finite(self.ensemble.max_grad_norm[i])
-            self.done.append(Trial(self.setting, seed, status, self.made, loss, error_rate, norm, ratio))
+            self.done.append(
+                Trial(self.setting, seed, status, self.updates_made, loss, error_rate, norm, ratio)
+            )
 
 
 def _finite(value: float) -> float | None:
@@ -197,7 +201,7 @@ def _judged(ensemble: Ensemble, block: int, *, final: bool) -> tuple[BoolArray, 
     """Test every model on fresh sequences; return successes, mean losses and error rates.
 
     Sequences come a few at a time. Except in the last test, a learner with more mistakes than the criterion
-    allows on all sequences gets no more of them: it has failed this test.
+    allows on all sequences is not tested further: it has failed this test.
     """
     task, setting = ensemble.task, ensemble.setting
     criterion, models = task.criterion, len(ensemble.seeds)
@@ -215,9 +219,9 @@ def _judged(ensemble: Ensemble, block: int, *, final: bool) -> tuple[BoolArray, 
         inputs, _, ends = ensemble.stacked(batches)
         outputs = ensemble.outputs(inputs, ends, active)
         for i, y, batch in zip(active, outputs, batches, strict=True):
-            wrong = criterion.mistakes(y, batch.targets)
-            mistakes[i] += wrong.sum()
-            answers[i] += wrong.size
+            mistaken = criterion.mistakes(y, batch.targets)
+            mistakes[i] += mistaken.sum()
+            answers[i] += mistaken.size
             losses[i] += sequence_losses(task.loss, y, batch.targets).sum()
             judged[i] += size
         if not final:

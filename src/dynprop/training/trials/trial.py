@@ -1,15 +1,15 @@
-r"""One training run and how it came out, failures named by their cause.
+r"""One training run with its outcome; failures have a cause.
 
 A learner has succeeded at the first judgement at which fresh sequences meet the criterion of the task; it is
 not trained on. A failure is attributed to
 
-    explosion   a loss or gradient that is no number, or a gradient norm of at least 100 before clipping
-    vanishing   else, if at the end ‖∂L/∂h(0)‖ < 0.01 · ‖∂L/∂h(direct)‖: less than a hundredth of what the
-                loss says to the states that it reads comes back to the beginning
-    neither     else: the gradient reaches back and does not explode, and yet the updates did not suffice
+    explosion   a loss or gradient is NaN or infinite, or a gradient norm before clipping is at least 100
+    vanishing   else, if at the end ‖∂L/∂h(0)‖ < 0.01 · ‖∂L/∂h(direct)‖: less than a hundredth of the gradient
+                with respect to the states that the loss reads arrives at the initial state
+    neither     else: the gradient neither vanishes nor explodes, but the updates did not suffice
 
-The two limits are conventions, not laws: they are stored with the numbers that they are compared with, so
-that other limits can be tried on a finished sweep.
+The two limits are conventions. The numbers that they are compared with are stored, so that other limits can
+be tried on a finished sweep.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ __all__ = ["EXPLODED", "LOST", "STATUSES", "VANISHED", "Trial", "cause_of"]
 
 EXPLODED = 100.0
 VANISHED = 0.01
-# Relative distance from the level of chance within which a learner has learnt nothing.
+# Relative distance from the level of chance within which a learner counts as having learnt nothing.
 NEAR_CHANCE = 0.1
 STATUSES = ("success", "failure", "diverged", "timed out", "worker lost")
-# Of runs that say nothing about the learner: they may be trained again.
+# Statuses of runs without an outcome of training: they may be trained again.
 LOST = ("timed out", "worker lost")
 
 
 def cause_of(status: str, max_grad_norm: float | None, gradient_ratio: float | None) -> str:
-    """Name the cause of a failure: "explosion", "vanishing", "neither", or "" where there is none to name.
+    """Name the cause of a failure: "explosion", "vanishing", "neither", or "" if there is none.
 
     Args:
         status: one of STATUSES.
@@ -50,14 +50,14 @@ def cause_of(status: str, max_grad_norm: float | None, gradient_ratio: float | N
 
 @dataclass(frozen=True)
 class Trial:
-    """A training run: what was trained, with which seed, and how it came out.
+    """A training run: setting, seed and outcome.
 
     Attributes:
-        setting: everything it depends on but the seed.
+        setting: everything that it depends on, except the seed.
         seed: a whole number of at least 0.
-        status: "success", "failure" (the criterion was never met), "diverged" (a number was none),
+        status: "success", "failure" (the criterion was never met), "diverged" (NaN or infinity),
             "timed out" or "worker lost".
-        updates: at the first success, or those that were made.
+        updates: number at the first success, else number made.
         loss: mean loss on the last fresh sequences judged; None where there is none.
         error_rate: share of wrong answers among them.
         max_grad_norm: largest norm of the model's gradient before clipping.
@@ -87,19 +87,19 @@ class Trial:
 
     @property
     def cause(self) -> str:
-        """What a failure is attributed to."""
+        """The cause of a failure."""
         return cause_of(self.status, self.max_grad_norm, self.gradient_ratio)
 
     @property
     def at_chance(self) -> bool:
-        """Whether a failed learner ended at the loss of a prediction that looks at no input."""
+        """Whether a failed learner ended at the loss of the best prediction without inputs."""
         if self.succeeded or self.loss is None:
             return False
         level = task_named(self.setting.task).chance_loss(self.setting.length)
         return abs(self.loss - level) <= NEAR_CHANCE * level
 
     def remark(self) -> str:
-        """Say in a few words what became of the run."""
+        """Describe the outcome of the run in a few words."""
         if self.succeeded:
             return f"success after {self.updates} updates"
         parts = [self.status if self.status != "failure" else f"no success in {self.updates} updates"]

@@ -155,7 +155,7 @@ def test_a_law_that_raises_is_an_error_of_its_own_with_the_case() -> None:
     for index, announced in enumerate((pickle.dumps(case), None)):
         stage = isolation._Stage()
         for message in (ItemStarted(index), Announced(announced), LawRaised("KeyError: 'x' (a.py:3)")):
-            supervisor._note(message, stage)
+            supervisor._handle(message, stage)
     first, second = supervisor.results
     assert (first.verdict, second.verdict) == ("error", "error")
     assert first.hypothesis == second.hypothesis == "a defect of the law rather than of the target"

@@ -18,7 +18,17 @@ from dynprop.kinds.agreement.depths import DepthCase
 from dynprop.kinds.agreement.target import Agreement
 from tests.properties.kinds.kinds import judged, planted
 
-LAWS = [law.id for law in laws_for("agreement") if law.test.__module__.endswith(("weights", "layers"))]
+ROOMS = ("weights", "layers", "walks", "activations")
+LAWS = [law.id for law in laws_for("agreement") if law.test.__module__.rpartition(".")[2] in ROOMS]
+# The number of cases of laws that simulate nets or solve for fixed points; others have 40.
+FEW = {
+    "agreement/norm-at-depth": 4,
+    "agreement/recurrent-spread": 1,
+    "agreement/kinks": 4,
+    "agreement/edge-that-attracts": 4,
+    "agreement/scale-of-weights": 20,
+    "agreement/shifted-weights": 20,
+}
 
 
 def both_rooms() -> Any:
@@ -29,9 +39,11 @@ def both_rooms() -> Any:
 
 @pytest.mark.parametrize("law", LAWS)
 def test_products_agree_with_themselves_and_with_scans(law: str) -> None:
-    result = judged(law, Agreement(both_rooms(), framework="numpy"), Options(examples=40, iid=40))
+    few = FEW.get(law, 40)
+    result = judged(law, Agreement(both_rooms(), framework="numpy"), Options(examples=few, iid=few))
     assert result.verdict == "pass", result.counterexample
-    assert result.decided == result.cases >= 80
+    # Hypothesis draws no case twice, and one law has few.
+    assert result.decided == result.cases > few
     assert result.worst_ratio <= 1.0
 
 

@@ -86,7 +86,7 @@ def test_scaling_by_rows_is_an_exact_similarity() -> None:
     rng = np.random.default_rng(5)
     for _ in range(20):
         W, h = rng.integers(-9, 10, (5, 5)) / 8.0, rng.integers(1, 10, 5) / 8.0
-        scaled, start = strata._by_rows(rng, W, h)
+        scaled, start = strata._diagonally_scaled(rng, W, h)
         # Powers of two leave every cycle of entries as it is, and go along with the state.
         assert np.array_equal(scaled * scaled.T, W * W.T)
         assert np.array_equal(start @ scaled, (h @ W) * (start / h))

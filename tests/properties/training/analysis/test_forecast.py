@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dynprop.training.analysis import forecast
-from dynprop.training.analysis.forecast import planned, planned_profiles, seconds
+from dynprop.training.analysis.forecast import profile_plans, seconds, signal_plans
 from dynprop.training.analysis.prediction import signal_to_noise
 from dynprop.training.show.pages import write_pages
 from dynprop.training.show.plots import plot_sweep
@@ -49,18 +49,18 @@ def notes(sweep: Sweep) -> list[str]:
 @pytest.mark.parametrize("sweep", SWEEPS)
 @pytest.mark.parametrize("budget", [0.5, 10.0])
 def test_all_measurements_of_a_figure_share_one_budget(sweep: Sweep, budget: float) -> None:
-    plans = planned(sweep.settings, budget)
+    plans = signal_plans(sweep.settings, budget)
     assert sum(seconds(setting, plan) for setting, plan in plans.items()) <= budget * (1.0 + 1e-9)
     count = len(sweep.lengths)
     own = [sweep.settings[i : i + count] for i in range(0, len(sweep.settings), count)]
-    chosen = [choice for choice in planned_profiles(own, 20, budget) if choice is not None]
+    chosen = [choice for choice in profile_plans(own, 20, budget) if choice is not None]
     assert sum(forecast.profile_seconds(*choice) for choice in chosen) <= budget * (1.0 + 1e-9)
     assert all(1 <= models <= 20 for _, models in chosen)
 
 
 def test_more_settings_have_fewer_batches_each() -> None:
     few, many = (Sweep("latch", (4, 8, 16, 32), inits=inits) for inits in (("small",), MANY["inits"]))
-    alone, beside = planned(few.settings), planned(many.settings)
+    alone, beside = signal_plans(few.settings), signal_plans(many.settings)
     assert list(alone) == [setting for setting in beside if setting in alone]
     assert sum(plan.batches for plan in alone.values()) > sum(beside[s].batches for s in alone)
     assert min(plan.batches for plan in beside.values()) >= forecast.GOOD.batches
@@ -68,7 +68,7 @@ def test_more_settings_have_fewer_batches_each() -> None:
 
 def test_where_not_all_can_be_measured_the_ends_go_first() -> None:
     settings = Sweep("latch", tuple(range(10, 210, 10))).settings
-    plans = planned(settings, sum(seconds(s, forecast.GOOD) for s in settings) / 4)
+    plans = signal_plans(settings, sum(seconds(s, forecast.GOOD) for s in settings) / 4)
     found = sorted(setting.length for setting in plans)
     assert found[0] == 10
     assert found[-1] == 200
@@ -89,7 +89,7 @@ def test_optimisers_make_no_difference_before_training(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(forecast, "signal_to_noise", counted)
     sweep = Sweep("latch", (4, 8), optimisers=("sgd", "adam", "momentum"), options=(("hidden", 4),))
-    found = forecast.foretold(sweep.settings, 1.0)
+    found = forecast.measured_forecasts(sweep.settings, 1.0)
     assert [setting.optimiser for setting in measured] == ["sgd", "sgd"]
     assert len(found) == 6
     assert len({(setting.length, value.updates) for setting, value in found.items()}) == 2
@@ -97,14 +97,14 @@ def test_optimisers_make_no_difference_before_training(monkeypatch: pytest.Monke
 
 def test_signals_that_overflow_are_not_seen() -> None:
     setting = Setting("latch", 784, "relu", "identity=3", hidden=4)
-    found = forecast.foretold([setting], 1.0)
+    found = forecast.measured_forecasts([setting], 1.0)
     assert [value.updates for value in found.values()] in ([], [math.inf])
 
 
 def test_the_picture_says_with_what_its_signals_were_measured() -> None:
     sweep = Sweep("latch", (4, 8), options=(("hidden", 4), ("batch", 4)))
     _, _, gradient, signal = notes(sweep)
-    plans = planned(sweep.settings).values()
+    plans = signal_plans(sweep.settings).values()
     low, high = min(plan.batches for plan in plans), max(plan.batches for plan in plans)
     batches = f"{low} to {high}" if low < high else str(low)
     assert signal.startswith(f"median of 3 models, at most {batches} batches each; ")

@@ -59,8 +59,8 @@ def foreseen(monkeypatch: pytest.MonkeyPatch) -> None:
         lags = [-0.1 * np.arange(own[-1].length + 1.0) for own in settings]
         return [Profile(len(logs) - 1, np.stack([logs, 1.2 * logs])) for logs in lags]
 
-    monkeypatch.setattr(plots, "foretold", signals)
-    monkeypatch.setattr(plots, "profiled", gradients)
+    monkeypatch.setattr(plots, "measured_forecasts", signals)
+    monkeypatch.setattr(plots, "measured_profiles", gradients)
 
 
 def drawn(sweep: Sweep, outcome: Callable[[Setting, int], Trial] = short_ones_learn) -> Any:
@@ -277,8 +277,8 @@ def test_a_sweep_without_a_run_of_some_configuration_is_drawn() -> None:
 
 def test_exact_zeros_end_a_curve(monkeypatch: pytest.MonkeyPatch) -> None:
     logs = np.array([[0.0, -1.0, -2.0, -math.inf, -math.inf]] * 20)
-    monkeypatch.setattr(plots, "foretold", lambda settings, **rest: {})
-    monkeypatch.setattr(plots, "profiled", lambda *args, **rest: [Profile(4, logs)])
+    monkeypatch.setattr(plots, "measured_forecasts", lambda settings, **rest: {})
+    monkeypatch.setattr(plots, "measured_profiles", lambda *args, **rest: [Profile(4, logs)])
     _, _, gradient, signal = drawn(Sweep("latch", (4, 8))).axes
     (line,) = gradient.get_lines()
     assert np.isfinite(line.get_ydata()).tolist() == [True] * 3 + [False] * 2

@@ -173,7 +173,7 @@ def test_on_a_terminal_the_view_is_redrawn(tmp_path: Path) -> None:
 
     stream = Terminal()
     with Folder(tmp_path / "a", Sweep("latch", (4,), seeds=2)) as open_folder:
-        with LiveView(open_folder, file=stream).shown() as view:
+        with LiveView(open_folder, file=stream).display() as view:
             view(Recorded((Trial(open_folder.sweep.settings[0], 0, "success", 50),)))
         assert "1/1 of 2" in stream.getvalue()
 

@@ -16,7 +16,7 @@ from dynprop.errors import LedgerError
 from dynprop.training.store.index import RUN_COUNT, read_run_count, write_run_count
 from dynprop.training.store.ledger import NAME, Ledger
 from dynprop.training.sweeps.events import Recorded, SweepEvent
-from dynprop.training.sweeps.sweep import Folder, belonging, finished
+from dynprop.training.sweeps.sweep import Folder, finished, trials_of
 from dynprop.training.trials.trial import Trial
 from tests.properties.training.sweeping import SWEEP, altered, filled, run, table
 
@@ -85,7 +85,7 @@ def is_whole(path: Path, truth: list[Trial]) -> str:
     """Open a folder; say whether what is there is true, and what is not there is missing and named."""
     try:
         with Folder(path) as opened:
-            found, missing = belonging(opened.sweep, opened.ledger.trials()), opened.missing()
+            found, missing = trials_of(opened.sweep, opened.ledger.trials()), opened.missing()
             said = opened.ledger.recovered
     except LedgerError as error:
         return f"refused: {error}"
@@ -147,7 +147,7 @@ def test_a_flipped_bit_outside_the_runs_loses_at_most_what_is_trained_again(
         changed[at] ^= 1 << rng.randrange(8)
         (work / NAME).write_bytes(changed)
         with Folder(work) as opened:
-            assert (belonging(opened.sweep, opened.ledger.trials()), opened.missing()) == (undisturbed, [])
+            assert (trials_of(opened.sweep, opened.ledger.trials()), opened.missing()) == (undisturbed, [])
         shutil.rmtree(work)
 
 
@@ -207,7 +207,7 @@ def test_damage_to_some_rows_leaves_the_others(
     with Folder(finished_folder) as opened:
         assert reason in opened.ledger.recovered
         left = [t for t in undisturbed if t.seed != 3 or "UPDATE runs" not in change]
-        assert belonging(opened.sweep, opened.ledger.trials()) == left
+        assert trials_of(opened.sweep, opened.ledger.trials()) == left
         if reason:
             assert f"{len(left)} runs could be read and are kept" in opened.ledger.recovered
         opened.ledger.settle()
@@ -387,7 +387,7 @@ def test_a_run_count_that_is_damaged_or_missing_is_reported(
     with Folder(finished_folder) as opened:
         assert f"{path} {note}" in opened.ledger.recovered
         opened.ledger.settle()
-        assert belonging(opened.sweep, opened.ledger.trials()) == undisturbed
+        assert trials_of(opened.sweep, opened.ledger.trials()) == undisturbed
 
 
 def test_the_run_count_of_another_folder_loses_nothing(

@@ -16,7 +16,7 @@ from dynprop.training.store import files, schema
 from dynprop.training.store.disk import explained
 from dynprop.training.store.index import RUN_COUNT
 from dynprop.training.store.ledger import NAME, Ledger
-from dynprop.training.sweeps.sweep import Folder, belonging, finished
+from dynprop.training.sweeps.sweep import Folder, finished, trials_of
 from dynprop.training.trials.setting import Setting
 from dynprop.training.trials.trial import Trial
 from tests.properties.training.sweeping import altered, filled, table
@@ -150,7 +150,7 @@ def test_a_ledger_of_format_1_is_brought_to_this_one(
     assert finished(finished_folder, lambda said: None)[1] == undisturbed
     with Folder(finished_folder) as opened:
         assert bool(change) == ("a setting is not as it was written" in opened.ledger.recovered)
-        assert belonging(opened.sweep, opened.ledger.trials()) == undisturbed
+        assert trials_of(opened.sweep, opened.ledger.trials()) == undisturbed
         opened.ledger.settle()
     assert table(finished_folder) == undisturbed
 

@@ -21,7 +21,7 @@ from dynprop.training.store.ledger import NAME
 from dynprop.training.sweeps import engine
 from dynprop.training.sweeps.engine import trained_rows
 from dynprop.training.sweeps.events import Recorded, SweepEvent
-from dynprop.training.sweeps.interrupts import held
+from dynprop.training.sweeps.interrupts import delayed_interrupts
 from dynprop.training.trials.trial import Trial
 from tests.properties.training.sweeping import SWEEP, run, table
 
@@ -196,7 +196,7 @@ def test_what_a_worker_cannot_do_is_one_line(cluster: Any, tmp_path: Path) -> No
 
 
 def interrupted(done: list[bool], **options: bool) -> None:
-    with held(**options):
+    with delayed_interrupts(**options):
         signal.raise_signal(signal.SIGINT)
         done.append(True)
 

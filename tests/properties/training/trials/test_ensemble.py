@@ -110,7 +110,7 @@ def test_an_interrupt_in_one_thread_does_not_wait_for_the_others(monkeypatch: py
             raise KeyboardInterrupt
         begun.set()
         advance(run)
-        met.append(run.made)
+        met.append(run.updates_made)
 
     monkeypatch.setattr(_Run, "advance", interrupted)
     setting = Setting("latch", 6, updates=10**6, every=10**6)
@@ -168,7 +168,7 @@ def test_an_update_is_that_of_torch_with_its_loss_and_clipping(setting: Setting)
         own = {name: value[model : model + 1].clone().requires_grad_(True) for name, value in before.items()}
         start = ensemble.cell.start(1, setting.batch, setting.hidden, torch.float64)
         part = targets[:, model : model + 1] if ensemble.task.every else targets[model : model + 1]
-        seen = ensemble.seen(own, inputs[:, model : model + 1], ends[model : model + 1], start)
+        seen = ensemble.readout_inputs(own, inputs[:, model : model + 1], ends[model : model + 1], start)
         said = ensemble.predictions(own, seen)
         if ensemble.task.loss == "logistic":
             loss = torch.nn.functional.softplus(-part * said).mean()
@@ -213,14 +213,14 @@ def test_a_model_that_explodes_is_named_and_its_neighbours_do_not_notice(
 ) -> None:
     setting = replace(VARIED[0], clip=None)
     right = train(setting, [0, 1, 2])
-    drawn = Ensemble._drawn
+    drawn = Ensemble._initial_parameters
 
     def poisoned(self: Ensemble) -> torch.Tensor:
         values = drawn(self)
         values[[seed == 1 for seed in self.seeds]] = math.inf
         return values
 
-    monkeypatch.setattr(Ensemble, "_drawn", poisoned)
+    monkeypatch.setattr(Ensemble, "_initial_parameters", poisoned)
     found = train(setting, [0, 1, 2])
     assert (found[0], found[2]) == (right[0], right[2])
     assert (found[1].status, found[1].cause, found[1].loss) == ("diverged", "explosion", None)

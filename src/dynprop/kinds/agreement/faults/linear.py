@@ -97,6 +97,27 @@ def bound_without_time(W: Array, h0: Array, t: int) -> linear.ClosedForm:
     return linear.ClosedForm(state * 2.0**-exponent, exponent, "eigen", 1e-15 * len(h0))
 
 
+@planted("batch-in-one-exponent", "closed_form", caught_by={"batch-of-states": "wrong"})
+def batch_in_one_exponent(W: Array, h0: Array, t: int) -> linear.ClosedForm:
+    """Returns the first row's exponent and bound for every row of a batch."""
+    found = linear.closed_form(W, h0, t)
+    if np.ndim(h0) == 1:
+        return found
+    first = linear.closed_form(W, h0[0], t)
+    count = len(h0)
+    return replace(
+        found,
+        exponent=np.array([first.exponent] * count, dtype=object),
+        relative_bound=np.full(count, first.relative_bound),
+    )
+
+
+@planted("imaginary-part-dropped", "unroll", caught_by={"complex-state": "wrong"})
+def imaginary_part_dropped(W: Array, h0: Array, steps: int, inputs: Array | None = None) -> Array:
+    """Casts a complex state to the format of a real matrix."""
+    return linear.unroll(W, h0 if np.iscomplexobj(W) else np.real(h0), steps, inputs)
+
+
 @planted("power-of-the-rounded", "certified_power", gross=False, caught_by={"certified-power": "wrong"})
 def power_of_the_rounded(W: Array, t: int) -> linear.CertifiedPower:
     """Rounds W to single precision first: certified, and of another matrix."""

@@ -158,3 +158,179 @@ def walks_of_a_wider_net(
     return products.norm_walks(
         width, depth, activation, gain * math.sqrt(width / (width + 1.0)), weights, nets, seed
     )
+
+
+@planted("second-moment-of-linear-layers", "layer_norm_law", caught_by={"moments-of-layers": "wrong"})
+def second_moment_of_linear_layers(widths: Sequence[int], gain: float, activation: str = "linear") -> Any:
+    """Gives ReLU layers the factor 1 + 2/n of linear ones in E|x|^4 / (E|x|^2)^2."""
+    ratio = math.prod(1.0 + 2.0 / n for n in widths[1:])
+    return replace(products.layer_norm_law(widths, gain, activation), square_ratio=ratio)
+
+
+@planted("variance-of-the-squared-norm", "layer_norm_law", caught_by={"moments-of-layers": "wrong"})
+def variance_of_the_squared_norm(widths: Sequence[int], gain: float, activation: str = "linear") -> Any:
+    """Gives the variance of the log of the squared norm, four times that of the norm."""
+    found = products.layer_norm_law(widths, gain, activation)
+    return replace(found, log_variance=4.0 * found.log_variance)
+
+
+@planted("fresh-walks-share-their-weights", "norm_walks", gross=False, caught_by={"norm-at-depth": "wrong"})
+def fresh_walks_share_their_weights(
+    width: int, depth: int, activation: Any, gain: float, weights: Any, nets: int, seed: int
+) -> Any:
+    """Draws one matrix for all layers, whichever sort of weights is asked for."""
+    return products.norm_walks(width, depth, activation, gain, "shared", nets, seed)
+
+
+@planted("shared-walks-are-fresh", "norm_walks", caught_by={"recurrent-spread": "wrong"})
+def shared_walks_are_fresh(
+    width: int, depth: int, activation: Any, gain: float, weights: Any, nets: int, seed: int
+) -> Any:
+    """Draws new weights for every step, whichever sort of weights is asked for."""
+    return products.norm_walks(width, depth, activation, gain, "fresh", nets, seed)
+
+
+@planted("drift-of-the-mean-square", "norm_walks", caught_by={"norm-at-depth": "wrong"})
+def drift_of_the_mean_square(
+    width: int, depth: int, activation: Any, gain: float, weights: Any, nets: int, seed: int
+) -> Any:
+    """Takes out the drift of the logarithm, as if the mean square were the typical size."""
+    from scipy.special import psi
+
+    found = products.norm_walks(width, depth, activation, gain, weights, nets, seed)
+    drift = 0.5 * (float(psi(0.5 * width)) - math.log(0.5 * width)) * np.arange(depth + 1)
+    return replace(found, forward=found.forward - drift, backward=found.backward - drift[::-1])
+
+
+@planted("orthogonal-by-columns", "orthogonal", caught_by={"orthogonal-layers": "wrong"})
+def orthogonal_by_columns(shape: tuple[int, int], rng: np.random.Generator, gain: float = 1.0) -> Array:
+    """Normalises the columns of a Gaussian matrix without making them orthogonal."""
+    weights = rng.standard_normal(shape)
+    return np.asarray(gain * weights / np.linalg.norm(weights, axis=0))
+
+
+# Mean field
+
+
+@dataclass(frozen=True)
+class Point:
+    """A fixed point, on the edge or not."""
+
+    weight_variance: float
+    q: float
+    chi: float
+    exponent: float
+
+
+def _hermite(phi: Function, q: float) -> tuple[float, float]:
+    """Averages of phi^2 and phi'^2 on the 64 nodes of Gauss and Hermite, whatever lies between them."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(64)
+    x, weights = math.sqrt(q) * nodes, weights / weights.sum()
+    slopes = (phi(x + 1e-5) - phi(x - 1e-5)) / 2e-5
+    return float(weights @ phi(x) ** 2), float(weights @ slopes**2)
+
+
+@planted("mean-field-over-kinks", "mean_field", caught_by={"kinks": "wrong"})
+def mean_field_over_kinks(activation: Any, weight_variance: float, bias_variance: float) -> Any:
+    """Averages a callable by one quadrature for smooth functions, across its kinks."""
+    if isinstance(activation, str):
+        return products.mean_field(activation, weight_variance, bias_variance)
+    q = 1.0
+    for _ in range(500):
+        q = weight_variance * _hermite(activation, q)[0] + bias_variance
+    chi = weight_variance * _hermite(activation, q)[1]
+    return Point(weight_variance, q, chi, 0.5 * math.log(chi) if chi > 0.0 else -math.inf)
+
+
+@planted("edge-over-kinks", "edge_of_chaos", gross=False, caught_by={"kinks": "wrong"})
+def edge_over_kinks(activation: Any, bias_variance: float) -> Any:
+    """Averages a callable across its kinks on the edge of chaos: 1.8 % off for hardtanh."""
+    from scipy.optimize import brentq
+
+    if isinstance(activation, str) or bias_variance == 0.0:
+        return products.edge_of_chaos(activation, bias_variance)
+
+    def excess(log: float) -> float:
+        square, slope = _hermite(activation, math.exp(log))
+        return math.exp(log) - square / max(slope, 1e-300) - bias_variance
+
+    grid = np.linspace(-12.0, 8.0, 200)
+    signs = np.array([excess(x) for x in grid]) > 0.0
+    first = max(1, int(signs.argmax()))
+    q = math.exp(brentq(excess, grid[first - 1], grid[first]))
+    return Point(1.0 / _hermite(activation, q)[1], q, 1.0, 0.0)
+
+
+@planted("a-hundred-layers-for-all", "mean_field", caught_by={"homogeneity": "wrong"})
+def a_hundred_layers_for_all(activation: Any, weight_variance: float, bias_variance: float) -> Any:
+    """Takes the variance of a callable after a hundred layers for the limit, also where it grows forever."""
+    if isinstance(activation, str):
+        return products.mean_field(activation, weight_variance, bias_variance)
+    q = 1.0
+    for _ in range(100):
+        q = weight_variance * _half_lines(activation, q) + bias_variance
+    slope = weight_variance * _half_lines(activation, q) / q if q > 0.0 else 0.0
+    return Point(weight_variance, q, slope, 0.5 * math.log(slope) if slope > 0.0 else -math.inf)
+
+
+def _half_lines(phi: Function, q: float) -> float:
+    """Average phi^2 by 64 nodes on each half line: right for a kink at 0."""
+    x, weights = np.polynomial.legendre.leggauss(64)
+    z = 6.0 * (x + 1.0)
+    density = 6.0 * weights * np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+    return float(density @ (phi(math.sqrt(q) * z) ** 2 + phi(-math.sqrt(q) * z) ** 2))
+
+
+@dataclass(frozen=True)
+class Depths:
+    """A fixed point and how fast it is approached."""
+
+    q: float
+    chi: float
+    exponent: float
+    variance_depth: float
+
+
+@planted("depth-of-rising-maps", "mean_field", caught_by={"variance-depth": "wrong"})
+def depth_of_rising_maps(activation: Any, weight_variance: float, bias_variance: float) -> Any:
+    """Says that the variance is at rest at once wherever its map falls."""
+    found = products.mean_field(activation, weight_variance, bias_variance)
+    q, step = found.q, 1e-4 * found.q
+    falls = False
+    if 0.0 < q < math.inf and callable(activation):
+        falls = _half_lines(activation, q + step) < _half_lines(activation, q - step)
+    return Depths(q, found.chi, found.exponent, 0.0 if falls else found.variance_depth)
+
+
+@planted("edge-that-repels", "critical_gain", caught_by={"edge-that-attracts": "wrong"})
+def edge_that_repels(width: int, activation: Any) -> float:
+    """Linearises a callable at 0, from which the variance may grow: GELU at gain 2."""
+    if isinstance(activation, str):
+        return products.critical_gain(width, activation)
+    step = np.array([-1e-6, 1e-6])
+    below, above = activation(step)
+    return float(2e-6 / (above - below))
+
+
+# Products of weights
+
+
+@planted("moments-in-floats", "product_law", gross=False, caught_by={"scale-of-weights": "wrong"})
+def moments_in_floats(law: Any, depth: int) -> Numbers:
+    """Squares a scale before it takes the logarithm: below 1e-162 that is -inf."""
+    found = _moments(law, depth)
+    with np.errstate(all="ignore"):
+        variance = np.float64(law.std()) ** 2
+        lost = math.nan if variance in (0.0, math.inf) else 0.0
+        log = np.log(variance) if lost != 0.0 else 0.0
+    return replace(found, log_variance=found.log_variance + log, kurtosis=found.kurtosis + lost)
+
+
+@planted("shift-left-out", "product_law", caught_by={"shifted-weights": "wrong"})
+def shift_left_out(law: Any, depth: int) -> Numbers:
+    """Takes E log abs(w) of a one-sided law at 0, wherever it is."""
+    found = _moments(law, depth)
+    if not law.kwds.get("loc") or not math.isinf(law.support()[1]):
+        return found
+    unshifted = law.dist(*law.args, **{**law.kwds, "loc": 0.0})
+    return replace(found, log_mean=_moments(unshifted, depth).log_mean)

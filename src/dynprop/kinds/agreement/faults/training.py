@@ -72,6 +72,17 @@ def whole_error_on_each_side(successes: int, trials: int, level: float = LEVEL) 
     return training.proportion_interval(successes, trials, 2.0 * level - 1.0)
 
 
+@planted("parts-of-a-success", "proportion_interval", caught_by={"impossible-counts": "wrong"})
+def parts_of_a_success(successes: float, trials: float, level: float = LEVEL) -> Interval:
+    """Puts into the tails whatever it is given: half a success among three trials."""
+    from scipy.special import betaincinv
+
+    tail, failures = 0.5 * (1.0 - level), trials - successes
+    low = 0.0 if successes <= 0 else float(betaincinv(successes, failures + 1, tail))
+    high = 1.0 if failures <= 0 else 1.0 - float(betaincinv(failures, successes + 1, tail))
+    return low, high
+
+
 @planted("peeking-at-fixed-intervals", "confidence_sequence", caught_by={"any-time-interval": "wrong"})
 def peeking_at_fixed_intervals(successes: int, trials: int, level: float = LEVEL) -> Interval:
     """Gives the interval for a fixed number of trials at every number of them."""

@@ -1,12 +1,12 @@
-r"""Many independent cases at once, by a filter: what extended precision can decide needs no exact arithmetic.
+r"""Many independent cases at once: a filter in extended precision avoids exact arithmetic for most of them.
 
 The state of every case is computed step by step in numpy's long double (unit :math:`u_L`, 2^-64 on
 x86), whose error is at most :math:`\delta=\gamma_{nt}(u_L)\,|W^T|^t|h|` by the theorem that bounds the
-subject (``bounds``). A component is surely decided if :math:`b+\delta<|h_t|`, surely undecidable if
+subject (``bounds``). A component is certainly decided if :math:`b+\delta<|h_t|`, certainly undecidable if
 :math:`b\ge|h_t|+\delta`, and its error is at most the distance to the filter's value plus
-:math:`\delta`. A case of which all this is sure, and whose errors are within their bounds, has passed;
-every other case, and one that raised, is handed back to be judged alone and exactly. Where long double
-is no wider than double, that is all of them.
+:math:`\delta`. A case passes if every component is certainly decided or undecidable and every decided
+one is within its bound; all other cases, and those that raised, are returned and judged exactly, one by one.
+Where long double is no wider than double, these are all cases.
 """
 
 from __future__ import annotations
@@ -77,15 +77,15 @@ def draw_groups(rng: Rng, domain: Domain, count: int) -> Iterator[Group]:
     n = smallest + (rng.random(count) * (LARGEST + 1 - smallest)).astype(np.int64)
     t = rng.integers(1, min(LATEST, domain.max_length) + 1, count)
     format_ = rng.integers(0, len(dtypes), count)
-    made: dict[tuple[int, bool], list[tuple[IntArray, NumericArray]]] = {}
+    by_size: dict[tuple[int, bool], list[tuple[IntArray, NumericArray]]] = {}
     order = np.lexsort((n, family))
     edges = np.flatnonzero(np.diff(family[order]) | np.diff(n[order])) + 1
     for members in np.split(order, edges):
         if len(members):
             name, size = names[family[members[0]]], int(n[members[0]])
             w = draw_matrices(rng, name, len(members), size)
-            made.setdefault((size, np.iscomplexobj(w)), []).append((members, w))
-    for (size, complex_), pieces in made.items():
+            by_size.setdefault((size, np.iscomplexobj(w)), []).append((members, w))
+    for (size, complex_), pieces in by_size.items():
         members = np.concatenate([index for index, _ in pieces])
         w = np.concatenate([matrices for _, matrices in pieces])
         kinds = rng.integers(0, len(VECTORS), len(members))
@@ -93,28 +93,28 @@ def draw_groups(rng: Rng, domain: Domain, count: int) -> Iterator[Group]:
         h = np.choose(kinds[:, None], drawn)
         seeds = rng.integers(0, 2**31, len(members))
         for i, dtype in enumerate(dtypes):
-            some = np.flatnonzero(format_[members] == i)
-            if len(some):
-                chosen = members[some]
+            rows = np.flatnonzero(format_[members] == i)
+            if len(rows):
+                chosen = members[rows]
                 families = tuple(names[f] for f in family[chosen])
-                scaled = _extreme(rng, w[some], families, t[chosen], dtype)
+                scaled = _extreme(rng, w[rows], families, t[chosen], dtype)
                 yield Group(
                     round_matrix(within_format(scaled, dtype), dtype),
-                    round_matrix(within_format(h[some], dtype), dtype),
+                    round_matrix(within_format(h[rows], dtype), dtype),
                     t[chosen],
                     dtype,
                     families,
-                    seeds[some],
+                    seeds[rows],
                 )
 
 
 def _extreme(rng: Rng, w: NumericArray, families: tuple[str, ...], t: IntArray, dtype: str) -> NumericArray:
-    found = w.copy()
+    scaled = w.copy()
     for name in sorted(set(families)):
         if FAMILIES[name].extreme:
             where = np.array([f == name for f in families])
-            found[where] = scaled_to_range(rng, w[where], name, t[where], dtype)
-    return found
+            scaled[where] = scaled_to_range(rng, w[where], name, t[where], dtype)
+    return scaled
 
 
 def _extended(group: Group) -> tuple[NumericArray, float]:
@@ -126,17 +126,17 @@ def _extended(group: Group) -> tuple[NumericArray, float]:
     ends = np.searchsorted(-group.t[order], -np.arange(1, group.t.max(initial=0) + 1), side="right")
     for end in ends:
         state[:end] = state[:end] @ w[:end]
-    found = np.empty_like(state[:, 0])
-    found[order] = state[:, 0]
-    return found, float(np.finfo(np.longdouble).eps) / 2.0
+    states = np.empty_like(state[:, 0])
+    states[order] = state[:, 0]
+    return states, float(np.finfo(np.longdouble).eps) / 2.0
 
 
 def sift(group: Group, values: NumericArray) -> tuple[BoolArray, BoolArray, float]:
-    """Say which cases surely passed and which are surely undecidable, and the worst ratio of the passed.
+    """Return masks of the cases that pass and that are undecidable, both for certain, and the worst ratio.
 
     Args:
         group: the cases.
-        values: what the subject computed, shape (count, n); NaN where it is to be judged alone.
+        values: what the subject computed, shape (count, n); NaN for a case to be judged on its own.
     """
     n, complex_ = group.h.shape[1], np.iscomplexobj(group.W)
     powers = absolute_powers(group.W, group.h, group.t)
@@ -151,21 +151,23 @@ def sift(group: Group, values: NumericArray) -> tuple[BoolArray, BoolArray, floa
         magnitude = np.abs(state).astype(np.float64)
         distance = np.abs(values - state).astype(np.float64) * (1.0 + ROOM) + delta
         empty = (scale == 0.0) & (magnitude == 0.0)
-        sure = (bound.entry + 2.0 * delta < magnitude * (1.0 - ROOM)) | empty
-        # Only where a component is left open is the norm of W needed.
-        left = np.flatnonzero(~(sure & bound.in_range).all(axis=1))
-        if len(left):
-            sigma[left] = np.linalg.norm(group.W[left], 2, axis=(1, 2))
+        certain = (bound.entry + 2.0 * delta < magnitude * (1.0 - ROOM)) | empty
+        # The norm of W is needed only where a component is undecided.
+        undecided = np.flatnonzero(~(certain & bound.in_range).all(axis=1))
+        if len(undecided):
+            sigma[undecided] = np.linalg.norm(group.W[undecided], 2, axis=(1, 2))
             bound = assembled(*powers, sigma, start, times, group.dtype, complex_=complex_)
-            sure = (bound.entry + 2.0 * delta < magnitude * (1.0 - ROOM)) | empty
-        limit = np.where(sure, bound.entry, np.minimum(bound.entry, bound.norm)) * (1.0 - ROOM)
-        sure = (sure | (limit + 2.0 * delta < magnitude * (1.0 - ROOM))) & bound.in_range & np.isfinite(limit)
-        never = (limit >= magnitude * (1.0 + ROOM) + 2.0 * delta) & ~empty
-        never |= ~bound.in_range | ~np.isfinite(limit)
-        clear = (sure | never).all(axis=1)
-        passed = clear & sure.any(axis=1) & (~sure | (distance <= limit)).all(axis=1)
-        ratio = np.where(sure & passed[:, None] & (distance > 0.0), distance / limit, 0.0)
-    return passed, clear & ~sure.any(axis=1), float(ratio.max(initial=0.0))
+            certain = (bound.entry + 2.0 * delta < magnitude * (1.0 - ROOM)) | empty
+        limit = np.where(certain, bound.entry, np.minimum(bound.entry, bound.norm)) * (1.0 - ROOM)
+        certain = (
+            (certain | (limit + 2.0 * delta < magnitude * (1.0 - ROOM))) & bound.in_range & np.isfinite(limit)
+        )
+        undecidable = (limit >= magnitude * (1.0 + ROOM) + 2.0 * delta) & ~empty
+        undecidable |= ~bound.in_range | ~np.isfinite(limit)
+        settled = (certain | undecidable).all(axis=1)
+        passed = settled & certain.any(axis=1) & (~certain | (distance <= limit)).all(axis=1)
+        ratio = np.where(certain & passed[:, None] & (distance > 0.0), distance / limit, 0.0)
+    return passed, settled & ~certain.any(axis=1), float(ratio.max(initial=0.0))
 
 
 def exact_batch(
@@ -180,21 +182,21 @@ def exact_batch(
         announce: called with every case before the target is.
     """
     decided, undecidable, worst = 0, 0, 0.0
-    rest: list[PowerCase] = []
+    unresolved: list[PowerCase] = []
     for group in draw_groups(rng, subject.domain, count):
         values = np.full(group.h.shape, np.nan, dtype=group.h.dtype)
         for i in range(len(group.t)):
             case = group.case(i)
             announce(case)
             try:
-                found = subject.values(case.arguments, case.dtype)
+                state = subject.values(case.arguments, case.dtype)
             except Exception:
-                continue  # judged alone, where what it raised is attributed
-            if not np.iscomplexobj(found) or case.is_complex:
-                values[i] = found
-        passed, outside, ratio = sift(group, values)
+                continue  # judged on its own later, where the exception is attributed
+            if not np.iscomplexobj(state) or case.is_complex:
+                values[i] = state
+        passed, undecided, ratio = sift(group, values)
         decided += int(passed.sum())
-        undecidable += int(outside.sum())
+        undecidable += int(undecided.sum())
         worst = max(worst, ratio)
-        rest += [group.case(int(i)) for i in np.flatnonzero(~(passed | outside))]
-    return Cleared(decided, undecidable, worst, tuple(rest))
+        unresolved += [group.case(int(i)) for i in np.flatnonzero(~(passed | undecided))]
+    return Cleared(decided, undecidable, worst, tuple(unresolved))

@@ -1,4 +1,4 @@
-"""Controls of kind closed-form: right, or refusing, and without common code."""
+"""Controls of kind closed-form: correct implementations, or ones that refuse, without shared code."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def power_guarded_eigen(W: Array, h0: Array, t: int) -> Array:
     radius, size = float(np.abs(values).max()), float(np.linalg.norm(W, 2))
     growth = max(radius**t, size * radius ** max(t - 1, 0))
     error = 8.0 * len(h0) * (t + 1) * _unit(h0.real) * condition**2 * growth * float(np.linalg.norm(h0))
-    kept = state if np.iscomplexobj(h0) else state.real
-    return _require_digits(error, np.asarray(kept, dtype=h0.dtype))
+    result = state if np.iscomplexobj(h0) else state.real
+    return _require_digits(error, np.asarray(result, dtype=h0.dtype))
 
 
 @numpy_closed.control("control/power-guarded-schur")

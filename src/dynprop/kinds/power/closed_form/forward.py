@@ -1,4 +1,4 @@
-"""The answer of a closed form: the exact state, or a refusal where W is ill-conditioned."""
+"""The result of a closed form: the exact state, or a refusal where W is ill-conditioned."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def every_family(domain: Domain, subject: PowerSubject) -> Iterator[PowerCase]:
     batch=exact_batch,
 )
 def exact_or_refused(subject: PowerSubject, case: PowerCase) -> Evidence:
-    """Judge the answer against exact arithmetic."""
+    """Compare the state with exact arithmetic."""
     return Evidence((judge_state(case, subject.values(case.arguments, case.dtype)),))
 
 
@@ -67,8 +67,8 @@ def _symmetric(source: Source, domain: Domain, subject: PowerSubject) -> PowerCa
     values = spectra(rng, 1, n)[0] * rng.choice([0.7, 1.0, 1.3])
     w = (q * values) @ q.T
     h = round_matrix(rng.standard_normal(n), dtype)
-    whole = round_matrix((w + w.T) / 2.0, dtype)
-    return PowerCase(whole, h, t, dtype, side, "judged", int(rng.integers(2**31)))
+    symmetric = round_matrix((w + w.T) / 2.0, dtype)
+    return PowerCase(symmetric, h, t, dtype, side, "judged", int(rng.integers(2**31)))
 
 
 @law(
@@ -82,7 +82,7 @@ def _symmetric(source: Source, domain: Domain, subject: PowerSubject) -> PowerCa
     share=0.6,
 )
 def symmetric(subject: PowerSubject, case: PowerCase) -> Evidence:
-    """Judge the answer for a symmetric matrix."""
+    """Judge the state for a symmetric matrix."""
     return Evidence((judge_state(case, subject.values(case.arguments, case.dtype)),))
 
 
@@ -100,8 +100,8 @@ LASTING = (
 )
 
 
-def _late(source: Source, domain: Domain, subject: PowerSubject) -> PowerCase:
-    """Draw a time near a power of two, and scale W so that its powers stay in range."""
+def _large_time_case(source: Source, domain: Domain, subject: PowerSubject) -> PowerCase:
+    """Draw t near a power of two, and scale W so that its powers stay in range."""
     highest = max(0, domain.max_length.bit_length() - 1)
     near = 2 ** source.integer(min(5, highest), min(11, highest)) + source.choice((0, -1, 1))
     case = power_case(source, domain.limited(1), subject, shortest=1, families=LASTING)
@@ -137,17 +137,17 @@ def late_cases(domain: Domain, subject: PowerSubject) -> Iterator[PowerCase]:
     statement="the answer is exact at large t: beyond 30, at powers of two and their neighbours, up to the "
     "longest of the domain",
     source="off-by-one errors of repeated squaring",
-    draw=_late,
+    draw=_large_time_case,
     fixed=late_cases,
     script=SCRIPT,
     share=0.6,
 )
 def large_times(subject: PowerSubject, case: PowerCase) -> Evidence:
-    """Judge the answer at a late time."""
+    """Judge the state at a large t."""
     return Evidence((judge_state(case, subject.values(case.arguments, case.dtype)),))
 
 
-def _at_zero(source: Source, domain: Domain, subject: PowerSubject) -> PowerCase:
+def _zero_time_case(source: Source, domain: Domain, subject: PowerSubject) -> PowerCase:
     return replace(power_case(source, domain, subject), t=0)
 
 
@@ -156,10 +156,10 @@ def _at_zero(source: Source, domain: Domain, subject: PowerSubject) -> PowerCase
     claim="C1",
     statement="at t = 0 the answer is h(0), for singular and defective W too",
     source=BOOK,
-    draw=_at_zero,
+    draw=_zero_time_case,
     script="print(f(W, h0, 0), h0)",
     share=0.3,
 )
 def time_zero(subject: PowerSubject, case: PowerCase) -> Evidence:
-    """Judge the answer of no steps."""
+    """Judge the state at t = 0."""
     return Evidence((judge_state(case, subject.values(replace(case, t=0).arguments, case.dtype)),))

@@ -33,7 +33,7 @@ from dynprop.laws.law import law
     share=0.3,
 )
 def shape_and_dtype(subject: PowerSubject, case: PowerCase) -> Evidence:
-    """Ask for shape (n,), and for the dtype and device of the arguments."""
+    """Check shape (n,), and the dtype and device of the arguments."""
     return declared_shape(subject, case)
 
 
@@ -62,7 +62,7 @@ def memory_layout(subject: PowerSubject, case: PowerCase) -> Evidence:
     share=0.5,
 )
 def inputs_unchanged(subject: PowerSubject, case: PowerCase) -> Evidence:
-    """Look at W and h(0) before and after a call."""
+    """Compare W and h(0) before and after a call."""
     return arguments_unchanged(subject, case)
 
 

@@ -1,4 +1,4 @@
-"""Invariances of a closed form: time cut in two, sums of initial states; and its gradient."""
+"""Invariances of a closed form: semigroup property, linearity in h(0); and its gradient."""
 
 from __future__ import annotations
 
@@ -38,33 +38,33 @@ def _allowed(case: PowerCase, bound: PowerBound, size: float) -> float:
     share=0.6,
 )
 def semigroup(subject: PowerSubject, case: PowerCase) -> Evidence:
-    """Cut the time at one point and compare both ways."""
+    """Compare t steps with s steps followed by t - s steps."""
     s = 1 + case.seed % (case.t - 1)
-    whole = subject.values(case.arguments, case.dtype)
-    middle = subject.values(replace(case, t=s).arguments, case.dtype)
-    if np.iscomplexobj(middle) != case.is_complex or not np.isfinite(middle).all():
+    state = subject.values(case.arguments, case.dtype)
+    intermediate = subject.values(replace(case, t=s).arguments, case.dtype)
+    if np.iscomplexobj(intermediate) != case.is_complex or not np.isfinite(intermediate).all():
         return Evidence()
-    rest = replace(case, h=round_matrix(middle, case.dtype), t=case.t - s)
-    value = subject.values(rest.arguments, rest.dtype)
+    remainder = replace(case, h=round_matrix(intermediate, case.dtype), t=case.t - s)
+    value = subject.values(remainder.arguments, remainder.dtype)
     bound = bound_of_state(case.W, case.h, case.t, case.dtype)
 
     def allowed() -> float:
         with np.errstate(all="ignore"):
-            carried = np.linalg.norm(np.linalg.matrix_power(case.W, rest.t), 2)
-            size, inner = length(whole), length(middle)
+            carried = np.linalg.norm(np.linalg.matrix_power(case.W, remainder.t), 2)
+            size, inner = length(state), length(intermediate)
             first = _allowed(replace(case, t=s), bound, inner)
-            return float(carried * first + _allowed(rest, bound, size) + _allowed(case, bound, size))
+            return float(carried * first + _allowed(remainder, bound, size) + _allowed(case, bound, size))
 
-    found = weigh(
+    comparison = weigh(
         "state after both parts of the time",
         value,
-        as_exact(whole),
+        as_exact(state),
         twice(bound),
         dtype=case.dtype,
         axes=AXES,
         allowed=allowed,
     )
-    return Evidence((found,), detail={"split": s})
+    return Evidence((comparison,), detail={"split": s})
 
 
 @law(
@@ -78,13 +78,13 @@ def semigroup(subject: PowerSubject, case: PowerCase) -> Evidence:
 )
 def superposition(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Split h(0) into its large and its small bits, which is exact, and compare."""
-    high = _leading(case.h)
+    high = _leading_bits(case.h)
     low = case.h - high
     if not np.array_equal(round_matrix(low, case.dtype), low):
         high, low = case.h, np.zeros_like(case.h)
-    pieces = [replace(case, h=h) for h in (case.h, high, low)]
-    value, *terms = (subject.values(p.arguments, p.dtype) for p in pieces)
-    bounds = [bound_of_state(p.W, p.h, p.t, p.dtype) for p in pieces]
+    summand_cases = [replace(case, h=h) for h in (case.h, high, low)]
+    value, *terms = (subject.values(p.arguments, p.dtype) for p in summand_cases)
+    bounds = [bound_of_state(p.W, p.h, p.t, p.dtype) for p in summand_cases]
     total = PowerBound(
         sum((b.entry for b in bounds[1:]), bounds[0].entry),
         sum((b.norm for b in bounds[1:]), bounds[0].norm),
@@ -97,23 +97,23 @@ def superposition(subject: PowerSubject, case: PowerCase) -> Evidence:
 
     def allowed() -> float:
         sizes = [length(v) for v in (value, *terms)]
-        return sum(_allowed(p, b, size) for p, b, size in zip(pieces, bounds, sizes, strict=True))
+        return sum(_allowed(p, b, size) for p, b, size in zip(summand_cases, bounds, sizes, strict=True))
 
     label = "state for a sum beside the sum of the states"
-    found = weigh(label, value, as_exact(expected), total, dtype=case.dtype, axes=AXES, allowed=allowed)
-    return Evidence((found,))
+    comparison = weigh(label, value, as_exact(expected), total, dtype=case.dtype, axes=AXES, allowed=allowed)
+    return Evidence((comparison,))
 
 
-def _leading(values: NumericArray) -> NumericArray:
+def _leading_bits(values: NumericArray) -> NumericArray:
     """Return the leading four bits of every number."""
     if np.iscomplexobj(values):
-        return np.asarray(_leading(values.real) + 1j * _leading(values.imag))
+        return np.asarray(_leading_bits(values.real) + 1j * _leading_bits(values.imag))
     mantissa, exponent = np.frexp(values)
     return np.asarray(np.ldexp(np.trunc(mantissa * 16.0) / 16.0, exponent))
 
 
 def weighted(f: Callable[..., Native], arrays: Mapping[str, Native], t: int) -> Native:
-    """Weigh the answer."""
+    """Return the inner product of the state and the weights."""
     return (f(arrays["W"], arrays["h"], t) * arrays["weights"]).sum()
 
 

@@ -1,4 +1,4 @@
-"""Every class of matrices that powers are judged on, by name, with what each needs.
+"""Every class of matrices for the laws of powers, by name, with its traits and sizes.
 
 Values are valid, not distributed: each class is a structure that some implementation gets wrong. A gain is
 multiplied on where the class allows it, so that radii lie below, at and above 1; the "near overflow" and
@@ -33,9 +33,9 @@ class Family:
     Attributes:
         name: what reports call it.
         make: (rng, count, n) -> matrices of shape (count, n, n).
-        traits: what is true of every member: "normal", "symmetric", "defective", "nilpotent", "integer",
+        traits: properties of every member: "normal", "symmetric", "defective", "nilpotent", "integer",
             "complex", "nonnegative", "named", "LAPACK".
-        smallest: the smallest size that shows what the class is about.
+        smallest: the smallest size at which the class has its structure.
         gains: factors that a member may be multiplied by.
         extreme: 1 or -1 where the case scales powers to near overflow or underflow, else 0.
     """
@@ -114,21 +114,21 @@ FAMILIES: dict[str, Family] = dict(
 def families_for(
     *, traits: Iterable[str] = (), without: Iterable[str] = (), size: int = 8
 ) -> tuple[str, ...]:
-    """Return the names of the families with all of some traits and none of others, of at most a size.
+    """Return the names of the families with all ``traits``, none of ``without``, and members of ``size``.
 
     Raises:
         ArgumentError: there is none.
     """
-    wanted, unwanted = frozenset(traits), frozenset(without)
-    found = tuple(
+    required, excluded = frozenset(traits), frozenset(without)
+    names = tuple(
         f.name
         for f in FAMILIES.values()
-        if wanted <= f.traits and not unwanted & f.traits and f.smallest <= size
+        if required <= f.traits and not excluded & f.traits and f.smallest <= size
     )
-    if not found:
-        asked = f"with {sorted(wanted)}, without {sorted(unwanted)}, of size {size}"
+    if not names:
+        asked = f"with {sorted(required)}, without {sorted(excluded)}, of size {size}"
         raise ArgumentError("traits", asked, "some that a family of matrices has")
-    return found
+    return names
 
 
 def round_matrix(values: NumericArray, dtype: str) -> NumericArray:
@@ -149,7 +149,7 @@ def draw_matrices(rng: Rng, name: str, count: int, n: int) -> NumericArray:
         raise ArgumentError("family", repr(name), f"one of {', '.join(FAMILIES)}")
     if n < family.smallest or count < 0:
         raise ArgumentError("n", str(n), f"a size of at least {family.smallest} for {name!r}")
-    made = family.make(rng, count, n)
+    matrices = family.make(rng, count, n)
     if len(family.gains) == 1:
-        return made
-    return np.asarray(made * rng.choice(family.gains, (count, 1, 1)))
+        return matrices
+    return np.asarray(matrices * rng.choice(family.gains, (count, 1, 1)))

@@ -47,13 +47,13 @@ def wilkinson_bidiagonal(n: int) -> FloatArray:
 
 def forsythe(n: int) -> FloatArray:
     """A Jordan block with one small corner: nearly defective."""
-    found = 0.5 * np.eye(n) + np.eye(n, k=1)
-    found[-1, 0] += 2.0**-26
-    return np.asarray(found)
+    matrix = 0.5 * np.eye(n) + np.eye(n, k=1)
+    matrix[-1, 0] += 2.0**-26
+    return np.asarray(matrix)
 
 
 def kahan(n: int) -> FloatArray:
-    """diag(1, s, s^2, ...) (I - c U): nearly singular in no visible place (Kahan 1966)."""
+    """diag(1, s, s^2, ...) (I - c U): nearly singular, though no diagonal entry shows it (Kahan 1966)."""
     s, c = np.sin(1.2), np.cos(1.2)
     return np.asarray(s ** np.arange(n)[:, None] * (np.eye(n) - c * np.triu(np.ones((n, n)), 1)))
 
@@ -64,12 +64,12 @@ def toeplitz(n: int) -> FloatArray:
 
 
 def _copies(matrix: Callable[[int], FloatArray]) -> Callable[[Rng, int, int], NumericArray]:
-    def many(rng: Rng, count: int, n: int) -> NumericArray:
+    def make(rng: Rng, count: int, n: int) -> NumericArray:
         single = matrix(n)
         norm = 2.0 ** np.round(np.log2(max(float(np.linalg.norm(single, 2)), 1.0)))
         return np.broadcast_to(single / norm, (count, n, n)).copy()
 
-    return many
+    return make
 
 
 GALLERY: dict[str, Callable[[Rng, int, int], NumericArray]] = {

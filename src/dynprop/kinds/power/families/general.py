@@ -1,4 +1,4 @@
-"""Matrices that are not normal: random, ill-conditioned, defective openly or under a similarity.
+"""Non-normal matrices: random, ill-conditioned, defective (Jordan forms, plain or under a similarity).
 
 Spectral radii are near 1 where a radius can be chosen. Hidden Jordan forms are made of whole numbers and of
 eigenvalues with three bits, by unimodular matrices: the stored floats are exactly defective. Under an
@@ -53,8 +53,8 @@ def similar(rng: Rng, middle: NumericArray, fewest: float, most: float) -> Numer
     left, right = reflectors(rng, count, n, dtype=dtype), reflectors(rng, count, n, dtype=dtype)
     scale = 10.0 ** (rng.uniform(fewest, most, (count, 1)) * np.linspace(0.0, 1.0, n))
     x = (left * scale[:, None]) @ right
-    back = right.conj().swapaxes(-1, -2) @ (left / scale[:, None]).conj().swapaxes(-1, -2)
-    return np.asarray(x @ middle @ back)
+    inverse = right.conj().swapaxes(-1, -2) @ (left / scale[:, None]).conj().swapaxes(-1, -2)
+    return np.asarray(x @ middle @ inverse)
 
 
 def diagonalisable(rng: Rng, count: int, n: int) -> NumericArray:
@@ -83,10 +83,10 @@ def jordan_blocks(rng: Rng, count: int, n: int) -> FloatArray:
     starts = np.concatenate([np.zeros((count, 1), dtype=bool), ends], axis=1)[:, :n]
     block = np.cumsum(starts, axis=1)
     values = rng.integers(-9, 10, (count, n)) / 8.0
-    found = np.eye(n) * np.take_along_axis(values, block, axis=1)[:, None]
+    matrices = np.eye(n) * np.take_along_axis(values, block, axis=1)[:, None]
     rows = np.arange(n - 1)
-    found[:, rows, rows + 1] = np.where(ends[:, : n - 1], 0.0, 1.0)
-    return np.asarray(found)
+    matrices[:, rows, rows + 1] = np.where(ends[:, : n - 1], 0.0, 1.0)
+    return np.asarray(matrices)
 
 
 def unimodular(rng: Rng, count: int, n: int) -> tuple[FloatArray, FloatArray]:
@@ -102,14 +102,14 @@ def unimodular(rng: Rng, count: int, n: int) -> tuple[FloatArray, FloatArray]:
 def _inverse(nilpotent: FloatArray) -> FloatArray:
     """(I + N)^-1 = (I - N)(I + N^2)(I + N^4)... for nilpotent N."""
     n = nilpotent.shape[-1]
-    found, power = np.eye(n) - nilpotent, nilpotent @ nilpotent
+    product, power = np.eye(n) - nilpotent, nilpotent @ nilpotent
     for _ in range(max(n, 1).bit_length()):
-        found, power = found @ (np.eye(n) + power), power @ power
-    return np.asarray(found)
+        product, power = product @ (np.eye(n) + power), power @ power
+    return np.asarray(product)
 
 
 def jordan(rng: Rng, count: int, n: int) -> NumericArray:
-    """Jordan blocks, open to see."""
+    """Jordan blocks without a similarity."""
     return jordan_blocks(rng, count, n)
 
 
@@ -121,8 +121,8 @@ def jordan_single(rng: Rng, count: int, n: int) -> NumericArray:
 
 def jordan_unimodular(rng: Rng, count: int, n: int) -> NumericArray:
     """Jordan blocks hidden by an exact similarity of whole numbers."""
-    x, back = unimodular(rng, count, n)
-    return np.asarray(x @ jordan_blocks(rng, count, n) @ back)
+    x, inverse = unimodular(rng, count, n)
+    return np.asarray(x @ jordan_blocks(rng, count, n) @ inverse)
 
 
 def jordan_orthogonal(rng: Rng, count: int, n: int) -> NumericArray:
@@ -140,19 +140,19 @@ def near_defective(rng: Rng, count: int, n: int) -> NumericArray:
 def nilpotent(rng: Rng, count: int, n: int) -> NumericArray:
     """Strictly triangular matrices of whole numbers, half of them hidden: radius 0, and no early zero."""
     inner = np.triu(rng.integers(-2, 3, (count, n, n)), 1).astype(np.float64)
-    x, back = unimodular(rng, count, n)
+    x, inverse = unimodular(rng, count, n)
     hidden = rng.random((count, 1, 1)) < 0.5
-    return np.asarray(np.where(hidden, x @ inner @ back, inner))
+    return np.asarray(np.where(hidden, x @ inner @ inverse, inner))
 
 
 def graded(rng: Rng, count: int, n: int) -> NumericArray:
     """Rows and columns that fall by orders of magnitude."""
-    fall = 10.0 ** (-rng.uniform(0.5, 2.5, (count, 1)) * np.arange(n))
-    return np.asarray(fall[:, :, None] * gaussian(rng, count, n) * fall[:, None, :] * np.sqrt(n))
+    grading = 10.0 ** (-rng.uniform(0.5, 2.5, (count, 1)) * np.arange(n))
+    return np.asarray(grading[:, :, None] * gaussian(rng, count, n) * grading[:, None, :] * np.sqrt(n))
 
 
 def block_diagonal(rng: Rng, count: int, n: int) -> NumericArray:
-    """Two blocks that never meet: the zeros between them are exact."""
+    """Two uncoupled diagonal blocks: the zeros outside them are exact."""
     cut = rng.integers(1, max(n, 2), (count, 1))
     first = np.arange(n)[None, :] < cut
     same = first[:, :, None] == first[:, None, :]
@@ -171,7 +171,7 @@ def integer(rng: Rng, count: int, n: int) -> NumericArray:
 
 def companion(rng: Rng, count: int, n: int) -> NumericArray:
     """Companion matrices of polynomials with random coefficients."""
-    found = np.zeros((count, n, n))
-    found[:, np.arange(1, n), np.arange(n - 1)] = 1.0
-    found[:, 0] += rng.uniform(-1.0, 1.0, (count, n))
-    return found
+    matrices = np.zeros((count, n, n))
+    matrices[:, np.arange(1, n), np.arange(n - 1)] = 1.0
+    matrices[:, 0] += rng.uniform(-1.0, 1.0, (count, n))
+    return matrices

@@ -1,4 +1,4 @@
-r"""Normal matrices, drawn many at a time: what eigenvectors can be trusted with.
+r"""Normal matrices, drawn many at a time: their eigenvectors are well-conditioned.
 
 Orthogonal factors are products of at least two reflectors: a single one is symmetric, and then
 :math:`Q^T\Lambda^tQ = Q\Lambda^tQ^T` hides the textbook's mistake (spectra and norms never show it).
@@ -25,16 +25,16 @@ def reflectors(rng: Rng, count: int, n: int, *, dtype: type = float) -> NumericA
         n: their size.
         dtype: float for orthogonal, complex for unitary matrices.
     """
-    found: NumericArray = np.broadcast_to(np.eye(n, dtype=dtype), (count, n, n)).copy()
+    product: NumericArray = np.broadcast_to(np.eye(n, dtype=dtype), (count, n, n)).copy()
     for _ in range(max(2, n)):
         v: NumericArray = rng.standard_normal((count, n, 1)).astype(dtype)
         if dtype is complex:
             v = v + 1j * rng.standard_normal((count, n, 1))
         adjoint = v.conj().swapaxes(-1, -2)
-        found = found - (found @ v) @ (2.0 / (adjoint @ v) * adjoint)
+        product = product - (product @ v) @ (2.0 / (adjoint @ v) * adjoint)
     if dtype is complex:
-        return np.asarray(found * np.exp(2j * np.pi * rng.random((count, 1, n))))
-    return np.asarray(found * rng.choice([-1.0, 1.0], (count, 1, n)))
+        return np.asarray(product * np.exp(2j * np.pi * rng.random((count, 1, n))))
+    return np.asarray(product * rng.choice([-1.0, 1.0], (count, 1, n)))
 
 
 def spectra(rng: Rng, count: int, n: int) -> FloatArray:
@@ -46,9 +46,9 @@ def spectra(rng: Rng, count: int, n: int) -> FloatArray:
     clustered = 1.0 - 10.0 ** rng.uniform(-12.0, -1.0, (count, 1)) * rng.random((count, n))
     repeated = np.where(np.arange(n) % 2, spread[:, :1], spread[:, -1:])
     tied = np.where(np.arange(n) < 2, np.where(np.arange(n) == 1, -1.0, 1.0), 0.9 * spread)
-    found = np.choose(kind, [spread, geometric, clustered, repeated, tied])
-    largest = np.abs(found).max(axis=1, keepdims=True)
-    return np.asarray(found / np.where(largest > 0.0, largest, 1.0))
+    spectrum = np.choose(kind, [spread, geometric, clustered, repeated, tied])
+    largest = np.abs(spectrum).max(axis=1, keepdims=True)
+    return np.asarray(spectrum / np.where(largest > 0.0, largest, 1.0))
 
 
 def symmetric(rng: Rng, count: int, n: int) -> NumericArray:
@@ -93,13 +93,13 @@ def circulant(rng: Rng, count: int, n: int) -> NumericArray:
 def signed_permutation(rng: Rng, count: int, n: int) -> NumericArray:
     """Exact isometries: one entry of magnitude 1 in every row and column."""
     order = rng.permuted(np.tile(np.arange(n), (count, 1)), axis=1)
-    found = np.zeros((count, n, n))
-    found[np.arange(count)[:, None], np.arange(n), order] = rng.choice([-1.0, 1.0], (count, n))
-    return found
+    matrices = np.zeros((count, n, n))
+    matrices[np.arange(count)[:, None], np.arange(n), order] = rng.choice([-1.0, 1.0], (count, n))
+    return matrices
 
 
 def diagonal(rng: Rng, count: int, n: int) -> NumericArray:
-    """Every component on its own."""
+    """Diagonal matrices: uncoupled components."""
     return np.asarray(np.eye(n) * spectra(rng, count, n)[:, None])
 
 

@@ -1,4 +1,4 @@
-"""Controls of kind unroll: right, and without common code."""
+"""Controls of kind unroll: correct implementations without shared code."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def unroll_blocks(W: Array, h0: Array, steps: int) -> Array:
     powers = [W]
     for _ in range(7):
         powers.append(powers[-1] @ W)
-    wide = np.stack(powers)
+    stacked = np.stack(powers)
     states = [h0[None]]
     while len(states) * 8 - 7 <= steps:
-        states.append(np.einsum("i,kij->kj", states[-1][-1], wide))
+        states.append(np.einsum("i,kij->kj", states[-1][-1], stacked))
     return np.concatenate(states)[: steps + 1]
 
 
@@ -58,9 +58,9 @@ def unroll_blocks(W: Array, h0: Array, steps: int) -> Array:
 def unroll_long_double(W: Array, h0: Array, steps: int) -> Array:
     """The loop in extended precision, rounded once at the end."""
     kind = np.clongdouble if np.iscomplexobj(h0) else np.longdouble
-    wide, states = W.astype(kind), [h0.astype(kind)]
+    extended, states = W.astype(kind), [h0.astype(kind)]
     for _ in range(steps):
-        states.append(states[-1] @ wide)
+        states.append(states[-1] @ extended)
     return np.stack(states).astype(h0.dtype)
 
 

@@ -63,8 +63,8 @@ def exact_states(subject: PowerSubject, case: PowerCase) -> Evidence:
 
 def every_length(domain: Domain, subject: PowerSubject) -> Iterator[PowerCase]:
     """Yield no step, one, odd numbers, powers of two and their neighbours, and the longest."""
-    known = FEW_LENGTHS if subject.compiles else (*LENGTHS, 2048)
-    for t in known:
+    lengths = FEW_LENGTHS if subject.compiles else (*LENGTHS, 2048)
+    for t in lengths:
         if t <= domain.max_length:
             rng = np.random.default_rng([t, 37])
             yield build_case(rng, 3, t, "orthogonal", domain.dtypes[0], refusals="at zero")
@@ -96,25 +96,27 @@ def lengths(subject: PowerSubject, case: PowerCase) -> Evidence:
     share=0.3,
 )
 def step_zero(subject: PowerSubject, case: PowerCase) -> Evidence:
-    """Ask for equality of the first state with the initial one."""
+    """Check that the first state equals the initial one."""
     first = subject.values(case.arguments, case.dtype)[0]
     return Evidence((_identical("first state", first[None], case.h[None], case),))
 
 
-def _identical(label: str, value: NumericArray, wanted: NumericArray, case: PowerCase) -> Comparison:
-    """Compare where nothing is rounded: a difference of any size is one too many."""
-    bound = bound_of_states(case.W, case.h, len(wanted) - 1, case.dtype)
-    found = weigh(label, value, as_exact(wanted), bound, dtype=case.dtype, axes=("time", "component"))
-    return replace(found, bound=np.zeros_like(found.bound), decided=np.isfinite(found.reference))
+def _identical(label: str, value: NumericArray, expected: NumericArray, case: PowerCase) -> Comparison:
+    """Compare with bound zero, for results that involve no rounding."""
+    bound = bound_of_states(case.W, case.h, len(expected) - 1, case.dtype)
+    comparison = weigh(label, value, as_exact(expected), bound, dtype=case.dtype, axes=("time", "component"))
+    return replace(
+        comparison, bound=np.zeros_like(comparison.bound), decided=np.isfinite(comparison.reference)
+    )
 
 
-def _whole(source: Source, domain: Domain, subject: PowerSubject) -> PowerCase:
+def _integer_case(source: Source, domain: Domain, subject: PowerSubject) -> PowerCase:
     names = families_for(traits=["integer"], without=["LAPACK"])
     case = power_case(source, domain.limited(32), subject, shortest=2, families=names, refusals="at zero")
     rng = case.generator()
-    whole = np.rint(np.abs(case.W)) * np.sign(case.W)
+    matrix = np.rint(np.abs(case.W)) * np.sign(case.W)
     h = rng.integers(1, 4, case.n) * rng.choice([-1.0, 1.0], case.n)
-    return replace(case, W=whole, h=h)
+    return replace(case, W=matrix, h=h)
 
 
 @law(
@@ -122,18 +124,18 @@ def _whole(source: Source, domain: Domain, subject: PowerSubject) -> PowerCase:
     claim="C1",
     statement="on whole numbers nothing is rounded: the states are exact as long as they fit the format",
     source="integer certificate",
-    draw=_whole,
+    draw=_integer_case,
     applies=product_form,
     script=SCRIPT,
     share=0.5,
 )
 def exact_on_integers(subject: PowerSubject, case: PowerCase) -> Evidence:
-    """Ask for equality, bit by bit, where every order of products is exact."""
+    """Check bitwise equality where every order of products is exact."""
     value = subject.values(case.arguments, case.dtype)
-    found = _identical("states", value, power_states(case.W, case.h, case.t).high, case)
+    comparison = _identical("states", value, power_states(case.W, case.h, case.t).high, case)
     bound = bound_of_states(case.W, case.h, case.t, case.dtype)
-    # Powers of |W| are what a tree of products holds on its way; beyond 1/u whole numbers are rounded.
+    # Powers of |W| bound the intermediates of a product tree; integers beyond 1/u are rounded.
     ones = bound_of_states(case.W, np.ones(case.n), case.t, case.dtype)
     largest = np.maximum.accumulate(np.maximum(ones.scale, bound.scale).max(axis=1, keepdims=True), axis=0)
-    held = largest * FORMATS[case.dtype].unit < 1.0
-    return Evidence((replace(found, decided=found.decided & held),))
+    representable = largest * FORMATS[case.dtype].unit < 1.0
+    return Evidence((replace(comparison, decided=comparison.decided & representable),))

@@ -1,4 +1,4 @@
-"""Invariances of the states of an unroll: cuts, sums, units; and their gradient."""
+"""Invariances of the states of an unroll: splits, linearity, scaling; and their gradient."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def run(subject: PowerSubject, case: PowerCase) -> NumericArray:
 
 
 def cut(bound: PowerBound, time: slice) -> PowerBound:
-    """Return the bound of some of the steps."""
+    """Return the bound restricted to a range of steps."""
     return PowerBound(*(value[time] for value in bound.__dict__.values()))
 
 
-def _some(points: list[int]) -> list[int]:
-    """At most twelve of many places to cut, the first and the last among them."""
+def _at_most_twelve(points: list[int]) -> list[int]:
+    """Return at most twelve of the split points, evenly spaced, including the first and the last."""
     if len(points) <= 12:
         return points
     return sorted({points[i] for i in np.linspace(0, len(points) - 1, 12).astype(int)})
@@ -56,27 +56,27 @@ def _some(points: list[int]) -> list[int]:
     share=0.5,
 )
 def split_resume(subject: PowerSubject, case: PowerCase) -> Evidence:
-    """Cut at split points; compare the head alone and the resumed tail with the whole."""
-    whole = run(subject, case)
+    """Split at split points; compare the head alone and the resumed tail with the full states."""
+    states = run(subject, case)
     bound = twice(bound_of_states(case.W, case.h, case.t, case.dtype))
     pairs = []
-    for p in _some(split_points(case.t, subject.compiles)):
+    for p in _at_most_twelve(split_points(case.t, subject.compiles)):
         head, tail = slice(0, p + 1), slice(p, None)
         value = run(subject, replace(case, t=p))
-        pairs.append(({"split": p}, _within("states of the head", value, whole, head, bound, case)))
-        if np.isfinite(whole[p]).all() and whole[p].dtype == case.h.dtype:
-            resumed = run(subject, replace(case, h=round_matrix(whole[p], case.dtype), t=case.t - p))
+        pairs.append(({"split": p}, _compare_steps("states of the head", value, states, head, bound, case)))
+        if np.isfinite(states[p]).all() and states[p].dtype == case.h.dtype:
+            resumed = run(subject, replace(case, h=round_matrix(states[p], case.dtype), t=case.t - p))
             label = "states resumed from the state there"
-            pairs.append(({"split": p}, _within(label, resumed, whole, tail, bound, case)))
+            pairs.append(({"split": p}, _compare_steps(label, resumed, states, tail, bound, case)))
     comparisons, detail = worst(pairs)
     return Evidence(comparisons, detail=detail)
 
 
-def _within(
-    label: str, value: NumericArray, whole: NumericArray, time: slice, bound: PowerBound, case: PowerCase
+def _compare_steps(
+    label: str, value: NumericArray, states: NumericArray, time: slice, bound: PowerBound, case: PowerCase
 ) -> Comparison:
-    some = cut(bound, time)
-    return weigh(label, value, as_exact(whole[time]), some, dtype=case.dtype, axes=AXES)
+    part = cut(bound, time)
+    return weigh(label, value, as_exact(states[time]), part, dtype=case.dtype, axes=AXES)
 
 
 @law(
@@ -92,17 +92,17 @@ def superposition(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Add a second vector and compare with the sum of both results."""
     other = case.vector(case.generator())
     total = round_matrix(case.h + other, case.dtype)
-    # Rounding the sum moves it: what is left over is a third, exact, summand.
-    rest = (case.h - total) + other
-    if not np.array_equal(round_matrix(rest, case.dtype), rest):
-        total, rest = case.h, np.zeros_like(case.h)
+    # The rounding error of the sum is a third summand, which is exact.
+    remainder = (case.h - total) + other
+    if not np.array_equal(round_matrix(remainder, case.dtype), remainder):
+        total, remainder = case.h, np.zeros_like(case.h)
         other = np.zeros_like(case.h)
-    both = replace(case, h=total)
-    summands = [replace(case, h=h) for h in (case.h, other, -rest)]
-    value = run(subject, both)
+    summed = replace(case, h=total)
+    summands = [replace(case, h=h) for h in (case.h, other, -remainder)]
+    value = run(subject, summed)
     terms = [run(subject, s) for s in summands]
-    bounds = [bound_of_states(case.W, c.h, case.t, case.dtype) for c in (both, *summands)]
-    whole = PowerBound(
+    bounds = [bound_of_states(case.W, c.h, case.t, case.dtype) for c in (summed, *summands)]
+    total_bound = PowerBound(
         sum((b.entry for b in bounds[1:]), bounds[0].entry),
         sum((b.norm for b in bounds[1:]), bounds[0].norm),
         sum((b.scale for b in bounds[1:]), bounds[0].scale),
@@ -112,7 +112,7 @@ def superposition(subject: PowerSubject, case: PowerCase) -> Evidence:
     label = "states of a sum beside the sum of the states"
     with np.errstate(all="ignore"):
         expected = np.sum(terms, axis=0)
-    return Evidence((weigh(label, value, as_exact(expected), whole, dtype=case.dtype, axes=AXES),))
+    return Evidence((weigh(label, value, as_exact(expected), total_bound, dtype=case.dtype, axes=AXES),))
 
 
 def _moderate(source: Source, domain: Domain, subject: PowerSubject) -> PowerCase:
@@ -141,10 +141,16 @@ def diagonal_similarity(subject: PowerSubject, case: PowerCase) -> Evidence:
     plain = run(subject, case)
     value, expected = run(subject, scaled), plain * d
     bound = bound_of_states(scaled.W, scaled.h, case.t, case.dtype)
-    found = weigh("states in other units", value, as_exact(expected), bound, dtype=case.dtype, axes=AXES)
+    comparison = weigh("states in other units", value, as_exact(expected), bound, dtype=case.dtype, axes=AXES)
     sound = bool(bound.in_range.all()) and _far_from_underflow(case, plain)
     return Evidence(
-        (replace(found, bound=np.zeros_like(found.bound), decided=np.isfinite(found.reference) & sound),),
+        (
+            replace(
+                comparison,
+                bound=np.zeros_like(comparison.bound),
+                decided=np.isfinite(comparison.reference) & sound,
+            ),
+        ),
         detail={"powers": powers.tolist()},
     )
 
@@ -159,7 +165,7 @@ def _far_from_underflow(case: PowerCase, states: NumericArray) -> bool:
 
 
 def last_state(f: Callable[..., Native], arrays: Mapping[str, Native], t: int) -> Native:
-    """Weigh the last state."""
+    """Return the inner product of the last state and the weights."""
     return (f(arrays["W"], arrays["h"], t)[t] * arrays["weights"]).sum()
 
 

@@ -23,7 +23,7 @@ Scan = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 class Saved(NamedTuple):
-    """What the forward pass leaves to the backward rule."""
+    """Tensors that the forward pass saves for the backward rule."""
 
     gates: Tensor
     inputs: Tensor
@@ -98,7 +98,7 @@ def adjoint(gates: Tensor, upstream: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def exact(saved: Saved, upstream: Tensor) -> Gradients:
-    """Return the right gradients: what the rules below fall back on."""
+    """Return the correct gradients, which the rules below modify."""
     to_inputs, to_start = adjoint(saved.gates, upstream)
     return to_inputs * saved.before, to_inputs, to_start
 
@@ -271,8 +271,8 @@ def gate_gradient_needs_inputs(gates: Tensor, inputs: Tensor, initial: Tensor | 
 def upstream_overwritten(saved: Saved, upstream: Tensor) -> Gradients:
     """Accumulates the adjoint in the upstream gradient, which belongs to others too."""
     to_inputs, to_start = adjoint(saved.gates, upstream)
-    own = upstream.contiguous().copy_(to_inputs)  # no copy if it was contiguous already
-    return own * saved.before, own.clone(), to_start
+    overwritten = upstream.contiguous().copy_(to_inputs)  # no copy if it was contiguous already
+    return overwritten * saved.before, overwritten.clone(), to_start
 
 
 @backward_fault(

@@ -22,7 +22,7 @@ def start(inputs: Array, initial: Array | None) -> Array:
 
 
 def loop(gates: Array, inputs: Array, initial: Array | None) -> Array:
-    """Return the right states: what every fault of this file falls back on."""
+    """Return the correct states; the faults of this file call it."""
     states = np.empty_like(inputs)
     carry = start(inputs, initial)
     for t in range(inputs.shape[1]):
@@ -43,17 +43,17 @@ def initial_ignored(gates: Array, inputs: Array, initial: Array | None) -> Array
 @scan.fault("scan/initial-not-gated", caught_by={"padding": "wrong"})
 def initial_not_gated(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Adds the initial state to the first input without the first gate."""
-    entered = inputs.copy()
-    entered[:, :1] += start(inputs, initial)[:, None]  # gates[:, :1] is missing
-    return loop(gates, entered, None)
+    augmented = inputs.copy()
+    augmented[:, :1] += start(inputs, initial)[:, None]  # gates[:, :1] is missing
+    return loop(gates, augmented, None)
 
 
 @scan.fault("scan/state-applied-twice", caught_by={"split-resume": "wrong"})
 def state_applied_twice(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Folds the initial state into the first input and starts from it as well."""
-    entered = inputs.copy()
-    entered[:, :1] += gates[:, :1] * start(inputs, initial)[:, None]
-    return loop(gates, entered, initial)  # initial should be None by now
+    augmented = inputs.copy()
+    augmented[:, :1] += gates[:, :1] * start(inputs, initial)[:, None]
+    return loop(gates, augmented, initial)  # initial should be None by now
 
 
 @scan.fault("scan/initial-overwritten", caught_by={"inputs-unchanged": "wrong"})
@@ -130,9 +130,9 @@ def memory_order(gates: Array, inputs: Array, initial: Array | None) -> Array:
 @scan.fault("scan/tail-beyond-power-of-two", caught_by={"lengths": "wrong"})
 def tail_beyond_power_of_two(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Starts afresh behind the largest power of two in the length."""
-    whole = 1 << (max(inputs.shape[1], 1).bit_length() - 1)
-    head = loop(gates[:, :whole], inputs[:, :whole], initial)
-    tail = loop(gates[:, whole:], inputs[:, whole:], None)  # should start from head[:, -1]
+    power = 1 << (max(inputs.shape[1], 1).bit_length() - 1)
+    head = loop(gates[:, :power], inputs[:, :power], initial)
+    tail = loop(gates[:, power:], inputs[:, power:], None)  # should start from head[:, -1]
     return np.concatenate([head, tail], axis=1)
 
 

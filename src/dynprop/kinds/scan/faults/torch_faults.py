@@ -54,10 +54,10 @@ def raises_at_length_zero(gates: Tensor, inputs: Tensor, initial: Tensor | None)
 @scan.fault("scan/channel-tail-skipped", caught_by={"channel-independence": "wrong"})
 def channel_tail_skipped(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """Works in blocks of two channels and copies the input where one is left over."""
-    whole = inputs.shape[2] // 2 * 2  # should be rounded up
-    state = None if initial is None else initial[:, :whole]
-    states = loop(gates[..., :whole], inputs[..., :whole], state)
-    return torch.cat([states, inputs[..., whole:]], 2)
+    even = inputs.shape[2] // 2 * 2  # should be rounded up
+    state = None if initial is None else initial[:, :even]
+    states = loop(gates[..., :even], inputs[..., :even], state)
+    return torch.cat([states, inputs[..., even:]], 2)
 
 
 # Arithmetic

@@ -1,6 +1,6 @@
-"""Faults of kind task that no single sequence shows: wrong frequencies and distributions, and dependence.
+"""Statistical faults of kind task: wrong frequencies, wrong distributions, and dependence.
 
-Every sequence of these tasks is a right one, with its right target; only among many is something wrong.
+Every single sequence of these tasks is valid and has the correct target.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def positions_from_zero() -> Task:
         inputs = batch.inputs.copy()
         rows = np.arange(count)
         for t in np.nonzero(inputs[:, :, 6:].any(axis=-1).T)[1].reshape(-1, 2).T:
-            here, after = inputs[t, rows], inputs[t + 1, rows]
-            inputs[t, rows], inputs[t + 1, rows] = after, here
+            current, following = inputs[t, rows], inputs[t + 1, rows]
+            inputs[t, rows], inputs[t + 1, rows] = following, current
         return replace(batch, inputs=inputs)
 
     return replace(TASKS["temporal-order-6a"], draw=draw)

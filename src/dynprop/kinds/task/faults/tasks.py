@@ -1,6 +1,6 @@
 """Faults of kind task in single sequences, losses, criteria and oracles.
 
-Faults that only many sequences show (a wrong distribution, dependence) stand in ``faults.chance``.
+Statistical faults (a wrong distribution, dependence) are in ``faults.chance``.
 """
 
 from __future__ import annotations
@@ -159,9 +159,11 @@ def class_out_of_reach() -> Task:
     """Never lets both symbols be the second one: one class of four does not occur."""
 
     def change(batch: Batch, rng: Rng) -> Batch:
-        kept = np.flatnonzero(batch.targets != 3)
-        chosen = kept[rng.integers(0, len(kept), len(batch.targets))] if len(kept) else kept
-        if not len(kept):
+        remaining = np.flatnonzero(batch.targets != 3)
+        chosen = (
+            remaining[rng.integers(0, len(remaining), len(batch.targets))] if len(remaining) else remaining
+        )
+        if not len(remaining):
             return batch
         return Batch(batch.inputs[:, chosen], batch.targets[chosen], batch.ends[chosen])
 

@@ -1,4 +1,4 @@
-"""Faults of kind closed-form in numpy that take eigenvectors: a wrong formula, or a missing guard."""
+"""Faults of kind closed-form in numpy that use eigenvectors: a wrong formula, or a missing guard."""
 
 from __future__ import annotations
 
@@ -138,8 +138,8 @@ def perturbed_until_diagonalisable(W: Array, h0: Array, t: int) -> Array:
     """Moves a defective W by 1e-8 so that it has eigenvectors."""
     values, v = np.linalg.eig(W)
     if np.linalg.cond(v) > 1e12:
-        moved = W + 1e-8 * np.diag(np.arange(1.0, len(h0) + 1.0))
-        values, v = np.linalg.eig(moved.astype(W.dtype))
+        perturbed = W + 1e-8 * np.diag(np.arange(1.0, len(h0) + 1.0))
+        values, v = np.linalg.eig(perturbed.astype(W.dtype))
     return as_given(np.linalg.solve(v.T, values**t * (v.T @ h0)), h0)
 
 

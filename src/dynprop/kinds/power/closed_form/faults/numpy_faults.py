@@ -1,4 +1,4 @@
-"""Faults of kind closed-form in numpy that take products: h_t = h0 @ W^t."""
+"""Faults of kind closed-form in numpy that use products: h_t = h0 @ W^t."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def high_bits_lost(W: Array, h0: Array, t: int) -> Array:
 @closed.fault("closed-form/bits-in-the-wrong-order", caught_by={"semigroup": "wrong"})
 def bits_in_the_wrong_order(W: Array, h0: Array, t: int) -> Array:
     """Reads the bits of t from the lowest, in a squaring that wants the highest first."""
-    found = np.eye(len(h0), dtype=W.dtype)
+    product = np.eye(len(h0), dtype=W.dtype)
     for bit in reversed(bin(t)[2:]):
-        found = found @ found
+        product = product @ product
         if bit == "1":
-            found = found @ W
-    return np.asarray(h0 @ found)
+            product = product @ W
+    return np.asarray(h0 @ product)
 
 
 @closed.fault("closed-form/one-step-at-zero", gross=False, caught_by={"time-zero": "wrong"})
@@ -81,11 +81,11 @@ def jordan_powers_for_binomials(W: Array, h0: Array, t: int) -> Array:
     step = W[0, 1] if n > 1 else W[0, 0]
     if not np.array_equal(W, value * np.eye(n, dtype=W.dtype) + step * np.eye(n, k=1, dtype=W.dtype)):
         return power(W, h0, t)
-    found = np.zeros_like(W)
+    block_power = np.zeros_like(W)
     for k in range(min(n, t + 1)):
         band = value ** (t - k) * step**k * (t**k / factorial(k))  # comb(t, k) is right
-        found += np.asarray(band * np.eye(n, k=k), dtype=W.dtype)
-    return np.asarray(h0 @ found, dtype=h0.dtype)
+        block_power += np.asarray(band * np.eye(n, k=k), dtype=W.dtype)
+    return np.asarray(h0 @ block_power, dtype=h0.dtype)
 
 
 # Numbers
@@ -108,9 +108,9 @@ def small_values_flushed(W: Array, h0: Array, t: int) -> Array:
 @closed.fault("closed-form/small-weights-cut", gross=False, caught_by={"exact-or-refused": "wrong"})
 def small_weights_cut(W: Array, h0: Array, t: int) -> Array:
     """Sets small entries of the power to zero, as sparse formats do."""
-    found = np.linalg.matrix_power(W, t)
-    kept = np.where(np.abs(found) < 1e-5 * np.abs(found).max(), 0, found)
-    return np.asarray(h0 @ kept, dtype=h0.dtype)
+    matrix_power = np.linalg.matrix_power(W, t)
+    sparse = np.where(np.abs(matrix_power) < 1e-5 * np.abs(matrix_power).max(), 0, matrix_power)
+    return np.asarray(h0 @ sparse, dtype=h0.dtype)
 
 
 @closed.fault("closed-form/renormalised-when-large", caught_by={"superposition": "wrong", "norms": "wrong"})
@@ -171,9 +171,9 @@ class PowerKeptBySize:
     """Keeps the power of a matrix under its size and t, and uses it for the next matrix of that size."""
 
     def __init__(self) -> None:
-        self.known: dict[tuple[Any, ...], Array] = {}
+        self.powers: dict[tuple[Any, ...], Array] = {}
 
     def __call__(self, W: Array, h0: Array, t: int) -> Array:
         """Look the power up; the key lacks the matrix."""
-        found = self.known.setdefault((len(h0), t, W.dtype), np.linalg.matrix_power(W, t))
-        return np.asarray(h0 @ found)
+        matrix_power = self.powers.setdefault((len(h0), t, W.dtype), np.linalg.matrix_power(W, t))
+        return np.asarray(h0 @ matrix_power)

@@ -1,4 +1,4 @@
-"""Faults of kind closed-form in torch: right states, and a wrong way back."""
+"""Faults of kind closed-form in torch: right states and a wrong backward pass."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def gradient_of_one_step(W: Tensor, h0: Tensor, t: int) -> Tensor:
     """Lets the gradient travel through the last step only."""
     with torch.no_grad():
         state = h0 @ torch.linalg.matrix_power(W, max(t - 1, 0))
-    through = state + (h0 - h0.detach())  # the value of the state, the gradient of h0
-    return through @ W if t else h0 * 1
+    state_with_gradient = state + (h0 - h0.detach())  # the value of the state, the gradient of h0
+    return state_with_gradient @ W if t else h0 * 1

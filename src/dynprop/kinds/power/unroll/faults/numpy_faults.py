@@ -81,11 +81,11 @@ def length_one(W: Array, h0: Array, steps: int) -> Array:
 def block_carry_off_by_one(W: Array, h0: Array, steps: int) -> Array:
     """Goes on from the last but one state of each block of 32."""
     states = [loop(W, h0, min(steps, 32))]
-    done = len(states[0]) - 1
-    while done < steps:
-        count = min(32, steps - done)
+    step = len(states[0]) - 1
+    while step < steps:
+        count = min(32, steps - step)
         states.append(loop(W, states[-1][-2], count)[1:])  # should be states[-1][-1]
-        done += count
+        step += count
     return np.concatenate(states)
 
 
@@ -114,8 +114,8 @@ def small_states_flushed(W: Array, h0: Array, steps: int) -> Array:
 )
 def small_weights_dropped(W: Array, h0: Array, steps: int) -> Array:
     """Drops entries of W that are small beside the largest: right in some units only."""
-    kept = np.where(np.abs(W) < 1e-4 * np.abs(W).max(), 0, W)
-    return loop(kept.astype(W.dtype), h0, steps)
+    sparse = np.where(np.abs(W) < 1e-4 * np.abs(W).max(), 0, W)
+    return loop(sparse.astype(W.dtype), h0, steps)
 
 
 @unroll.fault("unroll/renormalised-when-large", caught_by={"superposition": "wrong"})

@@ -1,4 +1,4 @@
-"""Faults of kind unroll in torch: right states, and a wrong way back."""
+"""Faults of kind unroll in torch: right states and a wrong backward pass."""
 
 from __future__ import annotations
 

@@ -411,7 +411,7 @@ def _discarded(found: float, exact: list[tuple[Any, Any]], t: int, *, log: bool)
     if not log:
         value = mpmath.exp(value)
     error = abs(value - found) if np.isfinite(found) else (0.0 if not log and value > 1.7e308 else np.inf)
-    # The logarithm is a float nearest to the number, from an enclosure of 60 bits; the ratio is its exponential.
+    # The logarithm is rounded once from an enclosure of 60 bits; the ratio is its exponential.
     allowed = (
         _U * abs(value) + mpmath.mpf(2) ** -60 if log else _U * (abs(mpmath.log(value)) + 3) * abs(value)
     )

@@ -19,9 +19,10 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 EXAMPLES ?= 10000
 CASES ?= 1000000
+CALLS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check survey lint docs bench ratios evidence faults controls powers records experiments kills clean
+.PHONY: help setup test check survey lint docs bench ratios evidence faults controls powers calls records experiments kills clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -85,6 +86,11 @@ controls: $(STAMPS)/dev ## record correct implementations, EXAMPLES=10000 cases 
 powers: $(STAMPS)/dev ## record closed forms, CASES=1000000 in all (SHARD=1/4)
 	@echo "==> closed forms, $(CASES) cases"
 	$(RECORD).powers --cases $(CASES) --shard $(SHARD) --resume
+
+calls: $(STAMPS)/dev ## record random calls of every public function, CALLS=10000 in all (SHARD=1/4)
+	@echo "==> random calls, $(CALLS)"
+	$(RECORD).calls --calls $(CALLS) --shard $(SHARD) --resume
+	$(PY) docs/generate.py
 
 records: $(STAMPS)/dev ## compare every record with the registry and with the code of today
 	$(PY) docs/records.py

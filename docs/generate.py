@@ -1,7 +1,7 @@
 """Make the generated pages of docs/ from the registry of laws and from docs/evidence.
 
     python docs/generate.py              laws.md, faults.md, judged.md, controls.md, closed_form.md,
-                                         training.md and the table in bounds.md
+                                         calls.md, training.md and the table in bounds.md
 
 A page shows which code its record describes, and what has changed since (docs/records.py). A page without a
 record is left as it is, and the command that records it is printed.
@@ -370,6 +370,72 @@ def _judged_powers(row: Mapping[str, Any], name: str) -> tuple[object, ...]:
     return (row[name], *counts, ratio(row["worst_ratio_float64"]), ratio(row["worst_error"]))
 
 
+def calls_page(data: Mapping[str, Any], state: str = "") -> str:
+    """Return calls.md: random calls of every public function, and none outside its bound."""
+    total, allowed = data["calls"], data["seconds_allowed"]
+    wrong = [row for row in data["strata"] if row["outside"] or row["crashed"] or row["late"]]
+    text = [
+        f"# Random calls of every public function\n\n{NOTE}\n",
+        "Independent calls of the functions of `dynprop.linear` and `dynprop.products`, in equal shares from "
+        "strata: a function with a family of arguments. Each result is compared with independent arithmetic "
+        "(mpmath, FLINT, exact fractions, or a simulation with its error). *Outside* is an error beyond the "
+        "bound; *undecided* a result that the reference does not decide; *refused* a `DynpropError`; "
+        f"*crashed* any other exception; *late* no result within {allowed:g} seconds of processor time. "
+        "`make calls` records this again.\n",
+        f"{_recorded(data)}{state}**{data['outside']} of {total:,} calls are outside the bound, "
+        f"{data['crashed']} crashed, {data['late']} late; {data['refused']:,} "
+        f"({data['refused'] / total:.1%}) refused, {data['undecided']:,} undecided.**\n",
+        "## By stratum\n",
+        _table(
+            (
+                *("function", "family", "calls", "answered", "refused", "undecided", "outside"),
+                *("worst error/bound", "slowest, s"),
+            ),
+            map(_judged_calls, data["strata"]),
+        )
+        + "\n",
+        "## Bounds\n",
+        _table(
+            ("function", "bound"),
+            dict.fromkeys((_code(row["function"]), row["bound"]) for row in data["strata"]),
+        )
+        + "\n",
+        "## Reasons of refusals\n",
+        _table(
+            ("function", "family", "refused", "share", "reason"),
+            (
+                (*_family(row), count, f"{count / row['calls']:.0%}", reason)
+                for row in data["strata"]
+                for reason, count in row["reasons"].items()
+            ),
+        )
+        + "\n",
+    ]
+    if wrong:
+        failures = [
+            (*_family(row), f["outcome"], f["reason"], f["call"][:200])
+            for row in wrong
+            for f in row["failures"]
+        ]
+        text += [
+            "## Failures\n",
+            _table(("function", "family", "outcome", "reason", "call"), failures) + "\n",
+        ]
+    left_out = ((_code(name), reason) for name, reason in data["left_out"].items())
+    text += ["## Without a stratum\n", _table(("function", "reason"), left_out) + "\n"]
+    return "\n".join(text)
+
+
+def _family(row: Mapping[str, Any]) -> tuple[str, str]:
+    return _code(row["function"]), row["stratum"].partition("/")[2]
+
+
+def _judged_calls(row: Mapping[str, Any]) -> tuple[object, ...]:
+    refused = f"{row['refused']} ({row['refused'] / row['calls']:.0%})" if row["refused"] else "0"
+    counts = (row["calls"], row["answered"], refused, row["undecided"], row["outside"])
+    return (*_family(row), *counts, ratio(row["worst_ratio"]), f"{row['slowest']:.2g}")
+
+
 def layers_table(data: Mapping[str, Any], state: str = "") -> str:
     """Return the table of bounds.md: the worst error over bound of each law and group of layers."""
     groups = list(dict.fromkeys(row["group"] for row in data["layers"]))
@@ -429,6 +495,7 @@ PAGES: dict[str, tuple[str | None, Callable[..., str]]] = {
     "judged.md": ("survey.json", judged_page),
     "controls.md": ("controls.json", controls_page),
     "closed_form.md": ("closed_form.json", closed_form_page),
+    "calls.md": ("calls.json", calls_page),
     "bounds.md": ("layers.json", bounds_page),
     "training.md": ("training.json", experiments_page),
 }

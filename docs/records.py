@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from docs import layers  # noqa: E402 - the repository is on the path from here on
 from dynprop.evidence.compare import Code, Names, Source, differences, digest_lines  # noqa: E402
-from dynprop.evidence.record import controls, experiments, faults, powers  # noqa: E402
+from dynprop.evidence.record import calls, controls, experiments, faults, powers  # noqa: E402
 from dynprop.kinds import laws_for  # noqa: E402
 from examples import survey  # noqa: E402
 
@@ -46,6 +46,7 @@ SOURCES: Mapping[str, Source] = {
     "faults.json": faults.SOURCE,
     "controls.json": controls.SOURCE,
     "closed_form.json": powers.SOURCE,
+    "calls.json": calls.SOURCE,
     "layers.json": layers.SOURCE,
     "training.json": experiments.SOURCE,
     "survey.json": Source(

@@ -149,7 +149,8 @@ def certified_eigenvalues(
     while working <= max_bits:
         found = _roots_at(matrix, form, working)
         if found is not None and _disjoint(found):
-            return tuple(_ordered(found))
+            with working_precision(working):
+                return tuple(_ordered(found))
         working *= 2
     raise PrecisionError(f"eigenvalues are not separated at {max_bits} bits: raise max_bits")
 

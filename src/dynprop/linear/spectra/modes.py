@@ -158,7 +158,8 @@ def discard_ratio(
     Returns:
         The ratio, a float for one t and an array for several; infinity if the component of h0 in the dominant
         mode is exactly zero, 0.0 if all others are. A ratio beyond the range of floats becomes 0.0 or
-        infinity; `log_discard_ratio` represents it. An empty matrix gives 0.0.
+        infinity; `log_discard_ratio` represents it. An empty matrix gives 0.0. The ratio is the exponential
+        of that logarithm, rounded once: its relative error is at most (|log ratio| + 3) 2⁻⁵³.
 
     Raises:
         ArgumentError: wrong shape or dtype, NaN or infinity, h0 = 0, t out of range.

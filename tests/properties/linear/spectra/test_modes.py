@@ -291,3 +291,15 @@ def test_a_bad_number_of_steps_is_refused(name: str) -> None:
         discard_ratio(np.eye(2), np.ones(2), [BAD_COUNTS[name]])
     with pytest.raises(ArgumentError, match="t: got"):
         discard_ratio(np.eye(2), np.ones(2), 2**63)
+
+
+def test_moduli_closer_than_floats_are_ordered_by_modulus() -> None:
+    # 0.6² + 0.8² of the stored floats exceeds 1, by less than a float near 1 shows: the pair is dominant.
+    excess = Fraction(0.6) ** 2 + Fraction(0.8) ** 2 - 1
+    assert 0 < excess < Fraction(1, 2**53)
+    W = np.array([[0.6, -0.8, 0.0], [0.8, 0.6, 0.0], [0.0, 0.0, 1.0]])
+    assert [found.value for found in certified_eigenvalues(W)] == [0.6 + 0.8j, 0.6 - 0.8j, 1.0]
+    # Half of (1, 0) is in each mode of the pair, so the ratio falls from √3 to 1, its log by half of log 3.
+    assert log_discard_ratio(W, np.array([1.0, 0.0, 1.0]), [0, 10**18]) == pytest.approx(
+        [math.log(3.0) / 2, 0.0], abs=1e-9
+    )

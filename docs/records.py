@@ -79,7 +79,8 @@ def main() -> int:
         data = read(name)
         print(f"{name}: {'group':20} {'room':24} {'record':12} today")
         print("\n".join(digest_lines(source.described(data), source.today())))
-        print(laws_text(source.expected(), source.recorded(data)).rstrip())
+        if laws := laws_text(source.expected(), source.recorded(data)):
+            print(f"  {laws.strip()}")
         found = source.problems(data)
         found += [f"missing: {key}" for key in undated(data)]
         for line in found:

@@ -75,13 +75,15 @@ RECORD := OMP_NUM_THREADS=1 $(PY) -m dynprop.evidence.record
 evidence: faults controls powers ## record faults, controls and closed forms at length (hours; resumes)
 	$(PY) docs/generate.py
 
-faults: $(STAMPS)/dev ## record the kill matrix: every law on every planted fault (SHARD=1/4)
+# ONLY="NAME ..." records these entries alone, LAW=ID one law alone: their results join the record.
+faults: $(STAMPS)/dev ## record the kill matrix: every law on every planted fault (ONLY=NAME, SHARD=1/4)
 	@echo "==> kill matrix"
-	$(RECORD).faults --shard $(SHARD) --resume
+	$(RECORD).faults --shard $(SHARD) --resume $(if $(ONLY),--only $(ONLY))
 
-controls: $(STAMPS)/dev ## record correct implementations, EXAMPLES=10000 cases each (SHARD=1/4)
+controls: $(STAMPS)/dev ## record correct implementations, EXAMPLES=10000 cases each (LAW=ID, ONLY=NAME, SHARD=1/4)
 	@echo "==> controls, $(EXAMPLES) cases each"
-	$(RECORD).controls --examples $(EXAMPLES) --shard $(SHARD) --resume
+	$(RECORD).controls --examples $(EXAMPLES) --shard $(SHARD) --resume \
+		$(if $(LAW),--law $(LAW)) $(if $(ONLY),--only $(ONLY))
 
 powers: $(STAMPS)/dev ## record closed forms, CASES=1000000 in all (SHARD=1/4)
 	@echo "==> closed forms, $(CASES) cases"
@@ -92,7 +94,7 @@ calls: $(STAMPS)/dev ## record random calls of every public function, CALLS=1000
 	$(RECORD).calls --calls $(CALLS) --shard $(SHARD) --resume
 	$(PY) docs/generate.py
 
-records: $(STAMPS)/dev ## compare every record with the registry and with the code of today
+records: $(STAMPS)/dev ## show names that records lack, and code that changed since they were made
 	$(PY) docs/records.py
 
 EXPERIMENTS ?= E1 E2 E3 E4 E5 C0 LSTM ADAM

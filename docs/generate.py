@@ -23,11 +23,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from docs.constants import constant_rows
 from docs.records import SOURCES
 from docs.training_page import training_page
-from dynprop.evidence.compare import Code, state_text
+from dynprop.evidence.compare import Code, laws_text, state_text
+from dynprop.evidence.record import controls, faults
+from dynprop.evidence.record.rows import Recorded, apart_text
 from dynprop.kinds import all_kinds, laws_for
 from examples.survey import listed
 
-__all__ = ["DOCS", "EVIDENCE", "PAGES", "STANDALONE", "main", "page"]
+__all__ = ["DOCS", "EVIDENCE", "PAGES", "STANDALONE", "main", "page", "state"]
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -47,6 +49,12 @@ STANDALONE = {
     "mingru": "mingru_gradient.py",
     "snntorch-associative-leaky": "snntorch_associative_leaky.py",
     "xlstm-mlstm": "xlstm_chunk_to_step.py",
+}
+
+# Records whose rows may have been recorded apart -> their rows.
+APART: Mapping[str, Callable[[Mapping[str, Any]], list[Recorded]]] = {
+    "faults.json": faults.results,
+    "controls.json": controls.results,
 }
 
 # Tables.
@@ -102,9 +110,12 @@ def _today(name: str) -> Code:
     return SOURCES[name].today()
 
 
-def _state(name: str, data: Mapping[str, Any]) -> str:
-    """Return which code a record describes: today's, or an older one and what changed since."""
-    return state_text(SOURCES[name].described(data), _today(name))
+def state(name: str, data: Mapping[str, Any]) -> str:
+    """Return which code a record describes, what changed since, and which results were recorded apart."""
+    source = SOURCES[name]
+    text = state_text(source.described(data), _today(name))
+    text += laws_text(source.expected(), source.recorded(data))
+    return text + apart_text(APART[name](data)) if name in APART else text
 
 
 # Pages.
@@ -510,7 +521,7 @@ def page(name: str) -> str | None:
     if not path.is_file():
         return None
     data = json.loads(path.read_text(encoding="utf-8"))
-    return make(data, _state(evidence, data)).rstrip("\n") + "\n"
+    return make(data, state(evidence, data)).rstrip("\n") + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

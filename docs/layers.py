@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dynprop.evidence.code import code_of_kind, digest_of_file
-from dynprop.evidence.compare import Code, Names, Source
+from dynprop.evidence.compare import Code, Names, Source, differences
 from dynprop.evidence.record.jobs import environment, today, write_json
 from dynprop.kinds import all_controls, kind_named, laws_for
 
@@ -58,7 +58,9 @@ def _described(data: Mapping[str, Any]) -> Code:
     return {KIND: data.get("code")}
 
 
-SOURCE = Source("python docs/layers.py", _expected, _recorded, lambda: {KIND: today_code()}, _described)
+SOURCE = Source(
+    "python docs/layers.py", _expected, _recorded, lambda: {KIND: today_code()}, _described, differences
+)
 
 
 def main() -> int:

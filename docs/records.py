@@ -1,7 +1,7 @@
 """Every record of docs/evidence beside its source: names that are missing, and code that changed since.
 
 python docs/records.py      prints the digests that each record describes beside today's; exits with 1 if
-a record lacks an entry or law of its source, or has one too many
+a record lacks a required name of its source, or has one too many
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from docs import layers  # noqa: E402 - the repository is on the path from here on
-from dynprop.evidence.compare import Code, Names, Source, differences, digest_lines  # noqa: E402
+from dynprop.evidence.compare import Code, Names, Source, digest_lines, entry_differences, laws_text  # noqa: E402
 from dynprop.evidence.record import calls, controls, experiments, faults, powers  # noqa: E402
 from dynprop.kinds import laws_for  # noqa: E402
 from examples import survey  # noqa: E402
@@ -55,6 +55,7 @@ SOURCES: Mapping[str, Source] = {
         _survey_recorded,
         _survey_today,
         _survey_described,
+        entry_differences,
     ),
 }
 
@@ -79,7 +80,9 @@ def main() -> int:
         data = read(name)
         print(f"{name}: {'group':20} {'room':24} {'record':12} today")
         print("\n".join(digest_lines(source.described(data), source.today())))
-        found = differences(source.expected(), source.recorded(data))
+        if laws := laws_text(source.expected(), source.recorded(data)):
+            print(f"  {laws.strip()}")
+        found = source.problems(data)
         found += [f"missing: {key}" for key in undated(data)]
         for line in found:
             print(f"  {line}")

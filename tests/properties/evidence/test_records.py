@@ -10,14 +10,22 @@ from typing import Any
 
 import pytest
 
-from docs import records
+from docs import generate, records
 from dynprop.errors import ArgumentError
 from dynprop.evidence import kill_matrix
 from dynprop.evidence.code import closure, code_of, code_of_kind, code_of_planted, normalised
-from dynprop.evidence.compare import changes, differences, digest_lines, state_text
+from dynprop.evidence.compare import (
+    changes,
+    differences,
+    digest_lines,
+    laws_text,
+    some_row_differences,
+    state_text,
+)
 from dynprop.evidence.kill_matrix import chosen_entries
 from dynprop.evidence.record import controls, experiments, faults
 from dynprop.evidence.record.jobs import Job, Shard, Store
+from dynprop.evidence.record.rows import OWN, Recorded, apart_text, described
 from dynprop.kinds import all_controls, all_faults, all_kinds, laws_for
 from dynprop.laws.catalogue import Fault
 
@@ -29,7 +37,7 @@ def test_a_record_has_every_name_of_its_source_and_no_other(name: str) -> None:
     source, data = records.SOURCES[name], records.read(name)
     print(f"{name}: digests that the record describes, and today's")
     print("\n".join(digest_lines(source.described(data), source.today())))
-    assert differences(source.expected(), source.recorded(data)) == [], f"record it by: {source.command}"
+    assert source.problems(data) == [], f"record it by: {source.command}"
 
 
 @pytest.mark.parametrize("name", records.SOURCES)
@@ -79,7 +87,8 @@ def test_a_law_that_no_run_recorded_is_missing_on_every_entry(
         return (*laws_for(kind), new) if kind == "scan" else laws_for(kind)
 
     monkeypatch.setattr(module, "laws_for", laws)
-    (line,) = differences(module.SOURCE.expected(), expected)
+    source = module.SOURCE
+    (line,) = source.compare(source.expected(), expected)
     assert line.startswith("missing: law scan/of-today on ")
 
 
@@ -96,6 +105,42 @@ def test_an_unrecorded_control_or_experiment_is_missing(monkeypatch: pytest.Monk
 def test_a_law_that_does_not_apply_to_a_control_counts_as_recorded() -> None:
     row = {"control": "c", "laws": [{"law": "a"}], "not_applicable": ["b"]}
     assert controls.SOURCE.recorded({"controls": [row]}) == {"c": frozenset("ab")}
+
+
+def test_a_law_of_the_kill_matrix_is_recorded_once_one_row_has_it() -> None:
+    expected = {"a": frozenset({"old", "new"}), "b": frozenset({"old", "new"})}
+    recorded = {"a": frozenset({"old", "new"}), "b": frozenset({"old"})}
+    assert some_row_differences(expected, recorded) == []
+    assert differences(expected, recorded) == ["missing: law new on b"]
+    assert laws_text(expected, recorded) == "**Laws that came after the run:** `new` (on 1 entry).\n\n"
+    # In no row it is missing, and so is an entry.
+    assert some_row_differences(expected, {"a": frozenset({"old"})}) == [
+        "missing: b",
+        "missing: law new on a",
+    ]
+    assert some_row_differences(dict.fromkeys("ab", frozenset({"old"})), recorded) == [
+        "superfluous: law new on a"
+    ]
+
+
+def test_a_law_that_the_survey_did_not_know_is_no_error_and_named_on_the_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = records.SOURCES["survey.json"]
+    data = records.read("survey.json")
+    assert source.problems(data) == []
+    new = replace(laws_for("scan")[0], id="scan/of-today")
+    monkeypatch.setattr(
+        records, "laws_for", lambda kind: (*laws_for(kind), new) if kind == "scan" else laws_for(kind)
+    )
+    assert source.problems(data) == []
+    scans = sum(entry["kind"] == "scan" for entry in data["entries"])
+    assert f"`scan/of-today` (on {scans} entries)" in generate.state("survey.json", data)
+    # An entry without a run, and one that survey.toml does not list, are errors.
+    first, *others = data["entries"]
+    assert source.problems({**data, "entries": others}) == [f"missing: {first['name']}"]
+    extra = {**data, "entries": [*data["entries"], {**first, "name": "extra"}]}
+    assert source.problems(extra) == ["superfluous: extra"]
 
 
 # Digests
@@ -320,6 +365,159 @@ def test_the_record_of_controls_carries_seed_digests_and_every_law(
     assert records.undated(data) == []
     assert differences(controls.SOURCE.expected(), controls.SOURCE.recorded(data)) == []
     assert data["code"] == code_of_planted(["associative-scan"])
+
+
+# Results recorded apart
+
+LOOP = "control/associative-loop"
+
+
+def of_some_entries(module: Any, names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let only these faults and controls exist for a recorder."""
+    if module is faults:
+        chosen = [entry for entry in chosen_entries() if entry.name in names]
+        monkeypatch.setattr(faults, "chosen_entries", lambda: chosen)
+    else:
+        controls_chosen = tuple(control for control in all_controls() if control.name in names)
+        monkeypatch.setattr(controls, "all_controls", lambda: controls_chosen)
+
+
+def test_a_fault_s_row_joins_the_record_and_replaces_itself_and_the_others_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, new = "associative-scan/suffixes", "associative-scan/operands-flipped"
+    out = tmp_path / "faults.json"
+    paths = ["--parts", str(tmp_path / "parts"), "--out", str(out)]
+    of_some_entries(faults, (first, LOOP), monkeypatch)
+    assert faults.main(["--examples", "5", *paths]) == 0
+    before = json.loads(out.read_text())
+    of_some_entries(faults, (first, new, LOOP), monkeypatch)
+    assert faults.SOURCE.problems(before) == [f"missing: {new}"]
+    then = {"associative-scan": {"laws": "then"}}
+    monkeypatch.setattr(faults, "code_of_planted", lambda kinds: then)
+    assert faults.main(["--examples", "6", "--seed", "1", "--only", new, *paths]) == 0
+    joined = json.loads(out.read_text())
+    assert faults.SOURCE.problems(joined) == []
+    rows = {row["name"]: row for row in joined["rows"]}
+    assert [rows[name] for name in (first, LOOP)] == before["rows"]
+    assert {name: joined[name] for name in before if name not in ("rows", "idle")} == {
+        name: before[name] for name in before if name not in ("rows", "idle")
+    }
+    assert rows[new]["code"] == {"laws": "then"}
+    assert (rows[new]["seed"], rows[new]["examples"]) == (1, 6)
+    assert {"date", "versions"} <= set(rows[new])
+    assert rows[new]["caught_by"]
+    # The page shows two states of the code, and what was recorded apart.
+    described = faults.SOURCE.described(joined)
+    assert described == {
+        "associative-scan": before["code"]["associative-scan"],
+        f"associative-scan: {new}": then["associative-scan"],
+    }
+    text = state_text(described, before["code"])
+    assert f"for `associative-scan: {new}` " in text
+    assert "`associative-scan`," not in text
+    assert f"`{new}`: {rows[new]['date']}" in apart_text(faults.results(joined))
+    assert apart_text(faults.results(before)) == ""
+    # Once more: it replaces its own row.
+    monkeypatch.setattr(faults, "code_of_planted", code_of_planted)
+    assert faults.main(["--examples", "7", "--only", new, *paths]) == 0
+    again = json.loads(out.read_text())
+    assert [row["name"] for row in again["rows"]] == [row["name"] for row in joined["rows"]]
+    (row,) = (row for row in again["rows"] if row["name"] == new)
+    assert (row["examples"], row["code"]) == (7, before["code"]["associative-scan"])
+    assert changes(faults.SOURCE.described(again), before["code"]) == {}
+
+
+def test_a_joined_row_counts_in_the_summary_and_a_removed_fault_s_row_leaves() -> None:
+    data = {**recorded_in_full(), "uncaught": [], "accused": [], "idle": []}
+    fault = all_faults()[0]
+    columns = {
+        "summary": "",
+        "source": "dynprop",
+        "correct": False,
+        "gross": False,
+        "examples": 1,
+        "cases": 1,
+    }
+    data["rows"] = [{**columns, **row} for row in [*data["rows"], {**data["rows"][0], "name": "scan/gone"}]]
+    laws = {law.id: "pass" for law in laws_for(fault.kind)}
+    result = {**columns, "name": fault.name, "kind": fault.kind, "verdicts": laws}
+    key = {"seed": 0, "examples": 1, "versions": {}, "code": {}}
+    found = faults.joined(data, [{"key": key, "date": "2026-01-01", "result": result}])
+    assert fault.name in found["uncaught"]
+    assert "scan/gone" not in {row["name"] for row in found["rows"]}
+    assert faults.SOURCE.problems(found) == []
+
+
+def test_a_law_joins_the_rows_of_its_controls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "controls.json"
+    paths = ["--parts", str(tmp_path / "parts"), "--out", str(out)]
+    of_some_entries(controls, (LOOP,), monkeypatch)
+    *known, new = laws_for("associative-scan")
+    monkeypatch.setattr(controls, "laws_for", lambda kind: tuple(known))
+    assert controls.main(["--examples", "20", *paths]) == 0
+    before = json.loads(out.read_text())
+    monkeypatch.setattr(controls, "laws_for", laws_for)
+    assert controls.SOURCE.problems(before) == [f"missing: law {new.id} on {LOOP}"]
+    assert controls.main(["--examples", "30", "--law", new.id, *paths]) == 0
+    joined = json.loads(out.read_text())
+    assert controls.SOURCE.problems(joined) == []
+    (old_row,), (row,) = before["controls"], joined["controls"]
+    assert row["laws"][:-1] == old_row["laws"]
+    law = row["laws"][-1]
+    assert (law["law"], law["examples"]) == (new.id, 30)
+    assert law["code"] == code_of_planted(["associative-scan"])["associative-scan"]
+    assert {"date", "seed", "versions", "python"} <= set(law)
+    assert law["cases"] > 0
+    for name in ("cases", "decided", "failed"):
+        assert row[name] == old_row[name] + law[name]
+    assert {name: joined[name] for name in joined if name != "controls"} == {
+        name: before[name] for name in before if name != "controls"
+    }
+    assert f"associative-scan: {new.id}" in controls.SOURCE.described(joined)
+    assert f"`{new.id}`: {law['date']}" in apart_text(controls.results(joined))
+    # Again: the law replaces itself.
+    assert controls.main(["--examples", "40", "--law", new.id, *paths]) == 0
+    (row,) = json.loads(out.read_text())["controls"]
+    assert [(law["law"], law.get("examples")) for law in row["laws"]][-2:] == [
+        (known[-1].id, None),
+        (new.id, 40),
+    ]
+    # The whole run makes one state of it.
+    assert controls.main(["--examples", "20", *paths]) == 0
+    assert "code" not in json.loads(out.read_text())["controls"][0]["laws"][-1]
+
+
+def test_a_law_of_a_control_without_a_row_cannot_join() -> None:
+    part = {"key": {"law": "scan/adjoint", **dict.fromkeys(OWN)}, "date": "", "result": {"control": "c"}}
+    with pytest.raises(ArgumentError, match="--only c records it"):
+        controls.joined({"controls": []}, [part])
+
+
+def test_a_law_needs_a_record_to_join(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for law, message in (("scan/adjoint", "there is no "), ("scan/adjoin", "`dynprop laws` lists")):
+        with pytest.raises(SystemExit):
+            controls.main(["--law", law, "--out", str(tmp_path / "controls.json")])
+        assert message in capsys.readouterr().err
+
+
+def test_a_name_chooses_its_entry_and_a_part_of_one_every_entry_with_it(record: Record) -> None:
+    names, calls = ("scan/a", "associative-scan/a", "scan/ab", "layer/c"), list[str]()
+    jobs = [job(name, calls) for name in names]
+    record(jobs, "--only", "scan/a")
+    assert calls == ["scan/a"]
+    record(jobs, "--only", "an/ab", "layer", "--resume")
+    assert calls == ["scan/a", "scan/ab", "layer/c"]
+    with pytest.raises(SystemExit, match="got 'scam', expected an entry's name"):
+        record(jobs, "--only", "layer", "scam")
+    assert len(calls) == 3
+
+
+def test_two_states_of_one_law_are_both_described() -> None:
+    rows = [Recorded("scan", "scan/x", {"date": "d", "code": {"laws": digest}}) for digest in "ab"]
+    found = described({}, [*rows, Recorded("scan", "control/c", {})])
+    assert found == {"scan": None, "scan: scan/x": {"laws": "a"}, "scan: scan/x (state 2)": {"laws": "b"}}
+    assert changes(found, {"scan": {"laws": "b"}}) == {"scan": None, "scan: scan/x": ["laws"]}
 
 
 # Choice of faults

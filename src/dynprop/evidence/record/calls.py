@@ -27,7 +27,7 @@ import numpy as np
 from dynprop import linear, products
 from dynprop.errors import DynpropError
 from dynprop.evidence.code import code_of
-from dynprop.evidence.compare import Source
+from dynprop.evidence.compare import Source, differences
 from dynprop.evidence.record import call_fields, call_linear, call_products
 from dynprop.evidence.record.call_case import SECONDS, Call, OverTimeError, Stratum, limited
 from dynprop.evidence.record.jobs import Job, add_arguments, environment, run_record
@@ -177,6 +177,7 @@ SOURCE = Source(
     lambda data: _names(data["strata"]),
     lambda: {SUBJECT: today_code()},
     lambda data: {SUBJECT: data.get("code")},
+    differences,
 )
 
 

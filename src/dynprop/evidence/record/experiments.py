@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from dynprop.evidence.code import code_of
-from dynprop.evidence.compare import Code, Source
+from dynprop.evidence.compare import Code, Source, differences
 from dynprop.evidence.record.jobs import environment, today, write_json
 from dynprop.products import critical_gain, layer_norm_law, mean_field, norm_walks
 from dynprop.training.analysis.success import SuccessCurve, SuccessRate, learning_time, proportion_interval
@@ -280,6 +280,7 @@ SOURCE = Source(
     lambda data: dict.fromkeys(data["experiments"], frozenset()),
     lambda: dict.fromkeys(EXPERIMENTS, today_code()),
     _described,
+    differences,
 )
 
 

@@ -3,6 +3,9 @@
 Each result is written atomically, with the key that determines it (seed, length, versions, digests of the
 code). A killed run resumes after its last complete entry. A result whose key differs from today's counts
 as missing, so that entries are judged again when their code has changed.
+
+A run of chosen entries (--only) joins its results into the record that exists. What the head of a record
+states (date, seed, versions, digests) holds for each row without a value of its own; a joined row has one.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ __all__ = [
     "Store",
     "add_arguments",
     "environment",
+    "join_record",
+    "run_jobs",
     "run_record",
     "today",
     "write_json",
@@ -34,6 +39,8 @@ __all__ = [
 
 
 T = TypeVar("T")
+# Makes a new record of one that exists and of stored {"key", "date", "result"}.
+Join = Callable[[dict[str, Any], list[dict[str, Any]]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,13 @@ def add_arguments(parser: argparse.ArgumentParser, record: str) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="keep results of the same seed, length, versions and code"
     )
-    parser.add_argument("--only", nargs="+", default=[""], help="entries whose name contains one of these")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="only these entries, by name or part of a name; their results join the record that exists",
+    )
     parser.add_argument("--parts", type=Path, default=Path("build/evidence") / record, metavar="FOLDER")
     parser.add_argument("--out", type=Path, default=Path(f"docs/evidence/{record}.json"), metavar="FILE")
 
@@ -124,24 +137,25 @@ def run_record(
     jobs: Sequence[Job],
     merge: Callable[[list[dict[str, Any]]], dict[str, Any]],
     announce: Callable[[dict[str, Any]], None],
+    join: Join | None = None,
 ) -> dict[str, Any] | None:
     """Run the chosen jobs; if every job then has a result, write the record and return it.
+
+    Otherwise results of jobs chosen by --only join the record that exists.
 
     Args:
         given: the options of `add_arguments`.
         jobs: every job of the record.
         merge: makes the record of the stored {"key", "date", "result"} of every job.
         announce: called with each new result.
+        join: adds some of the stored results to a record; None where a record has no rows to join.
     """
     store = Store(given.parts)
-    chosen = [job for job in given.shard.of(jobs) if any(word in job.name for word in given.only)]
-    for job in chosen:
-        if not (given.resume and store.read(job) is not None):
-            result = job.work()
-            store.write(job, result)
-            announce(result)
+    new = run_jobs(given, jobs, announce)
     parts = [part for job in jobs if (part := store.read(job)) is not None]
     if len(parts) < len(jobs):
+        if given.only and join is not None and given.out.is_file():
+            return join_record(given, new, join)
         print(f"{given.out}: not written; {len(parts)} of {len(jobs)} entries have a result of today's code")
         return None
     record = merge(parts)
@@ -149,6 +163,41 @@ def run_record(
     write_json(given.out, record)
     print(f"{given.out}: written, {len(parts)} entries")
     return record
+
+
+def run_jobs(
+    given: argparse.Namespace, jobs: Sequence[Job], announce: Callable[[dict[str, Any]], None]
+) -> list[dict[str, Any]]:
+    """Run the chosen jobs and return their stored {"key", "date", "result"}."""
+    store, found = Store(given.parts), []
+    for job in given.shard.of(_chosen(jobs, given.only)):
+        if not (given.resume and store.read(job) is not None):
+            result = job.work()
+            store.write(job, result)
+            announce(result)
+        part = store.read(job)
+        assert part is not None
+        found.append(part)
+    return found
+
+
+def join_record(given: argparse.Namespace, parts: list[dict[str, Any]], join: Join) -> dict[str, Any]:
+    """Add results to the record that exists, write it and return it."""
+    record = join(json.loads(given.out.read_text(encoding="utf-8")), parts)
+    write_json(given.out, record)
+    print(f"{given.out}: {len(parts)} of its entries recorded again or joined; the others stay as they were")
+    return record
+
+
+def _chosen(jobs: Sequence[Job], words: Sequence[str]) -> list[Job]:
+    """Return the jobs with one of these names; a word that is no name chooses the names that contain it."""
+    names = {job.name for job in jobs}
+    for word in words:
+        if not any(word in name for name in names):
+            raise SystemExit(f"error: --only: got {word!r}, expected an entry's name or a part of one")
+    exact = [word for word in words if word in names]
+    parts = [word for word in words if word not in names]
+    return [job for job in jobs if not words or job.name in exact or any(word in job.name for word in parts)]
 
 
 def environment(*packages: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ import numpy as np
 from dynprop.arrays import NumericArray
 from dynprop.errors import PrecisionError
 from dynprop.evidence.code import code_of
-from dynprop.evidence.compare import Source
+from dynprop.evidence.compare import Source, differences
 from dynprop.evidence.record.jobs import WHOLE, Shard, add_arguments, environment, today, write_json
 from dynprop.evidence.record.tables import described
 from dynprop.kinds.power.cases import PowerCase
@@ -220,6 +220,7 @@ SOURCE = Source(
     lambda data: dict.fromkeys((row["stratum"] for row in data["strata"]), frozenset()),
     lambda: {SUBJECT: today_code()},
     lambda data: {SUBJECT: data.get("code")},
+    differences,
 )
 
 

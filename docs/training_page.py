@@ -97,8 +97,8 @@ def _net(data: Data, table: Table) -> list[str]:
         "initialisation (median of 8 models; a signal below three standard errors of 32,768 batches gives a "
         "lower bound only). Both grow with the length, and a signal that exceeds its fluctuation within "
         "some tens of updates is learnt by every run. The prediction is for the initial weights, and correct "
-        "to an order of magnitude only: the signal grows as the weights move, so that *small* at 4 and *default* "
-        "at 8 and 10 learn several times sooner than predicted.\n",
+        "to an order of magnitude only: the signal grows as the weights move, so that *small* at 4 and "
+        "*default* at 8 and 10 learn several times sooner than predicted.\n",
         table(("init", "T", "successes", "updates until success", "updates until the signal shows"), rows)
         + "\n",
     ]

@@ -18,7 +18,7 @@ import typer
 from dynprop._version import __version__
 from dynprop.cli_check import kinds_text, options_of_kinds, register_check
 from dynprop.errors import ArgumentError, DynpropError
-from dynprop.kinds import kind_named
+from dynprop.kinds import Kind, Option, kind_named
 
 __all__ = ["app", "main"]
 
@@ -97,6 +97,8 @@ def check(**given: Any) -> int:
     target, kind, only = given["target"], given["kind"], given["only"] or None
     # Kinds may share the name of an option and parse it each in its own way.
     declared = {option.name: option for option in (*options_of_kinds(), *kind_named(kind).options)}
+    for option in declared.values():
+        _require_option(option, given[option.name], kind_named(kind))
     options = {name: option.value(given[name]) for name, option in declared.items()}
     _require_writable("--json", given["json_file"])
     _require_writable("--html", given["html_file"])
@@ -196,7 +198,8 @@ def faults(
     if json_file != "-":
         from dynprop.evidence.kill_matrix_text import print_matrix
 
-        print_matrix(matrix)
+        # A law that misses the faults chosen by name may catch others.
+        print_matrix(matrix, idle=() if fault else None)
     _write(json_file, lambda: _json(matrix.to_json()))
     return int(bool(matrix.uncaught or matrix.accused))
 
@@ -265,6 +268,16 @@ def train(
         return run_command(folders, options)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
+
+
+def _require_option(option: Option, given: Any, kind: Kind) -> None:
+    """Raise ArgumentError, with flags as they are written, if a kind does not take an option."""
+    flags = [known.flag for known in kind.options]
+    absent = given is None or given is False or given == []
+    if not absent and option.flag not in flags:
+        text = " ".join(given) if isinstance(given, list) else given
+        got = "the flag" if given is True else repr(str(text))
+        raise ArgumentError(option.flag, got, f"an option that kind {kind.name} takes: {', '.join(flags)}")
 
 
 def _require_writable(option: str, name: str | None) -> None:

@@ -141,6 +141,12 @@ def test_options_reach_the_domain_and_the_report(tmp_path: Path) -> None:
         (["check", "f:f", "--kind", "scan", "--timeout", "0"], ["timeout", "above 0"]),
         (["check", "f:f", "--kind", "scan", "--only", "fwd"], ["'fwd'", "forward"]),
         (["check", "f:f", "--kind", "layer", "--sizes", "a"], ["sizes", "NAME=N"]),
+        (
+            ["check", "f:f", "--kind", "scan", "--sizes", "input_size=3"],
+            ["--sizes: got 'input_size=3', expected an option that kind scan takes: --framework, --device"],
+        ),
+        (["check", "f:f", "--kind", "product", "--reach", "0"], ["--reach: got '0'", "kind product"]),
+        (["check", "f:f", "--kind", "scan", "--matrix"], ["--matrix: got the flag", "kind scan takes"]),
         (["check", "f:f", "--kind", "scan", "--json", "no/a.json"], ["--json", "no does not"]),
         (["check", "f:f", "--kind", "scan", "--json", "."], ["--json", "not a folder"]),
         (["check", "f:f", "--kind", "scan", "--html", "no/a.html"], ["--html", "no does not"]),
@@ -222,6 +228,20 @@ def test_faults_fail_if_one_is_uncaught_or_a_control_accused(
     assert f"sign-flipped  {'W' if fault == 'wrong' else '.' if fault == 'pass' else 'E'}" in out
     assert main(["faults", "--examples", "3", "--json", "-"]) == status
     assert json.loads(capsys.readouterr().out) == found.to_json()
+
+
+def test_laws_that_catch_no_fault_are_listed_unless_faults_are_chosen_by_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dynprop.evidence import kill_matrix as matrix
+
+    verdicts = {"scan/forward": "wrong", "scan/threads": "pass"}
+    row = matrix.Row("scan/sign-flipped", "scan", "", "", False, False, None, verdicts, 9)
+    monkeypatch.setattr(matrix, "kill_matrix", lambda **given: matrix.KillMatrix((row,)))
+    assert main(["faults", "--kind", "scan"]) == 0
+    assert "laws that catch no fault: scan/threads" in capsys.readouterr().out
+    assert main(["faults", "--kind", "scan", "--fault", "exclusive"]) == 0
+    assert "laws that catch no fault" not in capsys.readouterr().out
 
 
 def test_help_names_the_commands_and_is_printed_without_arguments(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from dynprop.check.run.events import Listener
 from dynprop.check.run.report import Report
 from dynprop.check.run.session import Retrial
 from dynprop.errors import ArgumentError
+from dynprop.kinds import all_kinds, unusable_kinds
 
 __all__ = ["exit_code", "read_report", "replay"]
 
@@ -46,9 +47,12 @@ def replay(report: Report, *, timeout: float | None = None, listen: Listener | N
         One retrial per counterexample, in the order of the report.
 
     Raises:
-        ArgumentError: a law of the report does not exist, or a saved case is no case of its kind.
+        ArgumentError: the kind or a law of the report does not exist, or a saved case is no case of its kind.
         TargetError: the target cannot be loaded.
     """
+    if report.kind not in {**all_kinds(), **unusable_kinds()}:
+        expected = f"one of {', '.join(all_kinds())}; the package with this kind may not be installed"
+        raise ArgumentError("kind", f"{report.kind!r} in the report", expected)
     return replay_isolated(report, timeout=timeout, listen=listen)
 
 

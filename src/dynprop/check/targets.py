@@ -209,6 +209,7 @@ def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> Lo
         ('numpy:multiply.accumulate', {'max_length': 64}, 64)
     """
     record = kind_named(kind)
+    record.require_usable()
     adapter = record.adapter_class()
     changed = _changed_options(record, adapter, options)
     target_object, module = locate(target)

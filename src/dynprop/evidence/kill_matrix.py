@@ -100,7 +100,9 @@ class KillMatrix:
 
 def subject_of(entry: Fault | Control) -> Any:
     """Build a fault or control into something that laws can judge."""
-    adapter = kind_named(entry.kind).adapter_class()
+    record = kind_named(entry.kind)
+    record.require_usable()
+    adapter = record.adapter_class()
     subject = adapter.of(entry.build(), framework=entry.framework, name=entry.name, **entry.domain)
     subject.preflight()
     return subject
@@ -133,12 +135,15 @@ def chosen_entries(kinds: Sequence[str] = (), names: Sequence[str] = ()) -> list
     """Return faults and controls of some kinds, or some faults by name; without a choice all of both.
 
     Raises:
-        ArgumentError: an unknown kind, or a name that no fault of the chosen kinds has.
+        ArgumentError: a kind that is unknown or cannot be used, or a name that no fault of the chosen kinds
+            has. Names without a kind are those of the chosen kinds.
     """
     for kind in kinds:
-        kind_named(kind)
-    faults = [fault for fault in all_faults() if not kinds or fault.kind in kinds]
+        kind_named(kind).require_usable()
+    faults = all_faults(kinds)
     known = {fault.name: fault for fault in faults}
+    bare = {fault.name.partition("/")[2]: fault.name for fault in faults if kinds}
+    names = [name if name in known else bare.get(name, name) for name in names]
     for name in names:
         if name not in known:
             close = get_close_matches(name, known, n=3, cutoff=0.5)
@@ -147,7 +152,7 @@ def chosen_entries(kinds: Sequence[str] = (), names: Sequence[str] = ()) -> list
             raise ArgumentError("fault", repr(name), f"{place}, as `dynprop faults` lists them{hint}")
     if names:
         return [fault for fault in faults if fault.name in names]
-    return [*faults, *(control for control in all_controls() if not kinds or control.kind in kinds)]
+    return [*faults, *all_controls(kinds)]
 
 
 def _silent(name: str, done: int, total: int) -> None:

@@ -29,8 +29,16 @@ MARKS = {
 LEGEND = "W wrong  E error  I inaccurate  . pass  ? undecidable  r refused  blank: n/a"
 
 
-def print_matrix(matrix: KillMatrix, console: Console | None = None) -> None:
-    """Print which law catches which fault, and that no control is accused."""
+def print_matrix(
+    matrix: KillMatrix, console: Console | None = None, *, idle: Sequence[str] | None = None
+) -> None:
+    """Print which law catches which fault, and that no control is accused.
+
+    Args:
+        matrix: the kill matrix.
+        console: where to print; default stdout.
+        idle: laws to list as those that catch no fault; default those of the matrix.
+    """
     out = console or open_console()
     for kind in dict.fromkeys(row.kind for row in matrix.rows):
         _print_kind(kind, [row for row in matrix.rows if row.kind == kind], out)
@@ -39,7 +47,7 @@ def print_matrix(matrix: KillMatrix, console: Console | None = None) -> None:
     for title, names in (
         ("faults that no law catches", matrix.uncaught),
         ("correct implementations that are accused", matrix.accused),
-        ("laws that catch no fault", matrix.idle),
+        ("laws that catch no fault", matrix.idle if idle is None else idle),
     ):
         if names:
             out.print(Text(f"{title}: {', '.join(names)}", "bold"))

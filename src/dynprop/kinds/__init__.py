@@ -6,15 +6,16 @@ Records come from this package and from the entry-point group ``dynprop.kinds`` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING
 
 from dynprop.errors import ArgumentError
-from dynprop.kinds.discovery import ENTRY_POINTS, installed_kinds, one_line
-from dynprop.kinds.record import Kind, Option, Setup
+from dynprop.kinds.discovery import ENTRY_POINTS, installed_kinds
+from dynprop.kinds.record import Kind, Option, Setup, one_line, unusable
 
 if TYPE_CHECKING:  # `dynprop --help` reads the records without numpy
     from dynprop.laws.catalogue import Catalogue, Control, Fault
@@ -79,12 +80,14 @@ def kind_named(name: str) -> Kind:
     Raises:
         ArgumentError: there is no such kind, or the package that offers it cannot be used.
     """
-    records, unusable = _known()
+    records, reasons = _known()
     if name in records:
         return records[name]
-    if name in unusable:
-        raise ArgumentError("kind", repr(name), f"a kind that can be used: {unusable[name]}")
-    raise ArgumentError("kind", repr(name), f"one of {', '.join(records)}")
+    if name in reasons:
+        raise unusable(name, reasons[name])
+    close = get_close_matches(name, records, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise ArgumentError("kind", repr(name), f"one of {', '.join(records)}{hint}")
 
 
 def _imported(kind: Kind, modules: Iterable[str]) -> Iterator[ModuleType]:
@@ -95,20 +98,26 @@ def _imported(kind: Kind, modules: Iterable[str]) -> Iterator[ModuleType]:
         except (Exception, SystemExit) as error:
             if kind.name in _own():
                 raise
-            reason = f"a kind that can be used: importing {module} raised {one_line(error)}"
-            raise ArgumentError("kind", repr(kind.name), reason) from error
+            raise unusable(kind.name, f"importing {module} raised {one_line(error)}") from error
 
 
 def laws_for(kind: str) -> tuple[Law, ...]:
     """Return the laws of one kind, in the order of its modules and of their definition there.
 
     Raises:
-        ArgumentError: an unknown kind, or one of an installed package whose laws cannot be imported.
+        ArgumentError: an unknown kind, one of an installed package whose laws cannot be imported, or one
+            whose modules register a law under the name of another kind.
     """
     from dynprop.laws.law import registered
 
     record = kind_named(kind)
     list(_imported(record, record.laws))
+    for found in registered():
+        home = found.test.__module__
+        if home in record.laws and not _lists(found.kind, "laws", home):
+            raise unusable(
+                kind, f"law {found.id!r} of module {home} has an id that does not begin with {kind + '/'!r}"
+            )
 
     def place(law: Law) -> int:
         home = law.test.__module__
@@ -117,19 +126,21 @@ def laws_for(kind: str) -> tuple[Law, ...]:
     return tuple(sorted((law for law in registered() if law.kind == kind), key=place))
 
 
-def _usable(kind: Kind, modules: Iterable[str]) -> bool:
-    """Whether the modules of a kind can be imported; those of dynprop raise where they cannot."""
-    try:
-        list(_imported(kind, modules))
-    except ArgumentError:
-        return False
-    return True
+def _lists(kind: str, entries: str, module: str) -> bool:
+    """Whether the record of a kind names a module under ``entries``; a module may serve several kinds."""
+    return kind in all_kinds() and module in getattr(all_kinds()[kind], entries)
 
 
 def all_laws() -> tuple[Law, ...]:
-    """Return every law, kind by kind, without the kinds of installed packages that cannot be imported."""
-    usable = [kind.name for kind in all_kinds().values() if _usable(kind, kind.laws)]
-    return tuple(law for kind in usable for law in laws_for(kind))
+    """Return every law, kind by kind, without the kinds of installed packages that cannot be used."""
+    found: list[Law] = []
+    for kind in all_kinds():
+        try:
+            found += laws_for(kind)
+        except ArgumentError:
+            if kind in _own():
+                raise
+    return tuple(found)
 
 
 def law_by_id(identifier: str) -> Law:
@@ -145,20 +156,46 @@ def law_by_id(identifier: str) -> Law:
     raise ArgumentError("law", repr(identifier), "an id that `dynprop laws` lists")
 
 
-def all_faults() -> tuple[Fault, ...]:
-    """Return every planted fault, kind by kind; this imports torch."""
-    return tuple(fault for catalogue in _catalogues("faults") for fault in catalogue.faults)
+def all_faults(kinds: Sequence[str] = ()) -> tuple[Fault, ...]:
+    """Return the planted faults of some kinds, or of every kind that can be used; this imports torch.
+
+    Raises:
+        ArgumentError: one of ``kinds`` is unknown or cannot be used.
+    """
+    return tuple(fault for catalogue in _catalogues("faults", kinds) for fault in catalogue.faults)
 
 
-def all_controls() -> tuple[Control, ...]:
-    """Return every control, kind by kind; this imports torch."""
-    return tuple(control for catalogue in _catalogues("controls") for control in catalogue.controls)
+def all_controls(kinds: Sequence[str] = ()) -> tuple[Control, ...]:
+    """Return the controls of some kinds, or of every kind that can be used; this imports torch.
+
+    Raises:
+        ArgumentError: one of ``kinds`` is unknown or cannot be used.
+    """
+    return tuple(control for catalogue in _catalogues("controls", kinds) for control in catalogue.controls)
 
 
-def _catalogues(entries: str) -> Iterator[Catalogue]:
-    """Yield the catalogues of every kind, from the modules that its record names under ``entries``."""
-    for kind in all_kinds().values():
-        modules: tuple[str, ...] = getattr(kind, entries)
-        if _usable(kind, modules):
-            for module in _imported(kind, modules):
-                yield from (c for c in module.CATALOGUES if c.kind == kind.name)
+def _catalogues(entries: str, kinds: Sequence[str]) -> Iterator[Catalogue]:
+    """Yield the catalogues from the modules that the records of the kinds name under ``entries``."""
+    for name in all_kinds():
+        if not kinds or name in kinds:
+            try:
+                yield from _catalogues_of(kind_named(name), entries)
+            except ArgumentError:
+                if name in kinds or name in _own():
+                    raise
+
+
+def _catalogues_of(kind: Kind, entries: str) -> list[Catalogue]:
+    """Return the catalogues of one kind; ArgumentError if a module cannot be used."""
+    names: tuple[str, ...] = getattr(kind, entries)
+    found: list[Catalogue] = []
+    for module in _imported(kind, names):
+        if not hasattr(module, "CATALOGUES"):
+            raise unusable(kind.name, f"module {module.__name__} has no CATALOGUES")
+        for catalogue in module.CATALOGUES:
+            if catalogue.kind == kind.name:
+                found.append(catalogue)
+            elif not _lists(catalogue.kind, entries, module.__name__):
+                got = f"module {module.__name__} has a Catalogue of kind {catalogue.kind!r}"
+                raise unusable(kind.name, f"{got}, expected {kind.name!r}")
+    return found

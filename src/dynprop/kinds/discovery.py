@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 
-from dynprop.kinds.record import Kind, Option
+from dynprop.kinds.record import Kind, Option, one_line
 
-__all__ = ["ENTRY_POINTS", "RESERVED", "installed_kinds", "one_line"]
+__all__ = ["ENTRY_POINTS", "RESERVED", "installed_kinds"]
 
 ENTRY_POINTS = "dynprop.kinds"
 
@@ -48,12 +48,6 @@ def installed_kinds(own: Mapping[str, Kind]) -> tuple[dict[str, Kind], dict[str,
         else:
             usable[entry.name] = kind
     return usable, unusable
-
-
-def one_line(error: BaseException) -> str:
-    """Return the type and the first line of an error."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
 def _objection(kind: object, name: str, known: Mapping[str, Kind]) -> str:

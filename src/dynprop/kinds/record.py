@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dynprop.errors import ArgumentError
+
 if TYPE_CHECKING:  # `dynprop --help` reads the records without numpy
     from dynprop.contracts.domain import Domain
     from dynprop.laws.law import Case
@@ -185,9 +187,15 @@ class Kind:
         return self.adapter.rpartition(":")[2]
 
     def adapter_class(self) -> Adapter:
-        """Import and return the adapter's class."""
-        adapter: Adapter = imported(self.adapter)
+        """Import and return the adapter's class; ArgumentError if there is none."""
+        adapter: Adapter = self._imported(self.adapter)
         return adapter
+
+    def require_usable(self) -> None:
+        """Raise ArgumentError if an object that the record names by a string does not exist."""
+        for place in (self.adapter, self.promise, self.setup, self.accepts):
+            if place:
+                self._imported(place)
 
     def is_adapter(self, target: object) -> bool:
         """Whether an object is an adapter of this kind; a module that is not imported has no instances."""
@@ -201,22 +209,38 @@ class Kind:
             from dynprop.contracts.domain import described
 
             return described(domain)
-        text: str = imported(self.promise)(domain, options)
+        text: str = self._imported(self.promise)(domain, options)
         return text
 
     def script_setup(self, case: Mapping[str, Any], framework: str) -> Setup | None:
         """Return the lines of a script that hold a case, or None where there are none."""
         if not self.setup:
             return None
-        setup: Setup | None = imported(self.setup)(case, framework)
+        setup: Setup | None = self._imported(self.setup)(case, framework)
         return setup
 
     def takes(self, subject: object) -> bool:
         """Whether an object can be judged as it is."""
-        return bool(self.accepts) and bool(imported(self.accepts)(subject))
+        return bool(self.accepts) and bool(self._imported(self.accepts)(subject))
+
+    def _imported(self, place: str) -> Any:
+        """Return the object, of any type, that "module:attribute" names; ArgumentError if there is none."""
+        name, _, attribute = place.partition(":")
+        try:
+            module = import_module(name)
+        except (Exception, SystemExit) as error:  # whatever somebody else's module raises
+            raise unusable(self.name, f"importing {name} raised {one_line(error)}") from error
+        if not hasattr(module, attribute):
+            raise unusable(self.name, f"module {name} has no {attribute or 'attribute without a name'}")
+        return getattr(module, attribute)
 
 
-def imported(place: str) -> Any:
-    """Return the object that "module:attribute" names."""
-    module, _, attribute = place.partition(":")
-    return getattr(import_module(module), attribute)
+def unusable(kind: str, reason: str) -> ArgumentError:
+    """Return the error for a kind whose record cannot be used."""
+    return ArgumentError("kind", repr(kind), f"a kind that can be used: {reason}")
+
+
+def one_line(error: BaseException) -> str:
+    """Return the type and the first line of an error."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from dynprop.errors import ArgumentError
+
 __all__ = ["Catalogue", "Control", "Fault"]
 
 Target = TypeVar("Target", bound=Callable[..., object])
@@ -78,7 +80,22 @@ class Catalogue:
         domain: Mapping[str, Any] | None = None,
         caught_by: Mapping[str, str] | None = None,
     ) -> Callable[[Target], Target]:
-        """Plant the decorated target, or with ``fresh`` every instance of the decorated class."""
+        """Plant the decorated target, or with ``fresh`` every instance of the decorated class.
+
+        Args:
+            name, source, gross, domain: as on :class:`Fault`.
+            fresh: call the decorated class for every subject; for targets that keep something between calls.
+            caught_by: verdicts by the slug of the law, without the name of the kind.
+
+        Raises:
+            ArgumentError: the name does not begin with the kind, or a key of ``caught_by`` is no slug.
+        """
+        if not name.startswith(f"{self.kind}/"):
+            raise ArgumentError("fault", repr(name), f"a name that begins with {self.kind + '/'!r}")
+        for slug in caught_by or {}:
+            if "/" in slug:
+                expected = f"the law's slug, {slug.rpartition('/')[2]!r}: laws are of kind {self.kind}"
+                raise ArgumentError("caught_by", f"{slug!r} for fault {name!r}", expected)
 
         def plant(target: Target) -> Target:
             build = target if fresh else lambda: target

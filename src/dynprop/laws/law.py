@@ -88,8 +88,8 @@ class Law(Generic[S, C]):
         statement: one sentence.
         source: paper, section or issue.
         test: (subject, case) -> Evidence.
-        draw: (source, domain) -> case.
-        fixed: (domain, sizes) -> cases that are always run first.
+        draw: (source, domain, subject) -> case.
+        fixed: (domain, subject) -> cases that are always run first.
         applies: (subject) -> why the law is not applicable, or None.
         script: lines that show a failure without dynprop, by framework where they differ ("" for the others);
             names and {detail} keys are filled in.
@@ -122,6 +122,7 @@ class Law(Generic[S, C]):
         return self.id.split("/", 1)[1]
 
 
+CLAIMS = tuple(f"C{number}" for number in range(8))
 _LAWS: dict[str, Law] = {}
 
 
@@ -150,12 +151,19 @@ def law(
 
     A generator of cases that does not use its subject annotates it as Any: with ``object``, type checkers
     expect a law for any object.
+
+    Raises:
+        ArgumentError: the id is taken or is not of the form kind/slug, or the claim is none of C0 to C7.
     """
+    kind, slash, slug = identifier.partition("/")
+    if not kind or not slash or not slug or "/" in slug:
+        raise ArgumentError("law", repr(identifier), "an id of the form kind/slug")
+    if claim not in CLAIMS:
+        raise ArgumentError("claim", f"{claim!r} of law {identifier!r}", f"one of {', '.join(CLAIMS)}")
 
     def register(test: Callable[[S, C], Evidence]) -> Callable[[S, C], Evidence]:
         if identifier in _LAWS:
             raise ArgumentError("law", repr(identifier), "an id that is not taken")
-        kind = identifier.split("/", 1)[0]
         scripts = {"": script} if isinstance(script, str) else script
         _LAWS[identifier] = Law(
             identifier, kind, claim, statement, source, test, draw, fixed, applies, scripts, share, batch

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dynprop.check import check
 from dynprop.check.targets import load_subject, package_versions, resolve
 from dynprop.errors import ArgumentError, TargetError
 from dynprop.kinds.layer.target import Layer
@@ -173,7 +174,7 @@ def test_a_layer_is_built_with_the_sizes_and_the_seed_that_are_given() -> None:
 @pytest.mark.parametrize(
     ("kind", "options", "parts"),
     [
-        ("scn", {}, ["kind", "'scn'", "scan, associative-scan, layer"]),
+        ("scn", {}, ["kind", "'scn'", "scan, associative-scan, layer", "did you mean 'scan'?"]),
         ("scan", {"sizes": {"input_size": 3}}, ["sizes", "kind scan takes", "max_length"]),
         ("scan", {"colour": "red"}, ["colour", "kind scan takes"]),
         ("scan", {"framework": "numpy", "gates": "complex"}, ["gates", "'complex'", "unit"]),
@@ -221,3 +222,28 @@ def test_versions_are_those_of_what_a_module_uses() -> None:
     assert "rich" in versions
     assert "dynprop" not in versions
     assert set(versions) & {"sys", "math", "collections"} == set()
+
+
+def anything(gates: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("subject", "parts"),
+    [
+        (
+            anything,
+            ["got function anything,", "a Scan, an AssociativeScan, a Layer", "wrap it, as in Scan(f)"],
+        ),
+        (object(), ["got an object of class object,", "load_subject('module:name', kind)"]),
+        ("mykernels:scan", ["load_subject('mykernels:scan', kind)"]),
+        (Scan, ["got class Scan,", "call it with the target, as in Scan(f)"]),
+    ],
+)
+def test_an_object_that_is_no_subject_is_described_with_the_way_to_make_one(
+    subject: object, parts: list[str]
+) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        check(subject)
+    message = str(caught.value)
+    assert [part for part in parts if part not in message] == []
+    assert " at 0x" not in message

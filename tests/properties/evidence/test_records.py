@@ -61,7 +61,9 @@ def recorded_in_full() -> dict[str, Any]:
 def test_a_planted_fault_that_no_run_recorded_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     source, data = faults.SOURCE, recorded_in_full()
     assert differences(source.expected(), source.recorded(data)) == []
-    monkeypatch.setattr(kill_matrix, "all_faults", lambda: (*all_faults(), planted("scan/planted-today")))
+    monkeypatch.setattr(
+        kill_matrix, "all_faults", lambda kinds: (*all_faults(kinds), planted("scan/planted-today"))
+    )
     assert differences(source.expected(), source.recorded(data)) == ["missing: scan/planted-today"]
     # The committed record does not have it either.
     lines = differences(source.expected(), source.recorded(records.read("faults.json")))
@@ -71,7 +73,7 @@ def test_a_planted_fault_that_no_run_recorded_is_missing(monkeypatch: pytest.Mon
 def test_a_fault_that_was_removed_is_superfluous(monkeypatch: pytest.MonkeyPatch) -> None:
     first, *others = all_faults()
     data = recorded_in_full()
-    monkeypatch.setattr(kill_matrix, "all_faults", lambda: tuple(others))
+    monkeypatch.setattr(kill_matrix, "all_faults", lambda kinds: tuple(others))
     source = faults.SOURCE
     assert differences(source.expected(), source.recorded(data)) == [f"superfluous: {first.name}"]
 

@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
+from dynprop.check.replay import replay
+from dynprop.check.run.report import Report
 from dynprop.cli_check import check_signature, options_of_kinds
+from dynprop.errors import ArgumentError
 from dynprop.kinds.discovery import RESERVED
 
 TOY = Path(__file__).parent / "toy"
@@ -116,7 +119,8 @@ print(json.dumps({
     assert "pass: 3 laws hold" in found["right"][1]
     assert found["other"] == [2, "", "dynprop: extreme: got 'mean', expected one of max, min\n"]
     assert found["foreign"][0] == 2
-    assert "an option that kind scan takes" in found["foreign"][2]
+    line = "dynprop: --extreme: got 'min', expected an option that kind scan takes: --framework, --device"
+    assert found["foreign"][2].startswith(line)
     assert found["replay"][0] == 1
     assert "running-extreme/definition  still fails  wrong" in found["replay"][1]
     assert [
@@ -240,6 +244,110 @@ print(json.dumps({{
     assert (found["faults"], found["laws"]) == (9, 9)
     assert set(found["unusable"]) == {*REASONS, "scan"} - {"lawless"}
     assert found["unusable"]["scan"] == "offered:TAKEN has the name of another kind, 'scan'"
+
+
+TURNED = {
+    "stray-law": ("laws.py", '"running-extreme/resume"', '"running-extremes/resume"'),
+    "stray-fault": ("faults.py", '"running-extreme/forgets"', '"running-extremes/forgets"'),
+    "stray-catalogue": ("controls.py", 'Catalogue("running-extreme"', 'Catalogue("running-extremes"'),
+    "adapter": ("__init__.py", "target:RunningExtreme", "target:RunningExtremes"),
+    "setup-name": ("__init__.py", "cases:setup", "cases:set_up"),
+    "promise-name": ("__init__.py", '    setup="', '    promise="dynprop_toy.cases:promised",\n    setup="'),
+    "accepts-name": ("__init__.py", '    setup="', '    accepts="dynprop_toy.cases:taken",\n    setup="'),
+    "setup-raises": ("cases.py", "    shape = (len", '    raise KeyError("shape")\n    shape = (len'),
+    "promise-raises": ("__init__.py", '    setup="', '    promise="dynprop_toy.cases:setup",\n    setup="'),
+    "law-raises": ("laws.py", "cut = len(", "cut = subject.middle + len("),
+}
+
+
+def turned(site: Path, folder: Path, name: str) -> Path:
+    """Install the toy package with one piece of its text replaced, and write the targets."""
+    file, text, other = TURNED[name]
+    made = folder / "site"
+    shutil.copytree(site, made)
+    path = made / "dynprop_toy" / file
+    source = path.read_text()
+    assert source.count(text) == 1
+    path.write_text(source.replace(text, other))
+    (folder / "kernels.py").write_text(KERNELS)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "reason"),
+    [
+        (
+            "stray-law",
+            ["check", "kernels:right", "--kind"],
+            "law 'running-extremes/resume' of module dynprop_toy.laws has an id that does not begin with "
+            "'running-extreme/'",
+        ),
+        (
+            "stray-fault",
+            ["faults", "--kind"],
+            "importing dynprop_toy.faults raised ArgumentError: fault: got 'running-extremes/forgets', "
+            "expected a name that begins with 'running-extreme/'",
+        ),
+        (
+            "stray-catalogue",
+            ["faults", "--kind"],
+            "module dynprop_toy.controls has a Catalogue of kind 'running-extremes', "
+            "expected 'running-extreme'",
+        ),
+        (
+            "adapter",
+            ["check", "kernels:right", "--kind"],
+            "module dynprop_toy.target has no RunningExtremes",
+        ),
+        ("adapter", ["faults", "--kind"], "module dynprop_toy.target has no RunningExtremes"),
+        ("setup-name", ["check", "kernels:right", "--kind"], "module dynprop_toy.cases has no set_up"),
+        ("promise-name", ["check", "kernels:right", "--kind"], "module dynprop_toy.cases has no promised"),
+        ("accepts-name", ["check", "kernels:right", "--kind"], "module dynprop_toy.cases has no taken"),
+    ],
+)
+def test_a_mistake_in_a_record_is_one_line(
+    name: str, command: list[str], reason: str, site: Path, tmp_path: Path
+) -> None:
+    arguments = [*command, "running-extreme"]
+    code = f"""
+from dynprop.kinds import all_laws
+print(json.dumps([called(*{arguments!r}), len({{law.kind for law in all_laws()}})]))
+"""
+    (status, out, err), kinds = driven(turned(site, tmp_path, name), tmp_path, code)
+    line = f"dynprop: kind: got 'running-extreme', expected a kind that can be used: {reason}"
+    assert (status, out, err.strip().splitlines()[-1]) == (2, "", line)
+    assert "Traceback" not in err
+    assert kinds == (9 if name == "stray-law" else 10)
+
+
+@pytest.mark.parametrize("name", ["setup-raises", "promise-raises", "law-raises"])
+def test_an_exception_of_a_kind_names_its_place_and_replaces_no_verdict(
+    name: str, site: Path, tmp_path: Path
+) -> None:
+    command = ["check", "kernels:from_zero", "--kind", "running-extreme", "--extreme", "min"]
+    status, out, err = driven(
+        turned(site, tmp_path, name),
+        tmp_path,
+        f"print(json.dumps(called(*{command!r}, '--examples', '5', '--json', 'a.json')))",
+    )
+    assert status == 1, err
+    definition, resume, _ = json.loads((tmp_path / "a.json").read_text())["laws"]
+    assert definition["verdict"] == "wrong"
+    script = definition["counterexample"]["script"]
+    comment = "# kind running-extreme cannot write its script of this case: KeyError: 'shape'"
+    assert (comment in script) == ("again(" in script) == (name == "setup-raises")
+    assert ("the law itself raised" in out) == (name == "law-raises")
+    if name == "law-raises":
+        assert resume["verdict"] == "error"
+        assert re.search(
+            r"the law itself raised AttributeError: .*middle.*\(laws\.py:\d+\)", json.dumps(resume)
+        )
+
+
+def test_the_replay_of_a_report_of_an_unknown_kind_names_the_missing_package() -> None:
+    report = Report("kernels:f", "counter", 0, (), {}, {}, {})
+    with pytest.raises(ArgumentError, match=r"'counter' in the report.* with this kind may not be installed"):
+        replay(report)
 
 
 def test_the_options_of_every_check_are_reserved() -> None:

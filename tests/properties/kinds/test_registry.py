@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from dynprop.contracts.domain import Domain
 from dynprop.errors import ArgumentError
-from dynprop.evidence.kill_matrix import kill_matrix
+from dynprop.evidence.kill_matrix import chosen_entries, kill_matrix
 from dynprop.kinds import all_controls, all_faults, all_kinds, all_laws, law_by_id, laws_for
+from dynprop.kinds.record import Kind
 from dynprop.kinds.scan.cases import ScanCase, scan_case
 from dynprop.kinds.scan.subject import ScanSubject
-from dynprop.laws.catalogue import Control, Fault
+from dynprop.laws.catalogue import Catalogue, Control, Fault
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.law import Law, law
 
@@ -58,7 +60,9 @@ def test_a_law_is_found_by_its_id() -> None:
 def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ArgumentError) as caught:
         laws_for("scans")
-    assert str(caught.value) == f"kind: got 'scans', expected one of {', '.join(all_kinds())}"
+    assert str(caught.value) == (
+        f"kind: got 'scans', expected one of {', '.join(all_kinds())}; did you mean 'scan'?"
+    )
 
 
 def test_an_unknown_law_is_answered_with_where_to_look() -> None:
@@ -75,6 +79,51 @@ def test_an_id_cannot_be_taken_twice() -> None:
             return Evidence()
 
     assert law_by_id("scan/forward").statement
+
+
+@pytest.mark.parametrize("claim", ["C8", "c1", "", "C"])
+def test_a_claim_is_one_of_the_theory(claim: str) -> None:
+    with pytest.raises(
+        ArgumentError, match=f"claim: got '{claim}' of law 'scan/new', expected one of C0, C1"
+    ):
+        law("scan/new", claim=claim, statement="", source="", draw=scan_case)
+
+
+@pytest.mark.parametrize("identifier", ["new", "/new", "scan/", "scan/new/er"])
+def test_an_id_has_a_kind_and_a_slug(identifier: str) -> None:
+    with pytest.raises(ArgumentError, match="expected an id of the form kind/slug"):
+        law(identifier, claim="C1", statement="", source="", draw=scan_case)
+
+
+def test_a_fault_begins_with_its_kind_and_names_laws_by_their_slugs() -> None:
+    faults = Catalogue("scan", "numpy")
+    with pytest.raises(
+        ArgumentError, match="fault: got 'scans/new', expected a name that begins with 'scan/'"
+    ):
+        faults.fault("scans/new")
+    with pytest.raises(
+        ArgumentError, match=r"'scan/forward' for fault 'scan/new', expected .* slug, 'forward'"
+    ):
+        faults.fault("scan/new", caught_by={"scan/forward": "wrong"})
+    assert not faults.faults
+
+
+@pytest.mark.parametrize("kind", all_kinds().values(), ids=lambda kind: kind.name)
+def test_what_a_record_names_exists(kind: Kind) -> None:
+    kind.require_usable()
+    for place in (kind.adapter, kind.promise, kind.setup, kind.accepts):
+        if place:
+            with pytest.raises(
+                ArgumentError, match=r"expected a kind that can be used: module .* has no .*x"
+            ):
+                replace(kind, adapter=f"{place}x").require_usable()
+
+
+def test_a_fault_may_be_named_without_its_kind_where_the_kind_is_given() -> None:
+    (entry,) = chosen_entries(["associative-scan"], ["suffixes"])
+    assert entry.name == "associative-scan/suffixes"
+    with pytest.raises(ArgumentError, match="fault: got 'suffixes'"):
+        chosen_entries([], ["suffixes"])
 
 
 def test_the_order_of_laws_is_that_of_their_definition() -> None:

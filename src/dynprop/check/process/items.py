@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -37,6 +38,7 @@ from dynprop.check.run.runner import Options, run_law
 from dynprop.check.run.session import again, chosen_laws, restored_case, target_facts
 from dynprop.check.targets import load_subject
 from dynprop.errors import ArgumentError, TargetError
+from dynprop.kinds import law_by_id
 from dynprop.kinds.record import JudgedSubject
 from dynprop.laws.law import Case
 
@@ -77,10 +79,20 @@ def run_job(pipe: Connection, job: Job) -> None:
             else:
                 send(CaseReplayed(again(item.law, subject, item.case)))
         except Exception as error:  # a law raised, not the target: it is reported as such
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{os.path.basename(place.filename)}:{place.lineno}"
-            send(LawRaised(f"{type(error).__name__}: {error} ({where})"))
+            send(LawRaised(f"{type(error).__name__}: {error} ({_place(error, item.law)})"))
     send(AllDone())
+
+
+def _place(error: Exception, identifier: str) -> str:
+    """Return file and line of the last frame in the law's module, else of the last outside dynprop.check."""
+    law = law_by_id(identifier)
+    frames = traceback.extract_tb(error.__traceback__)
+    module = getattr(sys.modules[law.test.__module__], "__file__", None)
+    home = [frame for frame in frames if frame.filename == module]
+    room = os.path.dirname(os.path.dirname(__file__))
+    outside = [frame for frame in frames if not frame.filename.startswith(room + os.sep)]
+    place = (home or outside or frames)[-1]
+    return f"{os.path.basename(place.filename)}:{place.lineno}"
 
 
 def _run_law(item: Item, subject: JudgedSubject, job: Job, send: Send) -> LawResult:

@@ -9,6 +9,7 @@ from typing import Any
 
 from dynprop.check.run.subjects import TargetName
 from dynprop.kinds import kind_named
+from dynprop.kinds.record import one_line
 from dynprop.laws.code import import_lines
 from dynprop.laws.law import Case, Law
 
@@ -34,13 +35,19 @@ def reproduction(law: Law, target: TargetName, case: Case, detail: Mapping[str, 
     # Without the law's detail (the target raised) the script calls the law itself.
     code = [line for line in body.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     complete = bool(code) and not re.search(r"\{\w+\}", body)
-    setup = kind_named(law.kind).script_setup(data, target.framework) if complete else None
+    failed, setup = "", None
+    if complete:
+        try:
+            setup = kind_named(law.kind).script_setup(data, target.framework)
+        except Exception as error:  # a kind's own code: a script that it cannot write changes no verdict
+            failed = f"# kind {law.kind} cannot write its script of this case: {one_line(error)}"
     if setup is not None:
         imports = import_lines(setup.library, setup.dtype) if setup.library else []
         body_lines = [line for line in body.splitlines() if line not in imports]
         return "\n".join([*imports, *_target_lines(target), *setup.lines, *body_lines])
     call = f"again({law.id!r}, subject, json.loads({json.dumps(data)!r}))"
-    lines = ["import json", "from dynprop.check import again", *_subject_lines(target), f"print({call})"]
+    lines = [failed] if failed else []
+    lines += ["import json", "from dynprop.check import again", *_subject_lines(target), f"print({call})"]
     if len(lines[-1]) > LONGEST_LINE:
         return "# the case is large: run  dynprop replay REPORT.json  on the report of this check"
     return "\n".join(lines)

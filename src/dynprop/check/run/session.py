@@ -12,7 +12,7 @@ from dynprop.check.run.report import Report, library_versions
 from dynprop.check.run.subjects import LoadedSubject, TargetName, target_name
 from dynprop.errors import ArgumentError
 from dynprop.kinds import all_kinds, laws_for
-from dynprop.kinds.record import JudgedSubject
+from dynprop.kinds.record import JudgedSubject, Kind
 from dynprop.laws.law import Case, Law
 
 __all__ = [
@@ -122,14 +122,50 @@ def adapt(subject: object, *, seed: int = 0) -> JudgedSubject:
         TargetError: the target cannot be built.
     """
     kinds = all_kinds()
-    if getattr(subject, "kind", None) in kinds and hasattr(subject, "domain"):
+    is_class = isinstance(subject, type)
+    if not is_class and getattr(subject, "kind", None) in kinds and hasattr(subject, "domain"):
         return cast("JudgedSubject", subject)
     for kind in kinds.values():
-        if kind.takes(subject):
+        if _takes(kind, subject):
             return kind.adapter_class().of(subject, seed=seed)
-    known = [f"a {kind.adapter_name}" for kind in kinds.values()]
+    raise ArgumentError("subject", _described(subject), _remedy(subject, kinds))
+
+
+def _takes(kind: Kind, subject: object) -> bool:
+    """Whether a kind takes an object as it is; a kind that cannot be used takes none."""
+    try:
+        return kind.takes(subject)
+    except Exception:  # a kind's own code: it costs only its own kind
+        return False
+
+
+def _described(subject: object) -> str:
+    """Describe an object that is no subject, without its address in memory."""
+    name = getattr(subject, "__qualname__", None)
+    if isinstance(name, str):
+        return f"{'class' if isinstance(subject, type) else type(subject).__name__} {name}"
+    bare = type(subject).__repr__ is object.__repr__
+    return f"an object of class {type(subject).__name__}" if bare else describe(subject)
+
+
+def _remedy(subject: object, kinds: Mapping[str, Kind]) -> str:
+    """Return what ``check`` takes instead of an object, and how to make it of this one."""
+    for kind in kinds.values():
+        if isinstance(subject, type) and subject.__name__ == kind.adapter_name:
+            return f"an instance: call it with the target, as in {kind.adapter_name}(f)"
+    if isinstance(subject, str):
+        return f"an object: load it, as in load_subject({subject!r}, kind)"
+    known = [_with_article(kind.adapter_name) for kind in kinds.values()]
     known += [kind.accepted for kind in kinds.values() if kind.accepted]
-    raise ArgumentError("subject", describe(subject), f"{', '.join(known[:-1])} or {known[-1]}")
+    first = next(iter(kinds.values())).adapter_name
+    return (
+        f"{', '.join(known[:-1])} or {known[-1]}: "
+        f"wrap it, as in {first}(f), or load it, as in load_subject('module:name', kind)"
+    )
+
+
+def _with_article(name: str) -> str:
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
 
 
 def chosen_laws(kind: str, only: Sequence[str] | None = None) -> tuple[Law, ...]:

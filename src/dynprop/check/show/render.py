@@ -20,6 +20,7 @@ from rich.text import Text
 from dynprop.check.run.outcome import FAILURES, LawResult
 from dynprop.check.run.report import Report
 from dynprop.check.run.session import Retrial
+from dynprop.contracts.domain import described
 from dynprop.kinds import kind_named, laws_for
 from dynprop.laws.law import Law
 
@@ -87,8 +88,16 @@ def _print_header(report: Report, out: Console) -> None:
 
 
 def domain_text(report: Report) -> str:
-    """Describe the target's domain in words; empty if the report has none."""
-    return kind_named(report.kind).promise_text(report.domain, report.options) if report.domain else ""
+    """Describe the target's domain in words; empty if the report has none.
+
+    Where the kind's own line cannot be written, the line names formats and length: the report is shown.
+    """
+    if not report.domain:
+        return ""
+    try:
+        return kind_named(report.kind).promise_text(report.domain, report.options)
+    except Exception:  # a kind's own code
+        return described(report.domain)
 
 
 def ratio_text(result: LawResult) -> str:

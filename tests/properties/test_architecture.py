@@ -28,8 +28,8 @@ MAX_LINES = 600
 # Neither the package nor its command line may load these before they are needed.
 HEAVY = ("torch", "jax", "hypothesis", "scipy.stats", "distributed", "sqlite3")
 
-# In the experiments "task" is a field of a setting.
-OTHER_WORDS = ("evidence/record/experiments.py",)
+# In the experiments "task" is a field of a setting; random calls call the function `unroll`.
+OTHER_WORDS = ("evidence/record/experiments.py", "evidence/record/call_linear.py")
 
 OPTIONAL = frozenset({"jax", "torch"})
 

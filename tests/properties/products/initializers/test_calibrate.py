@@ -184,7 +184,7 @@ def biased() -> nn.Module:
             1.0,
             "module: got '' whose weight is computed",
         ),
-        (nn.RNN(3, 4), 1.0, "variance: got 1 for 'the module itself', expected between"),
+        (nn.RNN(3, 4), 2.0, "variance: got 2 for 'the module itself', expected between"),
         (nn.Sequential(nn.Linear(3, 3)), 0.0, "variance: got 0.0, expected a positive number"),
         (nn.Sequential(nn.Linear(3, 3)), math.nan, "variance: got nan"),
         (nn.Sequential(nn.Linear(3, 3)), {"1": 1.0}, "variance: got a layer '1', expected names among 0"),

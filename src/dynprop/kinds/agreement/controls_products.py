@@ -247,12 +247,22 @@ class Averages:
     @staticmethod
     def product_law(weight_law: Any, depth: int) -> Product:
         """Take the scale out, the moments of the rest from scipy, and logarithms by quad."""
-        scale = float(weight_law.kwds.get("scale", 1.0))
-        unit = weight_law.dist(*weight_law.args, **{**weight_law.kwds, "scale": 1.0, "loc": 0.0})
-        place = float(weight_law.kwds.get("loc", 0.0)) / scale
-        unit = unit.dist(*unit.args, **{**unit.kwds, "loc": place})
-        log, square = _log_moments(unit.dist.name, unit.args, tuple(unit.kwds.items()))
-        mean, variance, skew, excess = (float(x) for x in unit.stats("mvsk"))
+        family = weight_law.dist
+        if hasattr(family, "xk"):  # finitely many values: sums
+            values, masses = np.asarray(family.xk, dtype=np.float64), np.asarray(family.pk, dtype=np.float64)
+            scale, logs = 1.0, np.log(np.abs(values))
+            log, square = float(masses @ logs), float(masses @ logs**2)
+            mean = float(masses @ values)
+            centred = values - mean
+            variance, third_central, fourth_central = (float(masses @ centred**k) for k in (2, 3, 4))
+            skew, excess = third_central / variance**1.5, fourth_central / variance**2 - 3.0
+        else:
+            shape, placed = weight_law.args[: family.numargs], weight_law.args[family.numargs :]
+            given = {**dict(zip(("loc", "scale"), placed, strict=False)), **weight_law.kwds}
+            scale = float(given.pop("scale", 1.0))
+            unit = family(*shape, **{**given, "loc": float(given.get("loc", 0.0)) / scale})
+            log, square = _log_moments(family.name, unit.args, tuple(unit.kwds.items()))
+            mean, variance, skew, excess = (float(x) for x in unit.stats("mvsk"))
         kurtosis = excess + 3.0
         third, fourth = skew * variance**1.5, kurtosis * variance**2
         raw = (

@@ -24,7 +24,7 @@ from typing import Any
 from dynprop.check.run.subjects import LoadedSubject
 from dynprop.errors import ArgumentError, TargetError
 from dynprop.kinds import Kind, all_kinds, kind_named
-from dynprop.kinds.record import Adapter
+from dynprop.kinds.record import Adapter, one_line
 
 __all__ = ["load_subject", "locate", "package_versions", "resolve"]
 
@@ -170,8 +170,7 @@ def _import_file(name: str) -> ModuleType:
 
 def _raised(error: BaseException) -> str:
     """Describe an exception on one line: type, first line, and the place that raised it."""
-    lines = str(error).strip().splitlines()
-    text = f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+    text = one_line(error)
     if isinstance(error, SyntaxError) and error.filename:
         return f"{type(error).__name__}: {error.msg} ({_short(error.filename)}:{error.lineno})"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]

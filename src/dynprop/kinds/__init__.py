@@ -60,8 +60,8 @@ def _own() -> Mapping[str, Kind]:
 @cache
 def _known() -> tuple[Mapping[str, Kind], Mapping[str, str]]:
     """Return all records by name, and why records of installed packages cannot be used, by name."""
-    usable, unusable = installed_kinds(_own())
-    return MappingProxyType({**_own(), **usable}), MappingProxyType(unusable)
+    usable, reasons = installed_kinds(_own())
+    return MappingProxyType({**_own(), **usable}), MappingProxyType(reasons)
 
 
 def all_kinds() -> Mapping[str, Kind]:

@@ -31,9 +31,10 @@ def installed_kinds(own: Mapping[str, Kind]) -> tuple[dict[str, Kind], dict[str,
     usable: dict[str, Kind] = {}
     unusable: dict[str, str] = {}
     places: dict[str, list[str]] = {}
-    for entry in metadata.entry_points(group=ENTRY_POINTS):
+    entries = metadata.entry_points(group=ENTRY_POINTS)
+    for entry in entries:
         places.setdefault(entry.name, []).append(entry.value)
-    for entry in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+    for entry in sorted(entries, key=lambda entry: entry.name):
         if len(set(places[entry.name])) > 1:
             unusable[entry.name] = f"several packages offer it: {', '.join(sorted(places[entry.name]))}"
             continue

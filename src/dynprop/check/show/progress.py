@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
@@ -19,6 +18,7 @@ from dynprop.check.run.events import (
     Shrinking,
     SmallerCaseDone,
 )
+from dynprop.progress_line import EVERY, ProgressLine
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -41,13 +41,12 @@ class Progress:
     """
 
     def __init__(
-        self, total: int = 0, *, noun: str = "laws", file: TextIO | None = None, every: float = 5.0
+        self, total: int = 0, *, noun: str = "laws", file: TextIO | None = None, every: float = EVERY
     ) -> None:
         self._console = Console(file=file or sys.stderr, markup=False, emoji=False, highlight=False)
         self._total = total
         self._noun = noun
-        self._every = every
-        self._begin = self._printed = time.monotonic()
+        self._plain = ProgressLine(self._console.file, every)
         self._law, self._doing, self._cases = "", "starting", 0
         self._done = self._failed = 0
         self._live: tuple[Bar, TaskID] | None = None
@@ -107,7 +106,5 @@ class Progress:
         if self._live is not None:
             bar, task = self._live
             bar.update(task, total=self._total, completed=self._done, description=self.line())
-        elif not self._console.is_terminal and time.monotonic() - self._printed >= self._every:
-            self._printed = time.monotonic()
-            seconds = self._printed - self._begin
-            print(f"dynprop: {seconds:.0f} s · {self.line()}", file=self._console.file, flush=True)
+        elif not self._console.is_terminal:
+            self._plain.show(self.line())

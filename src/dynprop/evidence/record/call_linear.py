@@ -32,7 +32,6 @@ __all__ = ["STRATA"]
 
 Judge = Callable[[Any], float]
 _U = 2.0**-53
-_LAST = 2**63 - 1
 
 
 def _text(**given: Any) -> str:

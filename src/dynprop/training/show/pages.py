@@ -17,11 +17,11 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from dynprop.errors import ArgumentError, DynpropError, LedgerError, TargetError
+from dynprop.progress_line import ProgressLine
 from dynprop.training.analysis.forecast import Listener
 from dynprop.training.show.layout import shared_options
 from dynprop.training.show.summary import Summary, summarise
 from dynprop.training.show.table import HEAD, print_sweep, remarks, rows
-from dynprop.training.sweeps.progress_line import ProgressLine
 from dynprop.training.sweeps.sweep import Sweep, export_csv, finished
 from dynprop.training.tasks import task_named
 from dynprop.training.trials.trial import Trial

@@ -10,9 +10,9 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.table import Table
 
+from dynprop.progress_line import EVERY, ProgressLine
 from dynprop.training.store.index import add_to_counts
 from dynprop.training.sweeps.events import GroupStarted, Recorded, SweepEvent, TrainingProgress
-from dynprop.training.sweeps.progress_line import EVERY, ProgressLine
 from dynprop.training.sweeps.sweep import Folder
 from dynprop.training.trials.setting import Setting
 

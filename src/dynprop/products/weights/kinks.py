@@ -6,7 +6,9 @@ wide cells. At a kink of slope change D the prediction is wrong by about D times
 height, so the cells shrink around the place. The polynomials on both sides of a kink intersect in it, which
 gives its position to rounding.
 
-The first edges are no round numbers, since a kink on an edge would not be seen.
+A kink on the edge of two cells is seen by neither. Three things prevent that: the first edges are no round
+numbers, the line is covered by two sets of cells that are shifted by half a width, and a cell that fails
+while both its halves pass is followed by its middle half.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dynprop.arrays import FloatArray
+from dynprop.arrays import BoolArray, FloatArray
 
 __all__ = ["Kinks", "find_kinks"]
 
@@ -67,47 +69,63 @@ def find_kinks(function: Callable[[FloatArray], FloatArray]) -> Kinks:
     """
     inner = np.arange(-_INNER, _INNER + _WIDTH, _WIDTH) + _SHIFT
     outer = inner[-1] * 2.0 ** (np.arange(8 * int(math.log2(_OUTER / _INNER)) + 1) / 8.0)
-    places: list[float] = []
+    cells: list[tuple[float, float]] = []
     with np.errstate(all="ignore"):
         for edges in (inner, outer, -outer[::-1]):
-            places += _suspects(function, edges)
-        distinct = np.array(_distinct(places))
+            between = 0.5 * (edges[:-1] + edges[1:])
+            cells += _suspects(function, edges[:-1], edges[1:])
+            cells += _suspects(function, between[:-1], between[1:])
+        distinct = np.array(_distinct(cells))
         found = [_refined(function, place, distinct) for place in distinct]
         jumps = [place for place in found if _is_jump(function, place)]
     return Kinks(tuple(p for p in found if p != 0.0), tuple(jumps))
 
 
-def _suspects(function: Callable[[FloatArray], FloatArray], edges: FloatArray) -> list[float]:
-    """Midpoints of the narrowest cells that fail."""
-    left, right = edges[:-1], edges[1:]
-    found: list[float] = []
+def _suspects(
+    function: Callable[[FloatArray], FloatArray], left: FloatArray, right: FloatArray
+) -> list[tuple[float, float]]:
+    """Edges of the narrowest cells that fail."""
+    cells: list[tuple[float, float]] = []
+    fails = _fails(function, left, right)
+    left, right = left[fails], right[fails]
     for _ in range(_LEVELS):
-        middle, half = 0.5 * (left + right), 0.5 * (right - left)
-        nodes = function(middle[:, None] + half[:, None] * _NODES)
-        checks = function(middle[:, None] + half[:, None] * _CHECKS)
-        size = np.maximum(np.abs(nodes).max(axis=1), np.abs(checks).max(axis=1))
-        error = np.abs(nodes @ _PREDICT.T - checks).max(axis=1)
-        scale = np.maximum(1.0, np.abs(middle))
-        fails = (
-            np.isfinite(size) & (size > _LEAST_SIZE) & (error > _TOLERANCE * size) & (half > 2.0**-50 * scale)
-        )
-        if not fails.any() or fails.sum() > _MOST_CELLS:
+        if not left.size or left.size > _MOST_CELLS:
             break
-        left, middle, right, scale = left[fails], middle[fails], right[fails], scale[fails]
-        found = [p for p in found if not np.any((left <= p) & (p <= right))]
-        narrow = right - left <= _NARROW * scale
-        found += [float(m) for m in middle[narrow]]
-        left, right = np.concatenate([left, middle]), np.concatenate([middle, right])
-    return found
+        middle, quarter = 0.5 * (left + right), 0.25 * (right - left)
+        cells = [(a, b) for a, b in cells if not np.any((a <= left) & (right <= b))]
+        narrow = right - left <= _NARROW * np.maximum(1.0, np.abs(middle))
+        cells += zip(left[narrow].tolist(), right[narrow].tolist(), strict=True)
+        first, second = _fails(function, left, middle), _fails(function, middle, right)
+        centre = ~first & ~second
+        centre[centre] = _fails(function, (middle - quarter)[centre], (middle + quarter)[centre])
+        left, right = (
+            np.concatenate([left[first], middle[second], (middle - quarter)[centre]]),
+            np.concatenate([middle[first], right[second], (middle + quarter)[centre]]),
+        )
+    return cells
 
 
-def _distinct(places: list[float]) -> list[float]:
-    """Merge places closer than rounding of their search allows."""
-    kept: list[float] = []
-    for place in sorted(places):
-        if not kept or place - kept[-1] > 1e-7 * max(1.0, abs(place)):
-            kept.append(place)
-    return kept
+def _fails(function: Callable[[FloatArray], FloatArray], left: FloatArray, right: FloatArray) -> BoolArray:
+    """Whether the polynomial through the nodes of each cell misses the function at its checks."""
+    middle, half = 0.5 * (left + right), 0.5 * (right - left)
+    nodes = function(middle[:, None] + half[:, None] * _NODES)
+    checks = function(middle[:, None] + half[:, None] * _CHECKS)
+    size = np.maximum(np.abs(nodes).max(axis=1), np.abs(checks).max(axis=1))
+    error = np.abs(nodes @ _PREDICT.T - checks).max(axis=1)
+    wide = half > 2.0**-50 * np.maximum(1.0, np.abs(middle))
+    return np.asarray(wide & np.isfinite(size) & (size > _LEAST_SIZE) & (error > _TOLERANCE * size))
+
+
+def _distinct(cells: list[tuple[float, float]]) -> list[float]:
+    """Midpoints of the cells; those that overlap or touch hold the same kink."""
+    kept: list[tuple[float, float]] = []
+    for left, right in sorted(cells):
+        slack = 1e-7 * max(1.0, abs(left))
+        if kept and left <= kept[-1][1] + slack:
+            before = kept.pop()
+            left, right = sorted((max(left, before[0]), min(right, before[1])))
+        kept.append((left, right))
+    return [0.5 * (left + right) for left, right in kept]
 
 
 def _refined(function: Callable[[FloatArray], FloatArray], place: float, others: FloatArray) -> float:

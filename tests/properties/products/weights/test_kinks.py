@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, ndtr
 
@@ -66,9 +66,21 @@ def test_smooth_functions_have_none_beside_0(function: Callable[[FloatArray], Fl
     ),
     st.floats(0.1, 3.0),
 )
+@example(places=[-0.17], change=1.0)
 def test_drawn_kinks_are_found(places: list[float], change: float) -> None:
     def function(x: FloatArray) -> FloatArray:
         bends = [change * np.abs(x - place) for place in places]
         return np.asarray(sum(bends, np.tanh(x)))
 
     np.testing.assert_allclose(find_kinks(function).places, sorted(places), rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e-13, -1e-12, 1e-11, 3e-10])
+def test_a_kink_on_the_edge_of_a_cell_is_found(offset: float) -> None:
+    for eighth in range(-40, 40, 9):
+        place = (eighth / 8.0 + 0.37) / 64.0 + 1.0 + offset
+
+        def bent(x: FloatArray, place: float = place) -> FloatArray:
+            return np.asarray(np.tanh(x) + np.abs(x - place))
+
+        np.testing.assert_allclose(find_kinks(bent).places, [place], rtol=1e-10, atol=0)

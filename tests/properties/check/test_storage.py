@@ -8,9 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import configuration
-
-from dynprop.check.run import runner
 
 KERNEL = """\
 import numpy as np
@@ -57,6 +54,21 @@ def test_scan(check):
     check()
 """
 
+INTEGERS = """\
+import kernel
+from hypothesis import Phase, given, seed, settings, strategies as st
+from dynprop.laws.hypothesis_source import without_constants_of_modules
+
+@seed(0)
+@settings(max_examples=300, database=None, phases=[Phase.generate])
+@given(st.integers(0, 2**32 - 1))
+def show(n):
+    print(n)
+
+with without_constants_of_modules():
+    show()
+"""
+
 
 def left_by(folder: Path, *arguments: str) -> list[str]:
     """Run Python in a folder; return the names that are new there."""
@@ -98,17 +110,10 @@ def test_a_check_in_a_child_leaves_nothing(folder: Path) -> None:
     assert left_by(folder, "-m", "dynprop", *command, "--examples", "60") == []
 
 
-def test_a_directory_that_the_environment_names_is_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def storage() -> Path:
-        return configuration.storage_directory(intent_to_write=False).path
+def test_a_seed_alone_decides_the_cases(folder: Path) -> None:
+    def drawn(constant: int) -> str:
+        (folder / "kernel.py").write_text(KERNEL.replace("777_777", str(constant)))
+        run = [sys.executable, "-c", INTEGERS]
+        return subprocess.run(run, cwd=folder, capture_output=True, text=True, timeout=120, check=True).stdout
 
-    before = storage()
-    monkeypatch.delenv("HYPOTHESIS_STORAGE_DIRECTORY", raising=False)
-    with runner._storage_elsewhere():
-        assert storage() != before
-    assert storage() == before
-    monkeypatch.setenv("HYPOTHESIS_STORAGE_DIRECTORY", str(tmp_path))
-    with runner._storage_elsewhere():
-        assert storage() == before
+    assert drawn(777_777) == drawn(888_888)

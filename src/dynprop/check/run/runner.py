@@ -6,16 +6,13 @@ the effective lag. A failing case is made smaller by its own simplifications.
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from zlib import crc32
 
 import hypothesis
-import hypothesis.configuration
 import numpy as np
 
 from dynprop.check.run.events import (
@@ -32,6 +29,7 @@ from dynprop.check.run.subjects import target_name
 from dynprop.kinds.record import JudgedSubject
 from dynprop.laws.draw import RandomSource
 from dynprop.laws.hypothesis_source import cases as case_strategy
+from dynprop.laws.hypothesis_source import without_constants_of_modules
 from dynprop.laws.law import Batch, Case, Law
 
 __all__ = ["Options", "run_law", "run_until"]
@@ -186,30 +184,9 @@ def _generate(
         else:
             run(case)
 
-    with _storage_elsewhere():
+    with without_constants_of_modules():
         every_case()
     return skipped
-
-
-@contextmanager
-def _storage_elsewhere() -> Iterator[None]:
-    """Keep the files of Hypothesis out of the caller's folder.
-
-    Hypothesis caches the constants of local modules in its storage directory, ``.hypothesis`` in the current
-    folder, also where it has no database. The directory is a setting of the process, so the caller's is put
-    back afterwards. A directory that HYPOTHESIS_STORAGE_DIRECTORY names is used.
-    """
-    if os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY"):
-        yield
-        return
-    # There is no public getter; the value is None until Hypothesis first uses it.
-    before = vars(hypothesis.configuration).get("__hypothesis_home_directory")
-    storage = os.path.join(tempfile.gettempdir(), "dynprop-hypothesis")
-    hypothesis.configuration.set_hypothesis_home_dir(storage)
-    try:
-        yield
-    finally:
-        hypothesis.configuration.set_hypothesis_home_dir(before)
 
 
 def _draw_independent(

@@ -33,32 +33,32 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("evidence")
     out = folder / "closed_form.json"
     paths = ["--out", str(out), "--parts", str(folder / "parts")]
-    assert main(["--cases", "2000", "--seed", str(SEED), *paths]) == 0
+    assert main(["--cases", "1000", "--seed", str(SEED), *paths]) == 0
     written: dict[str, Any] = json.loads(out.read_text())
     return written
 
 
 def test_no_answer_is_silently_wrong(record: dict[str, Any]) -> None:
-    assert record["cases"] == 2000
+    assert record["cases"] == 1000
     assert record["wrong"] == record["undecided"] == 0
     assert record["failures"] == []
     # Refusals are answers, but few: a closed form that refuses everything is no evidence.
-    assert record["answered"] >= 1960
+    assert record["answered"] >= 980
 
 
 def test_strata_have_equal_shares_and_every_part_sums_to_the_whole(record: dict[str, Any]) -> None:
-    assert {row["cases"] for row in record["strata"]} == {10}
+    assert {row["cases"] for row in record["strata"]} == {5}
     assert len(record["strata"]) == len(STRATA) == 200
     for part in ("strata", "decades", "sizes", "fields"):
-        assert sum(row["cases"] for row in record[part]) == 2000, part
+        assert sum(row["cases"] for row in record[part]) == 1000, part
         assert sum(row["answered"] for row in record[part]) == record["answered"], part
 
 
 def test_float64_routes_and_the_certified_one_both_have_evidence(record: dict[str, Any]) -> None:
     seen = {row["route"] for row in record["routes"]}
     assert seen >= {"loop", "symmetric", "eigen", "schur", "certified"}
-    assert record["float64_cases"] > 500
-    assert record["certified_cases"] > 500
+    assert record["float64_cases"] > 250
+    assert record["certified_cases"] > 250
     assert 0.0 < record["worst_ratio_float64"] <= 1.0
 
 

@@ -55,11 +55,11 @@ def install(site: Path, name: str, entry_points: dict[str, str]) -> None:
     (information / "entry_points.txt").write_text("\n".join(["[dynprop.kinds]", *lines, ""]))
 
 
-def driven(site: Path, folder: Path, code: str) -> Any:
+def driven(site: Path, folder: Path, code: str, driver: str = DRIVER) -> Any:
     """Run code with a site in a fresh interpreter; return the JSON that it prints last."""
     path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
-        [sys.executable, "-c", DRIVER + code],
+        [sys.executable, "-c", driver + code],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": path, "COLUMNS": "80"},
         capture_output=True,
@@ -273,51 +273,67 @@ def turned(site: Path, folder: Path, name: str) -> Path:
     return made
 
 
-@pytest.mark.parametrize(
-    ("name", "command", "reason"),
-    [
-        (
-            "stray-law",
-            ["check", "kernels:right", "--kind"],
-            "law 'running-extremes/resume' of module dynprop_toy.laws has an id that does not begin with "
-            "'running-extreme/'",
-        ),
-        (
-            "stray-fault",
-            ["faults", "--kind"],
-            "importing dynprop_toy.faults raised ArgumentError: fault: got 'running-extremes/forgets', "
-            "expected a name that begins with 'running-extreme/'",
-        ),
-        (
-            "stray-catalogue",
-            ["faults", "--kind"],
-            "module dynprop_toy.controls has a Catalogue of kind 'running-extremes', "
-            "expected 'running-extreme'",
-        ),
-        (
-            "adapter",
-            ["check", "kernels:right", "--kind"],
-            "module dynprop_toy.target has no RunningExtremes",
-        ),
-        ("adapter", ["faults", "--kind"], "module dynprop_toy.target has no RunningExtremes"),
-        ("setup-name", ["check", "kernels:right", "--kind"], "module dynprop_toy.cases has no set_up"),
-        ("promise-name", ["check", "kernels:right", "--kind"], "module dynprop_toy.cases has no promised"),
-        ("accepts-name", ["check", "kernels:right", "--kind"], "module dynprop_toy.cases has no taken"),
-    ],
-)
-def test_a_mistake_in_a_record_is_one_line(
-    name: str, command: list[str], reason: str, site: Path, tmp_path: Path
-) -> None:
-    arguments = [*command, "running-extreme"]
-    code = f"""
-from dynprop.kinds import all_laws
-print(json.dumps([called(*{arguments!r}), len({{law.kind for law in all_laws()}})]))
+MISTAKES = [
+    (
+        "stray-law",
+        ["check", "kernels:right", "--kind"],
+        "law 'running-extremes/resume' of module dynprop_toy.laws has an id that does not begin with "
+        "'running-extreme/'",
+    ),
+    (
+        "stray-fault",
+        ["faults", "--kind"],
+        "importing dynprop_toy.faults raised ArgumentError: fault: got 'running-extremes/forgets', "
+        "expected a name that begins with 'running-extreme/'",
+    ),
+    (
+        "stray-catalogue",
+        ["faults", "--kind"],
+        "module dynprop_toy.controls has a Catalogue of kind 'running-extremes', expected 'running-extreme'",
+    ),
+    (
+        "adapter",
+        ["check", "kernels:right", "--kind"],
+        "module dynprop_toy.target has no RunningExtremes",
+    ),
+    ("adapter", ["faults", "--kind"], "module dynprop_toy.target has no RunningExtremes"),
+    ("setup-name", ["check", "kernels:right", "--kind"], "module dynprop_toy.cases has no set_up"),
+    ("promise-name", ["check", "kernels:right", "--kind"], "module dynprop_toy.cases has no promised"),
+    ("accepts-name", ["check", "kernels:right", "--kind"], "module dynprop_toy.cases has no taken"),
+]
+# Other libraries are imported once; each mistake gets a copy of the process, which imports dynprop.
+FORKED = """
+import os, sys
+from pathlib import Path
+import hypothesis, numpy, rich, typer
+
+for number, (site, arguments) in enumerate(SITES):
+    child = os.fork()
+    if not child:
+        sys.path.insert(0, site)
+        exec(DRIVER)
+        from dynprop.kinds import all_laws
+        answer = [called(*arguments), len({law.kind for law in all_laws()})]
+        Path(f"{number}.json").write_text(json.dumps(answer))
+        os._exit(0)
+    os.waitpid(child, 0)
+print("0")
 """
-    (status, out, err), kinds = driven(turned(site, tmp_path, name), tmp_path, code)
-    line = f"dynprop: kind: got 'running-extreme', expected a kind that can be used: {reason}"
-    assert (status, out, err.strip().splitlines()[-1]) == (2, "", line)
-    assert "Traceback" not in err
-    assert kinds == (9 if name == "stray-law" else 10)
+
+
+def test_a_mistake_in_a_record_is_one_line(site: Path, tmp_path: Path) -> None:
+    sites = [
+        (str(turned(site, tmp_path / str(i), name)), [*command, "running-extreme"])
+        for i, (name, command, _) in enumerate(MISTAKES)
+    ]
+    (tmp_path / "kernels.py").write_text(KERNELS)
+    driven(tmp_path, tmp_path, f"SITES, DRIVER = {sites!r}, {DRIVER!r}\n{FORKED}", driver="import json\n")
+    for i, (name, _, reason) in enumerate(MISTAKES):
+        (status, out, err), kinds = json.loads((tmp_path / f"{i}.json").read_text())
+        line = f"dynprop: kind: got 'running-extreme', expected a kind that can be used: {reason}"
+        assert (status, out, err.strip().splitlines()[-1]) == (2, "", line)
+        assert "Traceback" not in err
+        assert kinds == (9 if name == "stray-law" else 10)
 
 
 @pytest.mark.parametrize("name", ["setup-raises", "promise-raises", "law-raises"])

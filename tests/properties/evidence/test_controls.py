@@ -28,10 +28,10 @@ LEAST = {
     "agreement": (25, 0),
     "task": (3, 0),
 }
-# Formulas that stand in for each other are right up to rounding, which drawn cases find, and cheap. A control
-# of which one law asks gets the cases of several.
+# Formulas that stand in for each other are right up to rounding, which drawn cases find. A control of which one
+# law asks gets the cases of several.
+DRAWN = {"control/agreement-formulas": 100}
 NAMED = {
-    "control/agreement-formulas": 100,
     "control/agreement-success": 40,
     "control/agreement-tangent": 60,
 }
@@ -63,7 +63,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not sup
 
 def options(control: Control, law: Law) -> Options:
     least, iid = LEAST.get(control.kind, (1, 0))
-    examples = max(least, round(EXAMPLES * law.share))
+    examples = max(least, round(DRAWN.get(control.name, EXAMPLES) * law.share))
     return Options(examples=NAMED.get(control.name, examples), iid=iid, patience=0.0)
 
 

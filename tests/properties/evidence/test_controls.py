@@ -28,8 +28,8 @@ LEAST = {
     "agreement": (25, 0),
     "task": (3, 0),
 }
-# Formulas that stand in for each other are right up to rounding, which drawn cases find. A control of which one
-# law asks gets the cases of several.
+# Formulas that stand in for each other are right up to rounding, which drawn cases show. A control of which
+# one law asks gets the cases of several.
 DRAWN = {"control/agreement-formulas": 100}
 NAMED = {
     "control/agreement-success": 40,

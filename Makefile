@@ -43,7 +43,7 @@ survey: $(STAMPS)/survey ## judge every package of examples/
 	@echo "==> verdicts on all packages"
 	OMP_NUM_THREADS=1 $(PY) examples/survey.py --all
 
-lint: $(STAMPS)/dev ## ruff, import-linter and mypy --strict
+lint: $(STAMPS)/dev ## ruff, import-linter, mypy --strict, and the types that a user's checkers see
 	@echo "==> ruff"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -51,6 +51,10 @@ lint: $(STAMPS)/dev ## ruff, import-linter and mypy --strict
 	$(BIN)/lint-imports --no-logo
 	@echo "==> mypy"
 	$(BIN)/mypy
+	@echo "==> mypy on a user's script, without the project's settings"
+	$(BIN)/mypy --strict --config-file= --cache-dir=.mypy_cache/user tests/properties/user_script.py
+	@echo "==> types of public names"
+	$(BIN)/pyright --pythonpath $(PY) --verifytypes dynprop --ignoreexternal
 
 docs: $(STAMPS)/dev ## make every page that is made: parts from the registry, records, executed blocks
 	@echo "==> docs"

@@ -155,6 +155,12 @@ def exact_floats(name: str, value: Any) -> NumericArray:
     expected = "a numpy array, or a nested list, of real or complex numbers"
     if library_of(value) != "numpy" and (is_array(value) or not hasattr(value, "__array__")):
         raise ArgumentError(name, describe(value), expected)
+    columns: Any = getattr(value, "dtypes", None)
+    if np.ndim(columns) == 1 and len({str(dtype) for dtype in columns}) > 1:
+        # A data frame with integers next to floats, which it would round; astype is pandas'.
+        if not hasattr(value, "astype"):
+            raise ArgumentError(name, f"{type(value).__name__} of several dtypes", "columns of one dtype")
+        return _exact_numbers(name, np.asarray(value.astype(object)).tolist())
     array = np.asarray(value)
     if array.dtype.kind not in "fciu":
         raise ArgumentError(name, describe(array), expected)

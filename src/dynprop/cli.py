@@ -22,7 +22,7 @@ from dynprop.kinds import Kind, Option, kind_named
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="dynprop",
     help="Judge implementations of recurrences by laws that every correct one satisfies.",
     add_completion=False,

@@ -47,7 +47,7 @@ class Result:
         return all(same(a, b) for a, b in zip(_values(self), _values(other), strict=True))
 
     # A result may contain arrays, which are mutable.
-    __hash__ = None  # type: ignore[assignment]  # unhashable, as typeshed's object is not
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # unhashable, as typeshed's object is not
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields for pickle and copy, balls in a picklable form, without cached properties."""

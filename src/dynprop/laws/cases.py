@@ -47,8 +47,8 @@ def shortened(values: NumericArray, bits: int) -> NumericArray:
     return np.asarray(np.ldexp(np.round(mantissa * 2**bits) / 2**bits, exponent))
 
 
-one_bit = partial(shortened, bits=1)
-three_bits = partial(shortened, bits=3)
+one_bit: partial[NumericArray] = partial(shortened, bits=1)
+three_bits: partial[NumericArray] = partial(shortened, bits=3)
 
 
 @dataclass(frozen=True, eq=False)

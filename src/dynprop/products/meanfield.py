@@ -60,6 +60,11 @@ class MeanField:
     def variance_depth(self) -> float:
         """xi_q, layers over which the variance comes e times closer to q; inf where it does not.
 
+        Where the variance map decreases, deviations change sign and their size counts. An example by hand:
+        E exp(-x²)² = (1 + 4q)^(-1/2), so chi_q = -2 sigma_w² (1 + 4q)^(-3/2). With sigma_w² = 1.5 and
+        sigma_b² = 0.05 that is -0.355300 at q = 0.786630, and xi_q = -1/ln 0.355300 = 0.966378; with
+        sigma_w² = 1 and no bias it is 0.939782.
+
         Raises:
             PrecisionError: two resolutions of the quadrature differ.
         """

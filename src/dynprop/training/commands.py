@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 SEEDS = 100
 # Defaults of the cell unit that differ from those of a net.
-UNIT = {"hidden": 1, "dtype": "float64"}
+UNIT: dict[str, Any] = {"hidden": 1, "dtype": "float64"}
 LISTS = ("task", "cell", "init", "optimiser", "lengths")
 TRAINING = ("seeds", "workers", "scheduler", "timeout", "until_clear")
 # Options that are allowed with --resume and --show, and those that are not allowed with --out.

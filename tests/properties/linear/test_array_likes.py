@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import torch
 
@@ -104,8 +105,22 @@ def test_memory_maps_and_0d_times_are_taken(call: str, tmp_path: Path) -> None:
     assert same(CALLS[call](mapped(W, tmp_path), H, np.array(5)), of_arrays(call))
 
 
-def test_pandas_objects_are_taken() -> None:
-    pandas = pytest.importorskip("pandas")
+@pytest.mark.parametrize("call", CALLS)
+def test_pandas_objects_are_taken_or_refused_by_one_typed_error(call: str) -> None:
+    frame, series = pandas.DataFrame(W, index=[7, 3]), pandas.Series(H, index=[7, 3])
+    assert same(CALLS[call](frame, series, 5), of_arrays(call))
+    mixed = frame.astype({0: int})
+    assert same(CALLS[call](mixed, series.astype(int), np.int64(5)), of_arrays(call))
+    assert frame.equals(pandas.DataFrame(W, index=[7, 3]))
+    nullable = frame.astype("Int64")
+    rounded = mixed.copy()
+    rounded.iloc[0, 0] = 2**53 + 1
+    for wrong in (frame.astype(str), frame.astype(object), frame > 0, nullable, rounded, series):
+        with pytest.raises(ArgumentError, match=r"^W: got .*, expected "):
+            CALLS[call](wrong, H, 5)
+
+
+def test_times_may_be_a_series() -> None:
     found = linear.closed_form(pandas.DataFrame(W), pandas.Series(H), pandas.Series([1, 5]))
     assert found == linear.closed_form(W, H, [1, 5])
 

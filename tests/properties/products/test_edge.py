@@ -139,13 +139,19 @@ def test_a_positively_homogeneous_callable_agrees_with_relu(function: Any) -> No
     assert edge_of_chaos(function, 0.5) == edge_of_chaos("relu", 0.5)
 
 
-@pytest.mark.parametrize(("weight", "bias"), [(1.0, 0.0), (0.4, 0.2), (2.5, 0.05)])
+# By mpmath, from the zero of V(q) - q; see the docstring of variance_depth.
+DEPTHS = {(1.0, 0.0): 0.939782, (1.5, 0.05): 0.966378}
+
+
+@pytest.mark.parametrize(("weight", "bias"), [*DEPTHS, (0.4, 0.2), (2.5, 0.05)])
 def test_a_variance_map_that_decreases_has_a_depth(weight: float, bias: float) -> None:
     """exp(-x^2): E phi^2 = (1 + 4q)^(-1/2), with slope -2 (1 + 4q)^(-3/2)."""
     field = mean_field(lambda x: np.exp(-x * x), weight, bias)
     assert field.q == pytest.approx(weight / math.sqrt(1.0 + 4.0 * field.q) + bias, rel=1e-12)
     slope = 2.0 * weight * (1.0 + 4.0 * field.q) ** -1.5
     assert field.variance_depth == pytest.approx(-1.0 / math.log(slope), rel=1e-9)
+    if (weight, bias) in DEPTHS:
+        assert field.variance_depth == pytest.approx(DEPTHS[weight, bias], rel=5e-7)
     assert field.chi == pytest.approx(4.0 * weight * field.q * (1.0 + 4.0 * field.q) ** -1.5, rel=1e-9)
 
 

@@ -278,8 +278,7 @@ def _spectrum(rng: Rng, W: NumericArray) -> Call:
         if len(found.eigenvalues) != len(W):
             return np.inf
         scale = 2.0 ** -np.frexp(np.abs(W).max())[1] if W.any() else 1.0
-        each = 3 if np.iscomplexobj(W) else 1
-        unit = each * len(W) * 2 * _U * float(np.linalg.norm(W * scale)) or 1e-300
+        unit = 16 * len(W) * _U * float(np.linalg.norm(W * scale)) or 1e-300
         ratios = [0.0 if found.defective is None or found.defective == defective(W) else np.inf]
         with mpmath.workdps(40):
             matrix = mpmath.matrix((W * scale).tolist())
@@ -488,7 +487,7 @@ _FUNCTIONS: tuple[tuple[str, str, Callable[[Rng, NumericArray], Call]], ...] = (
     ),
     (
         "spectrum",
-        "docstring: backward error n u ‖W‖, 3n if complex, u = 2**-52, Frobenius norm; `defective` exactly",
+        "docstring: backward error 16 n u ‖W‖, u = 2**-53, Frobenius norm; `defective` exactly",
         _spectrum,
     ),
     ("certified_eigenvalues", "error, and multiplicities exactly", _certified_eigenvalues),

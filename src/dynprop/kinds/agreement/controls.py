@@ -16,8 +16,8 @@ from dynprop.laws.catalogue import Catalogue
 
 Array = npt.NDArray[Any]
 
-plain = Catalogue("agreement", "numpy")
-differentiable = Catalogue("agreement", "torch")
+plain: Catalogue = Catalogue("agreement", "numpy")
+differentiable: Catalogue = Catalogue("agreement", "torch")
 CATALOGUES = (plain, differentiable)
 
 UNIT = 2.0**-53
@@ -206,29 +206,29 @@ def projected_ratio(W: Array, h0: Array, t: int) -> float:
 class Loops:
     """States by loops in numpy: unrolled, closed and scanned."""
 
-    unroll = staticmethod(loop_unroll)
-    closed_form = staticmethod(loop_state)
-    scan = staticmethod(loop_scan)
+    unroll: staticmethod[..., Array] = staticmethod(loop_unroll)
+    closed_form: staticmethod[..., State] = staticmethod(loop_state)
+    scan: staticmethod[..., Array] = staticmethod(loop_scan)
 
 
 @plain.control("control/agreement-norms")
 class MeasuredNorms:
     """Norms, spectra and the Kreiss constant by LAPACK."""
 
-    unroll = staticmethod(loop_unroll)
-    growth = staticmethod(looped_growth)
-    spectrum = staticmethod(lapack_spectrum)
-    kreiss_constant = staticmethod(searched_kreiss)
+    unroll: staticmethod[..., Array] = staticmethod(loop_unroll)
+    growth: staticmethod[..., Logs] = staticmethod(looped_growth)
+    spectrum: staticmethod[..., Measured] = staticmethod(lapack_spectrum)
+    kreiss_constant: staticmethod[..., float] = staticmethod(searched_kreiss)
 
 
 @plain.control("control/agreement-modes")
 class HermitianModes:
     """Components of Hermitian matrices by eigh, beside states by loops."""
 
-    closed_form = staticmethod(loop_state)
-    spectrum = staticmethod(lapack_spectrum)
-    modes = staticmethod(projected)
-    discard_ratio = staticmethod(projected_ratio)
+    closed_form: staticmethod[..., State] = staticmethod(loop_state)
+    spectrum: staticmethod[..., Measured] = staticmethod(lapack_spectrum)
+    modes: staticmethod[..., Split] = staticmethod(projected)
+    discard_ratio: staticmethod[..., float] = staticmethod(projected_ratio)
 
 
 def torch_unroll(W: Any, h0: Any, steps: int, inputs: Any = None) -> Any:
@@ -258,6 +258,6 @@ def torch_scan(gates: Any, inputs: Any, initial: Any = None) -> Any:
 class TorchLoops:
     """States by loops in torch, which differentiates them, beside closed forms in numpy."""
 
-    unroll = staticmethod(torch_unroll)
-    closed_form = staticmethod(loop_state)
-    scan = staticmethod(torch_scan)
+    unroll: staticmethod[..., Any] = staticmethod(torch_unroll)
+    closed_form: staticmethod[..., State] = staticmethod(loop_state)
+    scan: staticmethod[..., Any] = staticmethod(torch_scan)

@@ -15,7 +15,7 @@ from dynprop.laws.catalogue import Catalogue
 
 Array = NDArray[Any]
 
-agreements = Catalogue("agreement", "numpy")
+agreements: Catalogue = Catalogue("agreement", "numpy")
 CATALOGUES = (agreements,)
 
 

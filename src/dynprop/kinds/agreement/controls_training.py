@@ -16,7 +16,7 @@ from dynprop.laws.catalogue import Catalogue
 
 Array = npt.NDArray[Any]
 
-agreements = Catalogue("agreement", "numpy")
+agreements: Catalogue = Catalogue("agreement", "numpy")
 CATALOGUES = (agreements,)
 
 

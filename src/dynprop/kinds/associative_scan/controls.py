@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 Elements = tuple[Array, ...]
 Combine = Callable[[Elements, Elements], Elements]
 
-associative = Catalogue("associative-scan", "numpy")
+associative: Catalogue = Catalogue("associative-scan", "numpy")
 CATALOGUES = (associative,)
 
 

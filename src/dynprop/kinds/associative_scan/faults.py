@@ -15,7 +15,7 @@ Elements = tuple[Array, ...]
 Combine = Callable[[Elements, Elements], Elements]
 Index = slice | npt.NDArray[np.intp]
 
-scan = Catalogue("associative-scan", "numpy")
+scan: Catalogue = Catalogue("associative-scan", "numpy")
 CATALOGUES = (scan,)
 
 
@@ -184,7 +184,7 @@ class ChangesFromCallToCall:
     """Keeps a count of its calls, and runs from the other end at every fifth."""
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.calls: int = 0
 
     def __call__(self, combine: Combine, elements: Elements) -> Elements:
         """Run the scan."""

@@ -16,8 +16,8 @@ Array = NDArray[Any]
 Shape = tuple[int, int]
 Rng = np.random.Generator
 
-numpy_initializers = Catalogue("initializer", "numpy")
-torch_initializers = Catalogue("initializer", "torch")
+numpy_initializers: Catalogue = Catalogue("initializer", "numpy")
+torch_initializers: Catalogue = Catalogue("initializer", "torch")
 CATALOGUES = (numpy_initializers, torch_initializers)
 
 
@@ -88,7 +88,7 @@ def scaled_radius(shape: Shape, rng: Rng) -> Array:
     return np.asarray(weights * ((0.5 + 1.0 / shape[0]) / np.abs(np.linalg.eigvals(weights)).max()))
 
 
-ORTHOGONAL = {"law": "orthogonal", "promise": {"variance": "4/max(fan_in, fan_out)"}}
+ORTHOGONAL: dict[str, Any] = {"law": "orthogonal", "promise": {"variance": "4/max(fan_in, fan_out)"}}
 
 
 @numpy_initializers.control("control/haar-by-reflections", domain=ORTHOGONAL)

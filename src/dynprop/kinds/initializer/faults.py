@@ -16,8 +16,8 @@ Array = NDArray[np.float64]
 Shape = tuple[int, int]
 Rng = np.random.Generator
 
-arrays = Catalogue("initializer", "numpy")
-tensors = Catalogue("initializer", "torch")
+arrays: Catalogue = Catalogue("initializer", "numpy")
+tensors: Catalogue = Catalogue("initializer", "torch")
 CATALOGUES = (arrays, tensors)
 
 
@@ -27,7 +27,7 @@ def normal(expression: str) -> dict[str, Any]:
 
 
 HE = normal("2/fan_in")
-ORTHOGONAL = {"law": "orthogonal", "promise": {"variance": "1/max(fan_in, fan_out)"}}
+ORTHOGONAL: dict[str, Any] = {"law": "orthogonal", "promise": {"variance": "1/max(fan_in, fan_out)"}}
 
 
 @arrays.fault("initializer/fan-out-for-fan-in", domain=HE, caught_by={"variance": "wrong"})

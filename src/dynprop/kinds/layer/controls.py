@@ -12,7 +12,7 @@ from dynprop.kinds.layer.faults.sides import TimeSpans, with_spans
 from dynprop.kinds.layer.target import Layer
 from dynprop.laws.catalogue import Catalogue
 
-layer = Catalogue("layer", "torch")
+layer: Catalogue = Catalogue("layer", "torch")
 CATALOGUES = (layer,)
 
 layer.add_control("control/torch-rnn", "torch.nn.RNN.", nn.RNN)
@@ -40,8 +40,9 @@ class GruCells(nn.Module):
 
     def __init__(self, input_size: int = 3, hidden_size: int = 8) -> None:
         super().__init__()
-        self.input_size, self.hidden_size = input_size, hidden_size
-        self.cell = nn.GRUCell(input_size, hidden_size)
+        self.input_size: int = input_size
+        self.hidden_size: int = hidden_size
+        self.cell: nn.GRUCell = nn.GRUCell(input_size, hidden_size)
 
     def step(self, x_t: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """Take one step."""
@@ -64,8 +65,9 @@ class LstmCells(nn.Module):
 
     def __init__(self, input_size: int = 3, hidden_size: int = 8) -> None:
         super().__init__()
-        self.input_size, self.hidden_size = input_size, hidden_size
-        self.cell = nn.LSTMCell(input_size, hidden_size)
+        self.input_size: int = input_size
+        self.hidden_size: int = hidden_size
+        self.cell: nn.LSTMCell = nn.LSTMCell(input_size, hidden_size)
 
     def initial_state(self, batch: int) -> tuple[Tensor, Tensor]:
         """Return zeros."""
@@ -99,10 +101,11 @@ class DiagonalForms(nn.Module):
 
     def __init__(self, input_size: int = 3, hidden_size: int = 8) -> None:
         super().__init__()
-        self.input_size, self.hidden_size = input_size, hidden_size
-        self.gate = nn.Linear(input_size, hidden_size)
-        self.write = nn.Linear(input_size, hidden_size, bias=False)
-        self.read = nn.Linear(hidden_size, input_size)
+        self.input_size: int = input_size
+        self.hidden_size: int = hidden_size
+        self.gate: nn.Linear = nn.Linear(input_size, hidden_size)
+        self.write: nn.Linear = nn.Linear(input_size, hidden_size, bias=False)
+        self.read: nn.Linear = nn.Linear(hidden_size, input_size)
 
     def initial_state(self, batch: int) -> Tensor:
         """Return zeros."""
@@ -158,8 +161,9 @@ class PaddedRows(nn.Module):
 
     def __init__(self, input_size: int = 3, hidden_size: int = 8) -> None:
         super().__init__()
-        self.input_size, self.hidden_size = input_size, hidden_size
-        self.cell = nn.RNNCell(input_size, hidden_size)
+        self.input_size: int = input_size
+        self.hidden_size: int = hidden_size
+        self.cell: nn.RNNCell = nn.RNNCell(input_size, hidden_size)
 
     def forward(
         self, x: Tensor, state: Tensor | None = None, lengths: Tensor | None = None
@@ -180,9 +184,10 @@ class LearnedInitialState(nn.Module):
 
     def __init__(self, input_size: int = 3, hidden_size: int = 8) -> None:
         super().__init__()
-        self.input_size, self.hidden_size = input_size, hidden_size
-        self.cell = nn.RNNCell(input_size, hidden_size)
-        self.start = nn.Parameter(torch.randn(hidden_size))
+        self.input_size: int = input_size
+        self.hidden_size: int = hidden_size
+        self.cell: nn.RNNCell = nn.RNNCell(input_size, hidden_size)
+        self.start: nn.Parameter = nn.Parameter(torch.randn(hidden_size))
 
     def initial_state(self, batch: int) -> Tensor:
         """Return the learned state for every row."""
@@ -204,9 +209,10 @@ class MinGruSteps(nn.Module):
 
     def __init__(self, input_size: int = 3, hidden_size: int = 8) -> None:
         super().__init__()
-        self.input_size, self.hidden_size = input_size, hidden_size
-        self.both = nn.Linear(input_size, 2 * hidden_size)
-        self.dropout = nn.Dropout(0.2)
+        self.input_size: int = input_size
+        self.hidden_size: int = hidden_size
+        self.both: nn.Linear = nn.Linear(input_size, 2 * hidden_size)
+        self.dropout: nn.Dropout = nn.Dropout(0.2)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Run over the sequence."""
@@ -226,9 +232,10 @@ class StateTree(nn.Module):
 
     def __init__(self, input_size: int = 3, hidden_size: int = 8) -> None:
         super().__init__()
-        self.input_size, self.hidden_size = input_size, hidden_size
-        self.mix = nn.Linear(3 * input_size, input_size)
-        self.cell = nn.GRUCell(input_size, hidden_size)
+        self.input_size: int = input_size
+        self.hidden_size: int = hidden_size
+        self.mix: nn.Linear = nn.Linear(3 * input_size, input_size)
+        self.cell: nn.GRUCell = nn.GRUCell(input_size, hidden_size)
 
     def initial_state(self, batch: int) -> dict[str, Any]:
         """Return zeros."""
@@ -263,8 +270,9 @@ class PositionCounter(nn.Module):
 
     def __init__(self, input_size: int = 3, hidden_size: int = 8) -> None:
         super().__init__()
-        self.input_size, self.hidden_size = input_size, hidden_size
-        self.cell = nn.RNNCell(input_size, hidden_size)
+        self.input_size: int = input_size
+        self.hidden_size: int = hidden_size
+        self.cell: nn.RNNCell = nn.RNNCell(input_size, hidden_size)
 
     def forward(
         self, x: Tensor, state: tuple[Tensor, Tensor] | None = None

@@ -20,7 +20,7 @@ from dynprop.laws.draw import split_points
 from dynprop.laws.evidence import Evidence, worst
 from dynprop.laws.law import law
 
-cuttable = partial(layer_case, shortest=2)
+cuttable: partial[LayerCase] = partial(layer_case, shortest=2)
 FORWARD_ONLY = "its outputs depend on later inputs by design (bidirectional)"
 
 

@@ -17,6 +17,7 @@ from dynprop.kinds.layer.interface import Interface
 from dynprop.kinds.layer.probe import Findings, probe
 from dynprop.kinds.layer.side_effects import SideEffects
 from dynprop.subjects.adapter import Adapter
+from dynprop.subjects.frameworks import Framework
 
 __all__ = ["LayerUnderTest"]
 
@@ -39,17 +40,18 @@ class LayerUnderTest(Adapter):
             domain: what the layer promises.
             optional: formats of the domain that are left out where the layer does not keep them.
         """
-        self.name = calls.interface.name
-        self.library = calls.library
-        self.framework = calls.library.name
-        self._declared = self.domain = domain
+        self.name: str = calls.interface.name
+        self.library: Framework = calls.library
+        self.framework: str = calls.library.name
+        self._declared = domain
+        self.domain: Domain = domain
         self._optional = optional
         self._accept(calls, Findings(domain.dtypes))
 
     def _accept(self, calls: LayerCalls, findings: Findings) -> None:
         self.findings = findings
         self.domain = replace(self._declared, dtypes=findings.dtypes)
-        self.calls = calls.with_batch_axes(findings.batch_axes)
+        self.calls: LayerCalls = calls.with_batch_axes(findings.batch_axes)
         self._derivatives = Derivatives(self.calls)
         self._side_effects = SideEffects(self.calls, self._change)
 

@@ -14,8 +14,8 @@ from dynprop.laws.catalogue import Catalogue
 
 Array = NDArray[Any]
 
-numpy_products = Catalogue("product", "numpy")
-torch_products = Catalogue("product", "torch")
+numpy_products: Catalogue = Catalogue("product", "numpy")
+torch_products: Catalogue = Catalogue("product", "torch")
 CATALOGUES = (numpy_products, torch_products)
 
 MATRIX = {"matrix": True}

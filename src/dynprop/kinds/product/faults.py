@@ -14,9 +14,9 @@ from dynprop.laws.catalogue import Catalogue
 
 Array = NDArray[Any]
 
-scalar = Catalogue("product", "numpy")
-matrix = Catalogue("product", "numpy")
-tensors = Catalogue("product", "torch")
+scalar: Catalogue = Catalogue("product", "numpy")
+matrix: Catalogue = Catalogue("product", "numpy")
+tensors: Catalogue = Catalogue("product", "torch")
 CATALOGUES = (scalar, matrix, tensors)
 
 LOG = {"arithmetic": "log"}

@@ -23,7 +23,7 @@ BOOK = "Goodfellow, Bengio and Courville 2016, section 10.7"
 LENGTHS = (0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 511, 1025)
 FEW_LENGTHS = (0, 1, 2, 5, 8, 17)
 
-at_least_two = partial(product_case, shortest=2)
+at_least_two: partial[ProductCase] = partial(product_case, shortest=2)
 SCRIPT = """\
 found, product = f(weights), None
 for t, w in enumerate(weights):

@@ -14,8 +14,8 @@ from dynprop.laws.catalogue import Catalogue
 
 Array = npt.NDArray[Any]
 
-numpy_scan = Catalogue("scan", "numpy")
-torch_scan = Catalogue("scan", "torch")
+numpy_scan: Catalogue = Catalogue("scan", "numpy")
+torch_scan: Catalogue = Catalogue("scan", "torch")
 CATALOGUES = (numpy_scan, torch_scan)
 
 

@@ -25,7 +25,7 @@ LENGTHS = (0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 1
 FEW_LENGTHS = (0, 1, 2, 3, 5, 7, 8, 9, 17, 33, 64)
 BOOK = "Goodfellow, Bengio and Courville 2016, section 10.7, eq. 10.37"
 
-at_least_two = partial(scan_case, shortest=2)
+at_least_two: partial[ScanCase] = partial(scan_case, shortest=2)
 
 FORWARD_SCRIPT = """\
 states = f(gates, inputs, initial)

@@ -36,7 +36,7 @@ from dynprop.laws.law import law
 from dynprop.laws.rounding import gamma
 
 LEAVES = ("gates", "inputs", "initial")
-deep = partial(scan_case, shortest=2, usual=48)
+deep: partial[ScanCase] = partial(scan_case, shortest=2, usual=48)
 
 
 def lag_cases(domain: Domain, _subject: ScanSubject) -> Iterator[ScanCase]:

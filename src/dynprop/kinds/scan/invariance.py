@@ -22,7 +22,7 @@ from dynprop.laws.draw import Source, split_points
 from dynprop.laws.evidence import Alternatives, Evidence, compare, worst
 from dynprop.laws.law import law
 
-crowded = partial(scan_case, shortest=2, usual=8)
+crowded: partial[ScanCase] = partial(scan_case, shortest=2, usual=8)
 
 
 def cut_cases(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:

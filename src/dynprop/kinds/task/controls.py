@@ -11,7 +11,7 @@ from dynprop.laws.catalogue import Catalogue
 from dynprop.training.tasks import TASKS
 from dynprop.training.tasks.task import Batch, Task
 
-task = Catalogue("task", "numpy")
+task: Catalogue = Catalogue("task", "numpy")
 CATALOGUES = (task,)
 
 Rng = np.random.Generator

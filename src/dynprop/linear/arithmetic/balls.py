@@ -41,6 +41,7 @@ __all__ = [
     "float_below",
     "log_ball",
     "rational_matrix",
+    "rounded",
 ]
 
 
@@ -174,6 +175,31 @@ def enclose(matrix: BallMatrix) -> Enclosure:
     error = max(x.abs_upper() for x in entries(scaled - ball_matrix(value)))
     bound = float_above(error / acb(largest).abs_lower())
     return Enclosure(value, shift, bound)
+
+
+def rounded(matrix: BallMatrix) -> Enclosure:
+    """Round as `enclose` does, at a fourth of the cost and with a wider bound, for a matrix of many entries.
+
+    The bound adds the radii of a row, which is at most n times the largest, to half a unit of the largest
+    entry; so it is not 0 where nothing is rounded.
+    """
+    from flint import acb_mat
+
+    is_complex = isinstance(matrix, acb_mat)
+    convert: Callable[[Any], complex] = complex if is_complex else float
+    flat = np.array([convert(x) for x in entries(matrix)])
+    largest = float(np.abs(flat).max(initial=0.0))
+    if not 2.0**-900 < largest < 2.0**900:
+        return enclose(matrix)
+    shape = (matrix.nrows(), matrix.ncols())
+    # Balls around 0 with the radii of a row, summed.
+    radii = (matrix - matrix.mid()) * type(matrix)(shape[1], 1, [1] * shape[1])
+    radius = max(float_above(x.abs_upper()) for x in entries(radii))
+    exponent = math.frexp(largest)[1]
+    value = flat.reshape(shape) * math.ldexp(1.0, -exponent)
+    # A float is within 2⁻⁵³ of its midpoint, relatively, in each part; so the modulus of a complex one is.
+    error = (radius / largest + 2.0**-53) * (1.0 + 2.0**-50)
+    return Enclosure(value, exponent, error if math.isfinite(error) else math.inf)
 
 
 def _top_exponent(balls: list[Any], floats: Matrix) -> int | None:

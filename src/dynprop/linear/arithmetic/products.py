@@ -27,6 +27,10 @@ __all__ = ["Product", "diagonal_residual", "less_scaled", "product", "subtracted
 # One real array, or real and imaginary parts.
 _Parts: TypeAlias = Sequence[FloatArray]
 
+# Rows that are treated at a time. Pieces of this size stay in cache and reuse their memory: page faults
+# cost more than sums.
+_ROWS = 128
+
 
 @dataclass(frozen=True)
 class Product:
@@ -96,17 +100,30 @@ def diagonal_residual(A: Matrix, S: Matrix, values: Matrix) -> tuple[Matrix, flo
     u² ‖A‖‖S‖ instead of u 2⁻²² ‖A‖‖S‖, at twice the cost.
     """
     if np.iscomplexobj(A):
+        right = _sliced(np.vstack([S.real, S.imag]))
+    else:
+        right = _sliced(np.ascontiguousarray(S).view(np.float64) if np.iscomplexobj(S) else S)
+    result, squares = np.empty(S.shape, dtype=np.result_type(A, S)), 0.0
+    for chunk in _chunks(len(A)):
+        result[chunk], error = _rows_of_residual(A[chunk], S[chunk], values, right)
+        squares += error**2
+    floor = (4.0 if np.iscomplexobj(S) else 1.0) * S.size * FLOOR
+    return result, SLACK * math.sqrt(squares) + floor
+
+
+def _rows_of_residual(A: Matrix, S: Matrix, values: Matrix, right: _Slices) -> tuple[Matrix, float]:
+    """Return some rows of `diagonal_residual`, from those of A and S, and a bound of their error."""
+    if np.iscomplexobj(A):
         rows = len(A)
-        blocks = np.block([[A.real, -A.imag], [A.imag, A.real]])
-        stacked, error = _exact_levels(blocks, np.vstack([S.real, S.imag]))
+        stacked, error = _exact_levels(np.block([[A.real, -A.imag], [A.imag, A.real]]), right)
         levels = [(x[:rows], x[rows:]) for x in stacked]
     elif np.iscomplexobj(S):
-        viewed, error = _exact_levels(A, np.ascontiguousarray(S).view(np.float64))
+        viewed, error = _exact_levels(A, right)
         levels = [(x[:, 0::2], x[:, 1::2]) for x in viewed]
     else:
-        real, error = _exact_levels(A, S)
+        real, error = _exact_levels(A, right)
         total, rounding = compensated_sum([*real, *_negative_product(S, values)])
-        return total, SLACK * (error + rounding) + S.size * FLOOR
+        return total, SLACK * (error + rounding)
     parts = S.real, S.imag, values.real, values.imag
     reals = [x for x, _ in levels]
     reals += [*_negative_product(parts[0], parts[2]), *_negative_product(-parts[1], parts[3])]
@@ -115,42 +132,65 @@ def diagonal_residual(A: Matrix, S: Matrix, values: Matrix) -> tuple[Matrix, flo
     result = np.empty(S.shape, dtype=np.complex128)
     result.real, first = compensated_sum(reals)
     result.imag, second = compensated_sum(imags)
-    return result, SLACK * (error + math.hypot(first, second)) + 4.0 * S.size * FLOOR
+    return result, SLACK * (error + math.hypot(first, second))
 
 
 def _negative_product(columns: FloatArray, factors: FloatArray) -> tuple[FloatArray, FloatArray]:
     return two_product(columns, -factors[np.newaxis])
 
 
-def _exact_levels(left: FloatArray, right: FloatArray) -> tuple[list[FloatArray], float]:
+@dataclass(frozen=True)
+class _Slices:
+    """The three slices of a right factor, and their Frobenius norms."""
+
+    parts: tuple[FloatArray, FloatArray, FloatArray]
+    norms: tuple[float, float, float]
+
+
+def _sliced(right: FloatArray) -> _Slices:
+    digits = _digits(len(right))
+    columns = np.abs(right).max(axis=0, keepdims=True, initial=0.0)
+    first, below = _split(right, columns, digits)
+    second, third = _split(below, columns * 2.0**-digits, digits, below)
+    parts = first, second, third
+    norms = frobenius(first), frobenius(second), frobenius(third)
+    return _Slices(parts, norms)
+
+
+def _exact_levels(left: FloatArray, right: _Slices) -> tuple[list[FloatArray], float]:
     """Return matrices whose sum is left @ right, and a bound of the error in the Frobenius norm.
 
     All but the last are exact; the last is smaller than the product by twice the digits of a slice.
     """
     terms = left.shape[1]
-    digits = (53 - max(terms - 1, 0).bit_length()) // 2
-    columns = np.abs(right).max(axis=0, keepdims=True, initial=0.0)
+    digits = _digits(terms)
     rows = np.abs(left).max(axis=1, keepdims=True, initial=0.0)
-    right_0, below = _split(right, columns, digits)
-    right_1, right_2 = _split(below, columns * 2.0**-digits, digits)
+    right_0, right_1, right_2 = right.parts
     left_0, after = _split(left, rows, digits)
     left_1, left_2 = _split(after, rows * 2.0**-digits, digits)
-    pairs = [(left_2, right_0), (after, right_1), (left, right_2)]
-    small = sum((x @ y for x, y in pairs[1:]), start=left_2 @ right_0)
+    small = left_2 @ right_0
+    small += after @ right_1
+    small += left @ right_2
     error = gamma(2) * 3.0 * frobenius(small)
-    error += gamma(terms + 2) * sum(frobenius(x) * frobenius(y) for x, y in pairs)
+    error += gamma(terms + 2) * sum(
+        frobenius(x) * norm for x, norm in zip((left_2, after, left), right.norms, strict=True)
+    )
     levels = [left_0 @ right_0, left_0 @ right_1, left_1 @ right_0, small]
     return levels, error * SLACK + (terms + 1) * FLOOR
 
 
+def _digits(terms: int) -> int:
+    """Return how many digits of a slice make products of that many terms exact."""
+    return (53 - max(terms - 1, 0).bit_length()) // 2
+
+
 def _chunks(rows: int) -> list[slice]:
-    # Pieces of this size stay in cache and reuse their memory: page faults cost more than sums.
-    return [slice(start, start + 128) for start in range(0, rows, 128)]
+    return [slice(start, start + _ROWS) for start in range(0, rows, _ROWS)]
 
 
 def _real_product(left: FloatArray, right: FloatArray, slices: int) -> Product:
     terms = left.shape[1]
-    digits = (53 - max(terms - 1, 0).bit_length()) // 2
+    digits = _digits(terms)
     columns = np.abs(right).max(axis=0, keepdims=True, initial=0.0)
     rights = list(_split(right, columns, digits))
     if slices == 3:

@@ -26,6 +26,7 @@ import numpy as np
 
 from dynprop.arrays import BoolArray, FloatArray, IntArray, NumericArray, describe
 from dynprop.errors import ArgumentError, PrecisionError
+from dynprop.linear.arithmetic.memory import keep_memory
 from dynprop.linear.arithmetic.powers import LARGEST_POWER
 from dynprop.linear.arithmetic.scaled import FLOOR, SLACK, gamma, normalised, normalised_rows, shifted
 from dynprop.linear.closed.certified import MAX_BITS, MAX_SECONDS, certified_states
@@ -224,6 +225,8 @@ class _Solver:
 
     def __init__(self, A: Matrix, rows: Matrix, times: list[int], bits: int, seconds: float) -> None:
         self.A, self.rows, self.times, self.bits, self.seconds = A, rows, times, bits, seconds
+        # Sixteen arrays like A, the most that a route has at a time.
+        keep_memory(16 * A.nbytes)
         matrix, self.scale = normalised(A)
         matrix = np.ascontiguousarray(matrix)
         forms: dict[str, Decomposition] = {}

@@ -10,7 +10,7 @@ import numpy as np
 
 from dynprop.arrays import BoolArray, FloatArray, IntArray
 from dynprop.errors import PrecisionError
-from dynprop.linear.arithmetic.balls import Enclosure, ball_matrix, enclose
+from dynprop.linear.arithmetic.balls import Enclosure, ball_matrix, enclose, rounded
 from dynprop.linear.arithmetic.scaled import SLACK, UNIT, gamma, normalised, roundings
 from dynprop.linear.spectra.structure import nilpotency_index
 from dynprop.linear.validation import Matrix
@@ -292,7 +292,7 @@ def _rounded_powers(W: Matrix, block: int, needed: range, bits: int) -> _Rounded
         low = _powers_by_halving(ball_matrix(W), block)
         high = _powers_by_halving(low[block], needed.stop - 1)
         return _Rounded(
-            {r: enclose(low[r]) for r in range(1, block + 1)}, {j: enclose(high[j]) for j in needed}
+            {r: rounded(low[r]) for r in range(1, block + 1)}, {j: rounded(high[j]) for j in needed}
         )
 
 

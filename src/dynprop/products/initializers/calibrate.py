@@ -37,7 +37,7 @@ class Calibration(dict[str, float]):
     def __init__(self, factors: Mapping[str, float], left_alone: Mapping[str, str]) -> None:
         """Keep the factors and the reasons."""
         super().__init__(factors)
-        self.left_alone = dict(left_alone)
+        self.left_alone: dict[str, str] = dict(left_alone)
 
     def __repr__(self) -> str:
         return f"Calibration({dict(self)!r}, left_alone={self.left_alone!r})"

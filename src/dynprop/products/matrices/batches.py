@@ -66,7 +66,7 @@ class BlockLength:
 
     def __init__(self) -> None:
         """Start with blocks of 1 and every acceptance probability 1."""
-        self.best = 1
+        self.best: int = 1
         self._chances = np.ones(_LONGEST)
         self._streak = 0
 

@@ -61,11 +61,11 @@ class BlockRunner:
 
     def __init__(self) -> None:
         """Start before the first matrix, which sets the size."""
-        self.steps = 0
-        self.factorisations = 0
+        self.steps: int = 0
+        self.factorisations: int = 0
         self.sums: FloatArray = np.zeros(0)
         self.bounds: FloatArray = np.zeros(0)
-        self.batches = BatchSums()
+        self.batches: BatchSums = BatchSums()
         self._frame: FloatArray = np.zeros((0, 0))
         self._block: list[_Step] = []
         self._lengths = BlockLength()

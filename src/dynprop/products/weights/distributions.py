@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -197,7 +197,7 @@ class Frozen(Weight):
         )
         return same(mine, theirs)
 
-    __hash__ = None  # type: ignore[assignment]  # parameters may be arrays
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # parameters may be arrays
 
     def __str__(self) -> str:
         place = {"loc": self.loc, "scale": self.scale}
@@ -292,7 +292,7 @@ class Modern(Weight):
             return NotImplemented
         return self.law is other.law or (type(self.law), repr(self.law)) == (type(other.law), repr(other.law))
 
-    __hash__ = None  # type: ignore[assignment]  # parameters may be arrays
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # parameters may be arrays
 
     def __str__(self) -> str:
         return str(self.law)

@@ -55,7 +55,7 @@ class RunIndex:
     """
 
     def __init__(self) -> None:
-        self.total = 0
+        self.total: int = 0
         self._done: dict[str, set[int]] = {}
         self._lost: dict[str, set[int]] = {}
         self._successes: dict[str, int] = {}

@@ -198,7 +198,7 @@ class Ledger:
             if not notes and count != self._contents.own_total():
                 self.settle()
             undo.pop_all()
-        self.recovered = "; ".join(notes)
+        self.recovered: str = "; ".join(notes)
 
     def __enter__(self) -> Ledger:
         return self

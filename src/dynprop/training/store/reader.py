@@ -44,8 +44,8 @@ class LedgerReader:
     def __init__(self, path: Path, known: Mapping[str, Setting], origin: Path | None = None) -> None:
         self._path = path
         self._origin = origin or path
-        self.damage = ""
-        self.version = 0
+        self.damage: str = ""
+        self.version: int = 0
         self._db: sqlite3.Connection | None = None
         self.stored: dict[str, str] = {}
         try:
@@ -57,7 +57,9 @@ class LedgerReader:
         except BaseException:
             self.close()
             raise
-        self.texts = self.stored | {key: content_of(setting) for key, setting in known.items()}
+        self.texts: dict[str, str] = self.stored | {
+            key: content_of(setting) for key, setting in known.items()
+        }
 
     def close(self) -> None:
         """Close the file."""

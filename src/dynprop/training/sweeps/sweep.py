@@ -225,13 +225,13 @@ class Folder:
         with ExitStack() as undo:
             undo.callback(os.close, self._lock)
             # Again, with the folder locked.
-            self.sweep = planned(path, sweep, seeds)
+            self.sweep: Sweep = planned(path, sweep, seeds)
             if not (path / FILE).exists() or read_sweep(path) != self.sweep:
                 write_checksummed(
                     path / FILE,
                     {"format": FORMAT, "sweep": self.sweep.to_json(), "versions": _versions()},
                 )
-            self.ledger = undo.enter_context(Ledger(path / NAME, self.sweep.settings))
+            self.ledger: Ledger = undo.enter_context(Ledger(path / NAME, self.sweep.settings))
             self.ledger.require_same_epoch()
             undo.pop_all()
 

@@ -27,11 +27,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynprop.arrays import FloatArray, IntArray, NumericArray
+from dynprop.arrays import BoolArray, FloatArray, IntArray, NumericArray
 from dynprop.gradients.cells import Cell, State, cell_named
 from dynprop.gradients.elman import product, with_bias
 from dynprop.training.tasks import task_named
-from dynprop.training.tasks.task import Batch
+from dynprop.training.tasks.task import Batch, Task
 from dynprop.training.trials.initial import initial_weights, parse_init
 from dynprop.training.trials.rules import parse_rule
 from dynprop.training.trials.setting import OPTIMISERS, Setting
@@ -114,15 +114,15 @@ class Ensemble:
     def __init__(self, setting: Setting, seeds: Sequence[int], dtype: str | None = None) -> None:
         self.setting = setting
         self._format = dtype or setting.dtype
-        self.task = task_named(setting.task)
+        self.task: Task = task_named(setting.task)
         self.cell: Cell = cell_named(setting.cell)
-        self.seeds = list(seeds)
-        self.dtype = torch.float32 if self._format == "float32" else torch.float64
+        self.seeds: list[int] = list(seeds)
+        self.dtype: torch.dtype = torch.float32 if self._format == "float32" else torch.float64
         self._shapes: dict[str, tuple[int, ...]] = {}
-        self.flat = self._initial_parameters().requires_grad_(True)
-        self.optimiser = self._optimiser()
-        self.max_grad_norm = np.zeros(len(self.seeds))
-        self.diverged = np.zeros(len(self.seeds), dtype=np.bool_)
+        self.flat: Tensor = self._initial_parameters().requires_grad_(True)
+        self.optimiser: torch.optim.Optimizer = self._optimiser()
+        self.max_grad_norm: FloatArray = np.zeros(len(self.seeds))
+        self.diverged: BoolArray = np.zeros(len(self.seeds), dtype=np.bool_)
         self._blocks: tuple[int, Tensor, Tensor, Tensor] | None = None
 
     def _initial_parameters(self) -> Tensor:

@@ -37,7 +37,7 @@ from dynprop.training.trials.rules import RuleNumber, parse_rule
 __all__ = ["CELL_NAMES", "Init", "initial_weights", "parse_init"]
 
 RING_LOW = 0.9
-BASES = {
+BASES: dict[str, RuleNumber | None] = {
     "small": RuleNumber(0.1, 0.0),
     "default": None,
     "orthogonal": RuleNumber(1.0),

@@ -30,7 +30,7 @@ __all__ = ["EPOCH", "STREAMS", "Setting"]
 # Raise this when a change gives the same setting another outcome: old and new runs then have different keys.
 EPOCH = 3
 STREAMS = {"weights": 0, "training": 1, "judging": 2, "looking": 3}
-OPTIMISERS = {"sgd": None, "momentum": RuleNumber(0.9, 0.0, 1.0), "adam": None}
+OPTIMISERS: dict[str, RuleNumber | None] = {"sgd": None, "momentum": RuleNumber(0.9, 0.0, 1.0), "adam": None}
 DTYPES = ("float32", "float64")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
@@ -27,6 +28,7 @@ from dynprop.linear.arithmetic.balls import (
     float_below,
     log_ball,
     rational_matrix,
+    rounded,
 )
 from dynprop.precision import working_precision
 
@@ -60,6 +62,31 @@ def test_real_floats_survive_the_round_trip_bit_by_bit(values: FloatArray) -> No
         assert found.relative_bound == 0.0
         assert np.array_equal(restored(found.value, found.exponent), values)
     assert not values.any() or 0.5 <= np.abs(found.value).max() < 1
+
+
+@pytest.mark.parametrize("bits", [20, 60, 128])
+@pytest.mark.parametrize("kind", [np.float64, np.complex128])
+def test_rounding_at_once_holds_its_bound_which_exceeds_the_exact_one_by_few_radii(
+    bits: int, kind: Any
+) -> None:
+    real, imaginary = np.random.default_rng(bits).standard_normal((2, 5, 5))
+    A = (real + 1j * imaginary).astype(kind) if kind == np.complex128 else real
+    for scale in (1.0, 2.0**-700, 1e-300):
+        with working_precision(bits):
+            matrix = ball_matrix(A * scale) ** 3
+        with working_precision(2000):
+            found, exact = rounded(matrix), ball_matrix(A * scale) ** 3
+            # Scaled back without rounding: the exponent may be beyond the range of floats.
+            error = exact - ball_matrix(found.value) * arb((1, found.exponent))
+            largest = np.abs(found.value).max() * arb((1, found.exponent))
+            assert max(x.abs_upper() for x in entries(error)) <= found.relative_bound * largest
+            assert found.relative_bound <= 5.0 * enclose(matrix).relative_bound + 2.0**-52
+
+
+def test_rounding_at_once_of_what_is_not_finite() -> None:
+    for ball in (arb(0, 1), arb("nan"), arb("inf"), arb(1, arb("inf"))):
+        assert rounded(arb_mat(1, 1, [ball])).relative_bound == math.inf
+    assert rounded(arb_mat(0, 0)).value.shape == (0, 0)
 
 
 @given(SQUARES)

@@ -9,6 +9,7 @@ import pytest
 from flint import acb_mat, arb, ctx
 
 from dynprop.arrays import NumericArray
+from dynprop.linear.arithmetic import products
 from dynprop.linear.arithmetic.errorfree import compensated_sum, two_product, two_sum
 from dynprop.linear.arithmetic.products import diagonal_residual, less_scaled, product
 
@@ -33,10 +34,11 @@ def eigenpairs(kind: str, n: int) -> tuple[NumericArray, NumericArray, NumericAr
 
 
 @pytest.mark.parametrize("kind", ["symmetric", "real", "complex"])
-@pytest.mark.parametrize("n", [1, 7, 40])
+@pytest.mark.parametrize(("n", "rows"), [(1, 128), (7, 128), (7, 3), (40, 128)])
 def test_a_residual_of_eigenpairs_holds_its_bound_and_is_known_to_twice_the_precision(
-    kind: str, n: int
+    kind: str, n: int, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(products, "_ROWS", rows)
     A, S, values = eigenpairs(kind, n)
     before, ctx.prec = ctx.prec, 600
     try:

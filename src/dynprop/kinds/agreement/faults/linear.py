@@ -20,8 +20,8 @@ from dynprop.laws.catalogue import Catalogue
 Array = npt.NDArray[Any]
 Function = Callable[..., Any]
 
-torch_faults = Catalogue("agreement", "torch")
-numpy_faults = Catalogue("agreement", "numpy")
+torch_faults: Catalogue = Catalogue("agreement", "torch")
+numpy_faults: Catalogue = Catalogue("agreement", "numpy")
 CATALOGUES = (torch_faults, numpy_faults)
 
 

@@ -17,7 +17,7 @@ from dynprop.laws.catalogue import Catalogue
 Array = npt.NDArray[Any]
 Function = Callable[..., Any]
 
-faults = Catalogue("agreement", "numpy")
+faults: Catalogue = Catalogue("agreement", "numpy")
 CATALOGUES = (faults,)
 
 

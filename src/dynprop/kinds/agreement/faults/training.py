@@ -19,7 +19,7 @@ from dynprop.training import GradientSignal, LearningTime, Setting, Trial
 Array = npt.NDArray[Any]
 Interval = tuple[float, float]
 
-faults = Catalogue("agreement", "numpy")
+faults: Catalogue = Catalogue("agreement", "numpy")
 CATALOGUES = (faults,)
 
 LEVEL = 0.95

@@ -34,8 +34,8 @@ class Elman(nn.Module):
         super().__init__()
         self.input_size = input_size
         self.hidden_size = hidden_size
-        self.read = nn.Linear(input_size, hidden_size)
-        self.recur = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.read: nn.Linear = nn.Linear(input_size, hidden_size)
+        self.recur: nn.Linear = nn.Linear(hidden_size, hidden_size, bias=False)
 
     def begin(self, x: Tensor, state: Tensor | None) -> Tensor:
         """Return the state before the first step, zeros where none is given."""
@@ -55,8 +55,8 @@ class Gru(Elman):
 
     def __init__(self, input_size: int = 3, hidden_size: int = 8) -> None:
         super().__init__(input_size, hidden_size)
-        self.read = nn.Linear(input_size, 3 * hidden_size)
-        self.recur = nn.Linear(hidden_size, 3 * hidden_size)
+        self.read: nn.Linear = nn.Linear(input_size, 3 * hidden_size)
+        self.recur: nn.Linear = nn.Linear(hidden_size, 3 * hidden_size)
 
     def cell(self, x_t: Tensor, state: Tensor) -> Tensor:
         """Return the next state."""
@@ -72,7 +72,7 @@ class Diagonal(Elman):
 
     def __init__(self, input_size: int = 3, hidden_size: int = 8) -> None:
         super().__init__(input_size, hidden_size)
-        self.recur = nn.Linear(input_size, hidden_size)
+        self.recur: nn.Linear = nn.Linear(input_size, hidden_size)
 
     def terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gates and the gated inputs."""

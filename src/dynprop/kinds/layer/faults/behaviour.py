@@ -9,7 +9,7 @@ from torch.nn import functional
 from dynprop.kinds.layer.faults.bases import Diagonal, Elman, Gru, over_time, stacked
 from dynprop.laws.catalogue import Catalogue
 
-layer = Catalogue("layer", "torch")
+layer: Catalogue = Catalogue("layer", "torch")
 CATALOGUES = (layer,)
 
 
@@ -29,8 +29,8 @@ class LogSpaceGradient(nn.Module):
         super().__init__()
         self.input_size = input_size
         self.hidden_size = hidden_size
-        self.update = nn.Linear(input_size, hidden_size)
-        self.content = nn.Linear(input_size, hidden_size)
+        self.update: nn.Linear = nn.Linear(input_size, hidden_size)
+        self.content: nn.Linear = nn.Linear(input_size, hidden_size)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Add logarithms over the whole call: h = exp(A + logcumsumexp(log(z c) - A))."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from dynprop.kinds.layer.faults.bases import Diagonal, Elman, Gru, gated_sums, over_time
 from dynprop.laws.catalogue import Catalogue
 
-layer = Catalogue("layer", "torch")
+layer: Catalogue = Catalogue("layer", "torch")
 CATALOGUES = (layer,)
 
 

@@ -9,7 +9,7 @@ from dynprop.kinds.layer.faults.bases import Elman, stacked
 from dynprop.kinds.layer.target import Layer
 from dynprop.laws.catalogue import Catalogue
 
-layer = Catalogue("layer", "torch")
+layer: Catalogue = Catalogue("layer", "torch")
 CATALOGUES = (layer,)
 
 

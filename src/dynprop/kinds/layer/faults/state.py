@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dynprop.kinds.layer.faults.bases import Diagonal, Elman, over_time, stacked
 from dynprop.laws.catalogue import Catalogue
 
-layer = Catalogue("layer", "torch")
+layer: Catalogue = Catalogue("layer", "torch")
 CATALOGUES = (layer,)
 
 
@@ -129,7 +129,7 @@ class CellStateLost(nn.Module):
         super().__init__()
         self.input_size = input_size
         self.hidden_size = hidden_size
-        self.cell = nn.LSTMCell(input_size, hidden_size)
+        self.cell: nn.LSTMCell = nn.LSTMCell(input_size, hidden_size)
 
     def forward(
         self, x: Tensor, state: tuple[Tensor, Tensor] | None = None
@@ -152,8 +152,8 @@ class StackReturnedUpsideDown(nn.Module):
         super().__init__()
         self.input_size = input_size
         self.hidden_size = hidden_size
-        self.lower = Elman(input_size, hidden_size)
-        self.upper = Elman(hidden_size, hidden_size)
+        self.lower: Elman = Elman(input_size, hidden_size)
+        self.upper: Elman = Elman(hidden_size, hidden_size)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Run the lower layer, then the upper one; a state is (layer, batch, hidden)."""
@@ -173,8 +173,8 @@ class Convolved(nn.Module):
         super().__init__()
         self.input_size = input_size
         self.hidden_size = hidden_size
-        self.taps = nn.Parameter(torch.randn(4, input_size) / 2)
-        self.inner = Elman(input_size, hidden_size)
+        self.taps: nn.Parameter = nn.Parameter(torch.randn(4, input_size) / 2)
+        self.inner: Elman = Elman(input_size, hidden_size)
 
     def window(self, x: Tensor, state: State | None) -> Tensor:
         """Return the three inputs before the piece."""

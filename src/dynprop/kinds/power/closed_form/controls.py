@@ -14,8 +14,8 @@ from dynprop.laws.catalogue import Catalogue
 
 Array = npt.NDArray[Any]
 
-numpy_closed = Catalogue("closed-form", "numpy")
-torch_closed = Catalogue("closed-form", "torch")
+numpy_closed: Catalogue = Catalogue("closed-form", "numpy")
+torch_closed: Catalogue = Catalogue("closed-form", "torch")
 CATALOGUES = (numpy_closed, torch_closed)
 
 

@@ -20,8 +20,8 @@ from dynprop.laws.evidence import Evidence
 from dynprop.laws.law import law
 
 AXES = ("component",)
-at_least_one = partial(power_case, shortest=1)
-at_least_two = partial(power_case, shortest=2)
+at_least_one: partial[PowerCase] = partial(power_case, shortest=1)
+at_least_two: partial[PowerCase] = partial(power_case, shortest=2)
 
 
 def _allowed(case: PowerCase, bound: PowerBound, size: float) -> float:

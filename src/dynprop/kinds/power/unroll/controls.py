@@ -13,8 +13,8 @@ from dynprop.laws.catalogue import Catalogue
 
 Array = npt.NDArray[Any]
 
-numpy_unroll = Catalogue("unroll", "numpy")
-torch_unroll = Catalogue("unroll", "torch")
+numpy_unroll: Catalogue = Catalogue("unroll", "numpy")
+torch_unroll: Catalogue = Catalogue("unroll", "torch")
 CATALOGUES = (numpy_unroll, torch_unroll)
 
 

@@ -26,8 +26,8 @@ LENGTHS = (0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 1
 FEW_LENGTHS = (0, 1, 2, 5, 8, 17)
 BOOK = "Goodfellow, Bengio and Courville 2016, section 10.7, eq. 10.37"
 
-drawn = partial(power_case, refusals="at zero")
-at_least_two = partial(power_case, shortest=2, refusals="at zero")
+drawn: partial[PowerCase] = partial(power_case, refusals="at zero")
+at_least_two: partial[PowerCase] = partial(power_case, shortest=2, refusals="at zero")
 
 SCRIPT = """\
 states, h = f(W, h0, t), h0

@@ -16,7 +16,7 @@ from torch import Tensor
 from dynprop.kinds.scan.faults.torch_faults import loop, start
 from dynprop.laws.catalogue import Catalogue
 
-scan = Catalogue("scan", "torch")
+scan: Catalogue = Catalogue("scan", "torch")
 CATALOGUES = (scan,)
 
 Scan = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -307,7 +307,7 @@ class WorkspaceSharedBetweenCalls:
     """Keeps the gates for the backward pass in one workspace, which the next call overwrites."""
 
     def __init__(self) -> None:
-        self.workspace = torch.empty(0)
+        self.workspace: Tensor = torch.empty(0)
 
     def __call__(self, gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
         """Scan, with the gates in the workspace."""

@@ -11,7 +11,7 @@ from dynprop.laws.catalogue import Catalogue
 
 Array = npt.NDArray[Any]
 
-scan = Catalogue("scan", "numpy")
+scan: Catalogue = Catalogue("scan", "numpy")
 CATALOGUES = (scan,)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dynprop.laws.catalogue import Catalogue
 
-scan = Catalogue("scan", "torch")
+scan: Catalogue = Catalogue("scan", "torch")
 CATALOGUES = (scan,)
 
 

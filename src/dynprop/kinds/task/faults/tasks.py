@@ -16,7 +16,7 @@ from dynprop.laws.catalogue import Catalogue
 from dynprop.training.tasks import TASKS
 from dynprop.training.tasks.task import Batch, Criterion, Task
 
-task = Catalogue("task", "numpy")
+task: Catalogue = Catalogue("task", "numpy")
 CATALOGUES = (task,)
 
 Rng = np.random.Generator

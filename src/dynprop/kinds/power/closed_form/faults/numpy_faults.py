@@ -12,7 +12,7 @@ from dynprop.laws.catalogue import Catalogue
 
 Array = npt.NDArray[Any]
 
-closed = Catalogue("closed-form", "numpy")
+closed: Catalogue = Catalogue("closed-form", "numpy")
 CATALOGUES = (closed,)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dynprop.laws.catalogue import Catalogue
 
-closed = Catalogue("closed-form", "torch")
+closed: Catalogue = Catalogue("closed-form", "torch")
 CATALOGUES = (closed,)
 
 

@@ -11,7 +11,7 @@ from dynprop.laws.catalogue import Catalogue
 
 Array = npt.NDArray[Any]
 
-unroll = Catalogue("unroll", "numpy")
+unroll: Catalogue = Catalogue("unroll", "numpy")
 CATALOGUES = (unroll,)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dynprop.laws.catalogue import Catalogue
 
-unroll = Catalogue("unroll", "torch")
+unroll: Catalogue = Catalogue("unroll", "torch")
 CATALOGUES = (unroll,)
 
 

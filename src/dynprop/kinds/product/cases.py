@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from dynprop.arrays import FloatArray, round_to
+from dynprop.arrays import FloatArray, NumericArray, round_to
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.formats import FORMATS
 from dynprop.kinds.product.regimes import REGIMES
@@ -89,14 +89,14 @@ class ProductCase(ArrayCase):
         seed: seed of further random numbers of a law.
     """
 
-    weights: Annotated[FloatArray, Axes(("time",), shape="shape")]
+    weights: Annotated[NumericArray, Axes(("time",), shape="shape")]
     dtype: str
     matrix: bool = False
     stratum: str = ""
     seed: int = 0
 
     @property
-    def arguments(self) -> tuple[FloatArray]:
+    def arguments(self) -> tuple[NumericArray]:
         """The argument of a running product."""
         return (self.weights,)
 

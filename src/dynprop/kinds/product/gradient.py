@@ -133,7 +133,7 @@ def judge_gradient(case: ProductCase, cotangent: FloatArray, value: FloatArray, 
             flushed = 2.0 * (steps + 1.0) ** 2 * format_.tiny * peak**2 * np.maximum(1.0, 1.0 / smallest)
             inside = (peak * steps * largest_weight <= format_.safe) & (low >= np.log2(format_.tiny) + 8.0)
             total = log_sum(case.weights[None])[0][-1]
-            logarithmic = scale * log_error(format_, np.float64(steps + 1.0), total)
+            logarithmic = scale * log_error(format_, np.array(steps + 1.0), total)
         in_range = np.broadcast_to(inside, scale.shape)
         bound = gamma(roundings, format_.unit) * scale * (1.0 + 2.0**-30) + flushed * largest_weight
         logarithmic = np.nan_to_num(bound + logarithmic, nan=np.inf, posinf=np.inf)

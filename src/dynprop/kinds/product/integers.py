@@ -29,7 +29,7 @@ def _up_to_the_edge(rng: Rng, shape: Shape) -> IntArray:
     for row in drawn:
         row[np.abs(row) > room] //= np.abs(row[np.abs(row) > room])
         room //= np.abs(row)
-    return drawn
+    return np.asarray(drawn, dtype=np.int64)
 
 
 INTEGER_CLASSES: dict[str, Callable[[Rng, Shape], IntArray]] = {

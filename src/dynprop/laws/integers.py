@@ -47,7 +47,7 @@ def compare_integers(
         reference,
         residual,
         np.zeros_like(residual),
-        np.isfinite(reference),
+        np.ones(exact.shape, dtype=np.bool_),
         np.abs(reference),
         "float64",
         axes,
@@ -56,9 +56,9 @@ def compare_integers(
 
 
 def _as_floats(values: NumericArray) -> FloatArray:
-    """Round Python integers to float64; those beyond its range are infinite."""
+    """Round Python integers to float64; those beyond its range become its largest numbers."""
     most = int(np.finfo(np.float64).max)
-    flat = [float(v) if abs(v) <= most else np.copysign(np.inf, v) for v in values.ravel()]
+    flat = [float(min(max(v, -most), most)) for v in values.ravel()]
     return np.array(flat, dtype=np.float64).reshape(values.shape)
 
 

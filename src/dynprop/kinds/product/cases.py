@@ -21,7 +21,7 @@ from dynprop.kinds.product.subject import ProductSubject
 from dynprop.laws.cases import ArrayCase, Axes, fewer, one_bit
 from dynprop.laws.draw import Source, length
 from dynprop.laws.gates import GATE_CLASSES, gate_classes
-from dynprop.laws.integers import MOST
+from dynprop.laws.integers import MOST, REFUSALS
 
 __all__ = ["MATRIX_CLASSES", "ProductCase", "build_case", "classes_of", "product_case"]
 
@@ -117,7 +117,7 @@ class ProductCase(ArrayCase):
     @property
     def refusal_types(self) -> tuple[type[BaseException], ...]:
         """The exceptions by which this case may be refused."""
-        return (ValueError, TypeError, NotImplementedError, *([ArithmeticError] if self.is_integer else []))
+        return REFUSALS if self.is_integer else (ValueError, TypeError, NotImplementedError)
 
     def _largest_integer(self) -> int:
         """Return the largest entry of a contiguous product of absolute values, zeros left out of scalars."""

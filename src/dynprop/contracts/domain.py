@@ -9,11 +9,31 @@ from typing import Any
 from dynprop.contracts.formats import FORMATS
 from dynprop.errors import ArgumentError
 
-__all__ = ["ARITHMETICS", "GATES", "INPUTS", "Domain", "described"]
+__all__ = [
+    "ARITHMETICS",
+    "GATES",
+    "INPUTS",
+    "INTEGERS",
+    "Domain",
+    "described",
+    "floating",
+    "whole",
+]
 
 GATES = ("unit", "signed", "any", "constant")
 INPUTS = ("any", "positive")
 ARITHMETICS = ("product", "log")
+INTEGERS = ("int64",)
+
+
+def floating(dtypes: Sequence[str]) -> tuple[str, ...]:
+    """Return the declared dtypes but the integers, unknown names among them."""
+    return tuple(name for name in dtypes if name not in INTEGERS)
+
+
+def whole(dtypes: Sequence[str]) -> tuple[str, ...]:
+    """Return the declared dtypes that are integers."""
+    return tuple(name for name in dtypes if name in INTEGERS)
 
 
 @dataclass(frozen=True)
@@ -24,11 +44,12 @@ class Domain:
         gates: "unit" (0 < a <= 1), "signed" (-1 <= a <= 1 with 0 and +-1 exactly), "any" (all finite
             values) or "constant" (any value, the same at every step).
         inputs: "any" or "positive" (inputs and initial state above zero).
-        dtypes: the formats that it computes in.
+        dtypes: the floating-point formats that it computes in; empty where only integers are declared.
         max_length: the largest number of steps.
         arithmetic: "product", or "log" for an evaluation by sums of logarithms, which has
             an extra relative error proportional to the sum of abs(log(abs(a))).
         reach: truncation of its gradient, the largest lag that it includes; None for no truncation.
+        integers: the integer dtypes that it takes, for kinds whose laws have cases of whole numbers.
 
     Raises:
         ArgumentError: a value outside these sets.
@@ -40,6 +61,7 @@ class Domain:
     max_length: int = 2048
     arithmetic: str = "product"
     reach: int | None = None
+    integers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -50,8 +72,10 @@ class Domain:
             if value not in allowed:
                 raise ArgumentError(name, repr(value), f"one of {', '.join(allowed)}")
         unknown = [d for d in self.dtypes if d not in FORMATS]
-        if unknown or not self.dtypes:
+        if unknown or not (self.dtypes or self.integers):
             raise ArgumentError("dtypes", repr(self.dtypes), f"some of {', '.join(FORMATS)}")
+        if not set(self.integers) <= set(INTEGERS):
+            raise ArgumentError("integers", repr(self.integers), f"some of {', '.join(INTEGERS)}")
         if self.max_length < 1:
             raise ArgumentError("max_length", str(self.max_length), "a whole number of at least 1")
         if self.reach is not None and self.reach < 0:
@@ -63,12 +87,14 @@ class Domain:
 
     def to_json(self) -> dict[str, Any]:
         """Return the domain as plain JSON values."""
-        return {**self.__dict__, "dtypes": list(self.dtypes)}
+        data = {**self.__dict__, "dtypes": list(self.dtypes), "integers": list(self.integers)}
+        return data if self.integers else {key: data[key] for key in data if key != "integers"}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Domain:
         """Build the domain that ``to_json`` described."""
-        return cls(**{**data, "dtypes": tuple(data["dtypes"])})
+        integers = tuple(data.get("integers", ()))
+        return cls(**{**data, "dtypes": tuple(data["dtypes"]), "integers": integers})
 
 
 def described(domain: Mapping[str, Any], first: Sequence[str] = ()) -> str:
@@ -78,7 +104,8 @@ def described(domain: Mapping[str, Any], first: Sequence[str] = ()) -> str:
         domain: the JSON form of a domain.
         first: parts of the line that stand before formats and length.
     """
-    parts = [*first, ", ".join(domain["dtypes"]), f"length <= {domain['max_length']}"]
+    dtypes = [*domain["dtypes"], *domain.get("integers", ())]
+    parts = [*first, ", ".join(dtypes), f"length <= {domain['max_length']}"]
     if domain["arithmetic"] != "product":
         parts.append(f"arithmetic {domain['arithmetic']}")
     if domain["reach"] is not None:

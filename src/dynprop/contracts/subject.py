@@ -111,6 +111,10 @@ class ArraySubject(FunctionSubject, Protocol[V_co]):
         """The numbers of every result, for fresh arrays."""
         ...
 
+    def unrounded(self, arguments: Arguments, dtype: str) -> NumericArray:
+        """The only result in its own dtype, for fresh arrays: integers stay integers."""
+        ...
+
     def returned(self, arguments: Arguments, dtype: str) -> Returned[V_co]:
         """The results, unread."""
         ...

@@ -8,7 +8,7 @@ from typing import TypeVar
 from dynprop.contracts.subject import Subject
 from dynprop.laws.evidence import Evidence
 
-__all__ = ["as_expected", "laid_out", "product_form"]
+__all__ = ["as_expected", "differentiable", "laid_out", "product_form"]
 
 
 # Generic, so that a law with such a condition keeps the subject type of its kind.
@@ -18,6 +18,11 @@ AnySubject = TypeVar("AnySubject", bound=Subject)
 def laid_out(subject: AnySubject) -> str | None:
     """Return why memory layouts cannot be varied, or None."""
     return None if subject.has_layouts else "a caller of the library cannot choose a memory layout"
+
+
+def differentiable(subject: AnySubject) -> str | None:
+    """Return why there is no gradient, or None."""
+    return None if subject.differentiable else "its library has no automatic differentiation"
 
 
 def product_form(subject: AnySubject) -> str | None:

@@ -96,6 +96,8 @@ class Law(Generic[S, C]):
         share: fraction of the usual number of examples, for laws whose cases cost more.
         batch: (subject, rng, count, announce) -> Cleared: draws and judges many independent cases at once,
             announcing each before the target is called; None where cases are judged one by one.
+        numbers: "floating" or "integer": the dtypes of its cases; the law is not applicable to a subject that
+            declares none of them.
     """
 
     id: str
@@ -110,6 +112,7 @@ class Law(Generic[S, C]):
     script: Mapping[str, str]
     share: float
     batch: Batch[S, C] | None = None
+    numbers: str = "floating"
 
     @property
     def shortest(self) -> int:
@@ -122,6 +125,7 @@ class Law(Generic[S, C]):
         return self.id.split("/", 1)[1]
 
 
+NUMBERS = ("floating", "integer")
 CLAIMS = tuple(f"C{number}" for number in range(8))
 _LAWS: dict[str, Law] = {}
 
@@ -146,6 +150,7 @@ def law(
     script: str | Mapping[str, str] = "",
     share: float = 1.0,
     batch: Batch[S, C] | None = None,
+    numbers: str = "floating",
 ) -> Callable[[Callable[[S, C], Evidence]], Callable[[S, C], Evidence]]:
     """Register the decorated function as a law; see Law for the arguments.
 
@@ -153,20 +158,36 @@ def law(
     expect a law for any object.
 
     Raises:
-        ArgumentError: the id is taken or is not of the form kind/slug, or the claim is none of C0 to C7.
+        ArgumentError: the id is taken or is not of the form kind/slug, the claim is none of C0 to C7, or the
+            numbers are neither floating nor integer.
     """
     kind, slash, slug = identifier.partition("/")
     if not kind or not slash or not slug or "/" in slug:
         raise ArgumentError("law", repr(identifier), "an id of the form kind/slug")
     if claim not in CLAIMS:
         raise ArgumentError("claim", f"{claim!r} of law {identifier!r}", f"one of {', '.join(CLAIMS)}")
+    if numbers not in NUMBERS:
+        got = f"{numbers!r} of law {identifier!r}"
+        raise ArgumentError("numbers", got, f"one of {', '.join(NUMBERS)}")
 
     def register(test: Callable[[S, C], Evidence]) -> Callable[[S, C], Evidence]:
         if identifier in _LAWS:
             raise ArgumentError("law", repr(identifier), "an id that is not taken")
         scripts = {"": script} if isinstance(script, str) else script
         _LAWS[identifier] = Law(
-            identifier, kind, claim, statement, source, test, draw, fixed, applies, scripts, share, batch
+            identifier,
+            kind,
+            claim,
+            statement,
+            source,
+            test,
+            draw,
+            fixed,
+            applies,
+            scripts,
+            share,
+            batch,
+            numbers,
         )
         return test
 

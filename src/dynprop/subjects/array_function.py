@@ -121,8 +121,11 @@ class ArrayFunction(FunctionAdapter, Generic[V]):
         Raises:
             TargetError: the target cannot be called as its kind demands, in one line.
         """
-        signature, dtype = self.signature, self.domain.dtypes[0]
-        natives = self._natives(signature.example(self.domain), dtype)
+        signature, dtype = self.signature, (*self.domain.dtypes, *self.domain.integers)[0]
+        example = signature.example(self.domain)
+        if not self.domain.dtypes:
+            example = [np.ones(v.shape, dtype) if isinstance(v, np.ndarray) else v for v in example]
+        natives = self._natives(example, dtype)
         call_text = ", ".join(
             f"{name} {dtype_name(value)} {tuple(value.shape)}" if is_array(value) else str(value)
             for name, value in zip(signature.arguments, natives, strict=True)
@@ -141,6 +144,14 @@ class ArrayFunction(FunctionAdapter, Generic[V]):
         """Call the target on fresh arrays and return the numbers of its only result."""
         (value,) = self.results(arguments, dtype)
         return value
+
+    def unrounded(self, arguments: Arguments, dtype: str) -> NumericArray:
+        """Call the target on fresh arrays and return its only result in its own dtype, integers too."""
+        natives = self._natives(arguments, dtype)
+        results = self._returned(natives, dtype)
+        self._require_shapes(results, natives)
+        (result,) = results
+        return to_numpy(result)
 
     def results(self, arguments: Arguments, dtype: str) -> tuple[V, ...]:
         """Call the target on fresh arrays and return the numbers of every result."""

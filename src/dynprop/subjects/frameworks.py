@@ -246,8 +246,8 @@ class JaxFramework:
             return on_device.astype(native_dtype)
 
     def setting(self, dtype: str) -> AbstractContextManager[Any]:
-        """Switch x64 on for float64 only."""
-        context: AbstractContextManager[Any] = self._jax.enable_x64(dtype == "float64")
+        """Switch x64 on for numbers of 64 bits only."""
+        context: AbstractContextManager[Any] = self._jax.enable_x64(dtype in ("float64", "int64"))
         return context
 
     def gradients(self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str]) -> dict[str, NumericArray]:

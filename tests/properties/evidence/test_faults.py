@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from dynprop.check.run.runner import Options, run_law
-from dynprop.contracts.domain import Domain
+from dynprop.contracts.domain import Domain, floating, whole
 from dynprop.evidence.kill_matrix import KillMatrix, Row, kill_matrix, subject_of
 from dynprop.kinds import all_controls, all_faults, all_kinds, laws_for
 from dynprop.laws.catalogue import Catalogue, Control, Fault, summary_of
@@ -38,6 +38,8 @@ def declared(entry: Fault | Control) -> Domain:
     options: dict[str, Any] = {name: value for name, value in entry.domain.items() if name in known}
     # What belongs to no domain is tried where the entry is adapted to its kind.
     assert set(entry.domain) - known <= {"matrix", "promise", "law"}
+    if "dtypes" in options:
+        options |= {"dtypes": floating(options["dtypes"]), "integers": whole(options["dtypes"])}
     return Domain(**options)
 
 

@@ -117,13 +117,20 @@ def run_until(law: Law, subject: JudgedSubject, options: Options, verdict: str) 
 def _empty_result(law: Law, subject: JudgedSubject) -> LawResult:
     """Return a result without cases, with the reason if the law does not apply to the subject."""
     result = LawResult(law.id)
-    reason = law.applies(subject)
+    reason = _undeclared_numbers(law, subject) or law.applies(subject)
     if reason is not None:
         result.not_applicable, result.note = True, reason
     elif subject.domain.max_length < law.shortest:
         result.not_applicable = True
         result.note = f"it needs {law.shortest} steps and the domain ends at {subject.domain.max_length}"
     return result
+
+
+def _undeclared_numbers(law: Law, subject: JudgedSubject) -> str | None:
+    """Return why a target has no cases of a law's numbers, or None."""
+    if law.numbers == "integer":
+        return None if subject.domain.integers else "no integer dtype is declared (--dtypes int64)"
+    return None if subject.domain.dtypes else "integers alone are declared (--dtypes)"
 
 
 def _run_cases(

@@ -16,9 +16,10 @@ KIND = Kind(
     laws=(
         "dynprop.kinds.initializer.structure",
         "dynprop.kinds.initializer.chance",
+        "dynprop.kinds.initializer.covariance",
         "dynprop.kinds.initializer.spectra",
     ),
-    faults=("dynprop.kinds.initializer.faults",),
+    faults=("dynprop.kinds.initializer.faults", "dynprop.kinds.initializer.regime_faults"),
     controls=("dynprop.kinds.initializer.controls",),
     options=(
         FRAMEWORK,

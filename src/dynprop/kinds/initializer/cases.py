@@ -11,12 +11,31 @@ from dynprop.kinds.initializer.subject import InitializerSubject
 from dynprop.laws.cases import ArrayCase
 from dynprop.laws.draw import Source
 
-__all__ = ["POOL", "InitializerCase", "pooled", "rectangle", "small", "square"]
+__all__ = [
+    "POOL",
+    "SHAPES",
+    "InitializerCase",
+    "any_shape",
+    "every_shape",
+    "pooled",
+    "rectangle",
+    "repeated_shapes",
+    "small",
+    "square",
+]
 
 # Number of weights in a statistical test: at the rates of ``laws.statistics`` it detects a variance that is
 # off by 7 % (Gaussian), and distribution functions that differ by 0.024.
 POOL = 2**16
 SIDES = (4, 1, 8, 2, 16)
+SQUARES = (8, 9, 12, 16, 17, 24, 33, 48, 65)
+# Square, tall and wide ones of every size, one side at least 512 in some.
+SHAPES = (
+    *((n, n) for n in (1, 2, 3, 5, 8, 16, 17, 33, 64, 128, 512)),
+    *((512, 1), (1, 512), (512, 3), (5, 512), (129, 65), (64, 257)),
+)
+# A narrow shape is called at most this often, and then has fewer weights than the pool.
+MOST_CALLS = 1024
 
 
 @dataclass(frozen=True)
@@ -69,6 +88,29 @@ def rectangle(source: Source, domain: Domain, subject: InitializerSubject) -> In
     return pooled(*fans, _seed(source))
 
 
+def any_shape(source: Source, domain: Domain, subject: InitializerSubject) -> InitializerCase:
+    """Draw a long shape as ``rectangle`` does, a square one, or one nearly square."""
+    form = source.choice(("long", "long", "square", "nearly square"))
+    if form == "long":
+        return rectangle(source, domain, subject)
+    n = source.choice(SQUARES)
+    other = n if form == "square" else n + source.integer(1, 3)
+    fans = source.choice(((n, other), (other, n)))
+    return pooled(*fans, _seed(source))
+
+
+def every_shape(domain: Domain, subject: InitializerSubject) -> Iterator[InitializerCase]:
+    """Yield every designed shape with as many weights as a test needs, or as 1,024 calls give."""
+    for i, (fan_in, fan_out) in enumerate(SHAPES):
+        yield pooled(fan_in, fan_out, 73 + i)
+
+
+def repeated_shapes(domain: Domain, subject: InitializerSubject) -> Iterator[InitializerCase]:
+    """Yield every designed shape, called twice."""
+    for i, (fan_in, fan_out) in enumerate(SHAPES):
+        yield InitializerCase(fan_in, fan_out, 79 + i, 2)
+
+
 def square(source: Source, domain: Domain, subject: InitializerSubject) -> InitializerCase:
     """Draw a square shape."""
     n = source.integer(1, 12)
@@ -76,5 +118,5 @@ def square(source: Source, domain: Domain, subject: InitializerSubject) -> Initi
 
 
 def pooled(fan_in: int, fan_out: int, seed: int) -> InitializerCase:
-    """Return a case with enough calls for a statistical test."""
-    return InitializerCase(fan_in, fan_out, seed, math.ceil(POOL / (fan_in * fan_out)))
+    """Return a case with enough calls for a statistical test, at most 1,024."""
+    return InitializerCase(fan_in, fan_out, seed, min(MOST_CALLS, math.ceil(POOL / (fan_in * fan_out))))

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 
 from dynprop.arrays import BoolArray, FloatArray
-from dynprop.kinds.initializer.cases import InitializerCase, rectangle
+from dynprop.contracts.domain import Domain
+from dynprop.kinds.initializer.cases import InitializerCase, any_shape, every_shape
 from dynprop.kinds.initializer.judging import compare_number, evidence, sample
 from dynprop.kinds.initializer.promise import Law
 from dynprop.kinds.initializer.subject import InitializerSubject
@@ -25,9 +26,11 @@ from dynprop.laws.statistics import (
 GLOROT = "Glorot and Bengio 2010; He et al. 2015; Goodfellow, Bengio and Courville 2016, section 10.7"
 # Number of entries in the test of single signs, and calls for each: 35 detect a constant sign.
 PLACES, DRAWS = 6, 128
+FEW_WEIGHTS = 4096
 
 
-def _law(subject: InitializerSubject) -> Law:
+def law_of(subject: InitializerSubject) -> Law:
+    """Return the declared law of a subject that has one."""
     assert subject.law_of_weights is not None
     return subject.law_of_weights
 
@@ -45,12 +48,12 @@ def _variance_and_kurtosis(subject: InitializerSubject) -> str | None:
     return None
 
 
-def _interval(declared: Law, samples: int, unit: float) -> tuple[float, float]:
-    """Return the interval of the estimate in units of the promise, widened by the rounding of the weights."""
+def interval(declared: Law, samples: int, unit: float, false_alarm: float = STATEMENT) -> tuple[float, float]:
+    """Return the interval of an estimate in units of the promise, widened by the rounding of the weights."""
     if declared.name == "normal":
-        low, high = gaussian_variance_interval(samples)
+        low, high = gaussian_variance_interval(samples, false_alarm)
     else:
-        reach = median_of_means_reach(samples, declared.kurtosis)
+        reach = median_of_means_reach(samples, declared.kurtosis, false_alarm)
         low, high = 1.0 - reach, 1.0 + reach
     return low * (1.0 - 4.0 * unit), high * (1.0 + 4.0 * unit)
 
@@ -61,7 +64,8 @@ def _interval(declared: Law, samples: int, unit: float) -> tuple[float, float]:
     statement="weights have mean 0 and the promised variance, fan_in and fan_out told apart: by the exact "
     "chi-square law for Gaussian weights, by a median of means and the law's own fourth moment otherwise",
     source=GLOROT,
-    draw=rectangle,
+    draw=any_shape,
+    fixed=every_shape,
     applies=_variance_and_kurtosis,
     script="import numpy as np\nw = np.stack([np.asarray(f(shape, rng)) for _ in range({calls})])\n"
     "print((w ** 2).mean(), 'promised', {promised})",
@@ -70,7 +74,7 @@ def _interval(declared: Law, samples: int, unit: float) -> tuple[float, float]:
 def variance(subject: InitializerSubject, case: InitializerCase) -> Evidence:
     """Compare the mean square of all weights with the promise."""
     declared, weights, promised, unit = _pooled_sample(subject, case)
-    low, high = _interval(declared, weights.size, unit)
+    low, high = interval(declared, weights.size, unit)
     if low <= 0.0 or not math.isfinite(high):
         return Evidence(detail={"undecidable": f"kurtosis {declared.kurtosis} of law {declared.name}"})
     squares = weights.ravel() ** 2
@@ -87,7 +91,7 @@ def _pooled_sample(
     subject: InitializerSubject, case: InitializerCase
 ) -> tuple[Law, FloatArray, float, float]:
     weights, unit = sample(subject, case)
-    return _law(subject), weights, subject.promises["variance"].at(case.fan_in, case.fan_out), unit
+    return law_of(subject), weights, subject.promises["variance"].at(case.fan_in, case.fan_out), unit
 
 
 def _matching_mistakes(
@@ -115,7 +119,8 @@ def _matching_mistakes(
     statement="weights have the declared distribution function at the promised variance, within the "
     "Dvoretzky-Kiefer-Wolfowitz distance",
     source="Massart 1990, Annals of Probability 18:1269",
-    draw=rectangle,
+    draw=any_shape,
+    fixed=every_shape,
     applies=_variance_and_kurtosis,
     script="import numpy as np\nw = np.stack([np.asarray(f(shape, rng)) for _ in range({calls})])\n"
     "print(np.quantile(w, [0.01, 0.1, 0.5, 0.9, 0.99]) / {promised} ** 0.5)",
@@ -157,7 +162,8 @@ def _pairs(weights: FloatArray) -> Iterator[tuple[str, FloatArray, FloatArray]]:
     statement="entries are independent, within a matrix, between calls and between generators: equal signs "
     "of neighbours are as frequent as those of fair coins, exactly binomial",
     source="Goodfellow, Bengio and Courville 2016, section 10.7: fresh weights, or a shared one",
-    draw=rectangle,
+    draw=any_shape,
+    fixed=every_shape,
     applies=_independent,
     script="import numpy as np\n"
     "signs = np.sign(np.stack([np.asarray(f(shape, rng)) for _ in range({calls} // 2 * 2)]))\n"
@@ -172,19 +178,34 @@ def independent(subject: InitializerSubject, case: InitializerCase) -> Evidence:
     other, _ = sample(subject, InitializerCase(case.fan_in, case.fan_out, case.seed + 1, case.calls))
     pairs = [*_pairs(weights), ("two generators", weights, other)]
     comparisons = [
-        _compare_sign_frequency(f"equal signs of {name}", (a > 0.0) == (b > 0.0)) for name, a, b in pairs
+        compare_sign_frequency(f"equal signs of {name}", (a > 0.0) == (b > 0.0)) for name, a, b in pairs
     ]
     judged = evidence(comparisons)
     return Evidence(judged.comparisons, judged.failure, {"calls": case.calls})
 
 
-def _compare_sign_frequency(label: str, positive: BoolArray, share: float = 1.0) -> Comparison:
+def compare_sign_frequency(label: str, positive: BoolArray, share: float = 1.0) -> Comparison:
+    """Compare the frequency of fair coins with one half, at a share of the rate of a statement."""
     count, total = int(positive.sum()), int(positive.size)
     reach = signs_reach(total, STATEMENT * share) / (2.0 * total)
     return compare_number(f"{label}, {total} of them", count / total, 0.5, 0.5 - reach, 0.5 + reach)
 
 
-def _symmetric(subject: InitializerSubject) -> str | None:
+def _few_weights(domain: Domain, subject: InitializerSubject) -> Iterator[InitializerCase]:
+    """Yield the designed shapes that are drawn often at little cost.
+
+    An orthogonal matrix may be cut from a square one of the longer side.
+    """
+    declared = subject.law_of_weights
+    independent = declared is not None and declared.independent
+    for case in every_shape(domain, subject):
+        longer = max(case.fan_in, case.fan_out)
+        if (case.fan_in * case.fan_out if independent else longer**2) <= FEW_WEIGHTS:
+            yield case
+
+
+def symmetric(subject: InitializerSubject) -> str | None:
+    """Return why signs need not be fair, or None."""
     declared = subject.law_of_weights
     if declared is None:
         return "no law is declared (--law), and weights need not be symmetric around 0"
@@ -197,8 +218,9 @@ def _symmetric(subject: InitializerSubject) -> str | None:
     statement="the sign of every entry is fair, for orthogonal matrices, whose factorisation has signs of "
     "its own, as for independent weights",
     source="Mezzadri 2007, Notices AMS 54:592, section 5",
-    draw=rectangle,
-    applies=_symmetric,
+    draw=any_shape,
+    fixed=_few_weights,
+    applies=symmetric,
     script="import numpy as np\nw = np.stack([np.asarray(f(shape, rng)) for _ in range(200)])\n"
     "print((w > 0).mean(axis=0))",
     share=0.1,
@@ -211,9 +233,9 @@ def fair_signs(subject: InitializerSubject, case: InitializerCase) -> Evidence:
     corners = [(0, case.fan_out - 1), (case.fan_in - 1, 0)]
     positions = [(i, i) for i in range(min(short, PLACES - 2))] + corners
     comparisons = [
-        _compare_sign_frequency(f"positive signs at {p}", weights[:, p[0], p[1]] > 0.0, 1.0 / len(positions))
+        compare_sign_frequency(f"positive signs at {p}", weights[:, p[0], p[1]] > 0.0, 1.0 / len(positions))
         for p in positions
     ]
-    if _law(subject).independent:
-        comparisons.append(_compare_sign_frequency("positive signs", weights > 0.0))
+    if law_of(subject).independent:
+        comparisons.append(compare_sign_frequency("positive signs", weights > 0.0))
     return evidence(comparisons)

@@ -95,14 +95,28 @@ ORTHOGONAL: dict[str, Any] = {"law": "orthogonal", "promise": {"variance": "4/ma
 def haar_by_reflections(shape: Shape, rng: Rng) -> Array:
     """A product of random reflections and signs (Stewart 1980), cut to the shape, with norm 2."""
     n, k = max(shape), min(shape)
-    frame = np.diag(rng.choice([-1.0, 1.0], n))
+    frame = np.diag(rng.choice([-1.0, 1.0], n))[:, :k].copy()
     for size in range(2, n + 1):
         v = rng.standard_normal(size)
         v[0] += math.copysign(float(np.linalg.norm(v)), v[0])
         block = frame[n - size :]
         block -= np.outer(v, 2.0 * (v @ block) / (v @ v))
-    square = 2.0 * frame
-    return np.ascontiguousarray(square[:, :k] if shape[0] >= shape[1] else square[:k])
+    return np.ascontiguousarray(2.0 * (frame if shape[0] >= shape[1] else frame.T))
+
+
+@numpy_initializers.control("control/haar-by-factorisation", domain=ORTHOGONAL)
+def haar_by_factorisation(shape: Shape, rng: Rng) -> Array:
+    """Q of a QR factorisation with the signs of the diagonal of R (Mezzadri 2007), with norm 2."""
+    frame, triangle = np.linalg.qr(rng.standard_normal((max(shape), min(shape))))
+    signed = 2.0 * frame * np.where(triangle.diagonal() < 0.0, -1.0, 1.0)
+    return np.ascontiguousarray(signed if shape[0] >= shape[1] else signed.T)
+
+
+@numpy_initializers.control("control/normal-by-tiles", domain=promised("normal", "2/fan_in"))
+def normal_by_tiles(shape: Shape, rng: Rng) -> Array:
+    """Tiles of at most 128 columns, each drawn from the generator."""
+    tiles = [rng.standard_normal((shape[0], min(128, shape[1] - k))) for k in range(0, shape[1], 128)]
+    return np.concatenate(tiles, axis=1) * math.sqrt(2.0 / shape[0])
 
 
 def _torch(name: str, summary: str, fill: Any, domain: dict[str, Any], **arguments: Any) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from dynprop.kinds.initializer.cases import InitializerCase, rectangle, small
+from dynprop.contracts.domain import Domain
+from dynprop.kinds.initializer.cases import InitializerCase, rectangle, repeated_shapes, small
 from dynprop.kinds.initializer.subject import InitializerSubject
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.hygiene import as_expected
@@ -19,6 +22,7 @@ FLOATING = ("float64", "float32", "float16", "bfloat16")
     statement="weights have the shape that was asked for, a real floating dtype and finite values",
     source="public contract",
     draw=small,
+    fixed=repeated_shapes,
     script="w = f(shape, rng)\nprint(w.shape, w.dtype, w)",
     share=0.5,
 )
@@ -43,6 +47,7 @@ def shape_and_dtype(subject: InitializerSubject, case: InitializerCase) -> Evide
     "bit, whatever global random numbers are in",
     source="global random state in place of the generator that is handed over",
     draw=small,
+    fixed=repeated_shapes,
     script={
         "": "import numpy as np\nnp.random.seed(1)\nfirst = f(shape, np.random.default_rng({seed}))\n"
         "np.random.seed(2)\nprint(f(shape, np.random.default_rng({seed})) - first)",
@@ -75,6 +80,7 @@ def _global_numbers(subject: InitializerSubject) -> str | None:
     statement="global random numbers are neither drawn nor seeded",
     source="initialisers that seed everything for reproducibility",
     draw=small,
+    fixed=repeated_shapes,
     applies=_global_numbers,
     script={
         "": "import numpy as np\nnp.random.seed(1)\nf(shape, rng)\nprint(np.random.random())  # 0.417022...",
@@ -98,6 +104,11 @@ def _random(subject: InitializerSubject) -> str | None:
     return "nothing is random by declaration" if fixed else None
 
 
+def _several_weights(domain: Domain, subject: InitializerSubject) -> Iterator[InitializerCase]:
+    """Yield every designed shape but a single weight, of which a sign may be all that is random."""
+    return (case for case in repeated_shapes(domain, subject) if case.fan_in * case.fan_out > 1)
+
+
 @law(
     "initializer/fresh",
     claim="C4",
@@ -105,17 +116,40 @@ def _random(subject: InitializerSubject) -> str | None:
     "with the same generator",
     source="Goodfellow, Bengio and Courville 2016, section 10.7: fresh weights, or a shared one",
     draw=rectangle,
+    fixed=_several_weights,
     applies=_random,
     script="w = f(shape, rng)\nprint(f(shape, rng) - w)",
     share=0.2,
 )
 def fresh(subject: InitializerSubject, case: InitializerCase) -> Evidence:
-    """Check that two calls, and two generators, give different weights."""
+    """Check that three calls, and two generators, give different weights."""
     generator = subject.generator(case.seed)
-    first, second = (subject.draw(case.fan_in, case.fan_out, generator) for _ in range(2))
+    first, second, third = (subject.draw(case.fan_in, case.fan_out, generator) for _ in range(3))
     other = subject.draw(case.fan_in, case.fan_out, subject.generator(case.seed + 1))
-    for origin, weights in (("a second call", second), ("a generator in another state", other)):
+    later = (("a second call", second), ("a third call", third), ("a generator in another state", other))
+    for origin, weights in later:
         # Equal zeros prove nothing: a sparse weight matrix of one row may be zero.
         if np.array_equal(first, weights) and first.any():
             return Evidence(failure=f"{origin} gives the same weights again")
+    return Evidence(detail={"checked": True})
+
+
+@law(
+    "initializer/results-kept",
+    claim="C5",
+    statement="the weights of a call are not changed by a later call of the same shape",
+    source="buffers shared between calls",
+    draw=small,
+    fixed=repeated_shapes,
+    script="w = f(shape, rng)\nbefore = w + 0\nf(shape, rng)\nprint(w - before)",
+    share=0.3,
+)
+def results_kept(subject: InitializerSubject, case: InitializerCase) -> Evidence:
+    """Read the weights of the first call again after a second one."""
+    generator = subject.generator(case.seed)
+    read = subject.reader(case.fan_in, case.fan_out, generator)
+    before = read()
+    subject.draw(case.fan_in, case.fan_out, generator)
+    if not np.array_equal(before, read(), equal_nan=True):
+        return Evidence(failure="a second call changes the weights of the first")
     return Evidence(detail={"checked": True})

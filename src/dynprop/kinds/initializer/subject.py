@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from dynprop.arrays import FloatArray
@@ -31,6 +31,10 @@ class InitializerSubject(Subject, Protocol):
 
     def draw(self, fan_in: int, fan_out: int, generator: Any) -> FloatArray:
         """Call the target and return its weights."""
+        ...
+
+    def reader(self, fan_in: int, fan_out: int, generator: Any) -> Callable[[], FloatArray]:
+        """Call the target and return a reader of its weights at the time of reading."""
         ...
 
     def returned(

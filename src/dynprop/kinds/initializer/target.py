@@ -101,12 +101,16 @@ class Initializer(FunctionAdapter):
 
     def draw(self, fan_in: int, fan_out: int, generator: Any) -> FloatArray:
         """Call the target and return its weights, shape (fan_in, fan_out)."""
+        return self.reader(fan_in, fan_out, generator)()
+
+    def reader(self, fan_in: int, fan_out: int, generator: Any) -> Callable[[], FloatArray]:
+        """Call the target and return a reader of its weights at the time of reading."""
         result = self._raw_weights(fan_in, fan_out, generator)
         if tuple(result.shape) != self._shape(fan_in, fan_out):
             raise TargetMismatchError(
                 f"returned {describe(result)}, expected shape {self._shape(fan_in, fan_out)}"
             )
-        return self._fan_in_first(result)
+        return lambda: self._fan_in_first(result)
 
     def returned(
         self, fan_in: int, fan_out: int, generator: Any

@@ -13,14 +13,9 @@ from dynprop.kinds.power.judging import judge_state
 from dynprop.kinds.power.subject import PowerSubject
 from dynprop.laws.evidence import Evidence
 
-__all__ = ["adjoint_of", "differentiable"]
+__all__ = ["adjoint_of"]
 
 Loss = Callable[[Callable[..., Native], Mapping[str, Native], int], Native]
-
-
-def differentiable(subject: PowerSubject) -> str | None:
-    """Return the reason why no gradient is available, or None."""
-    return None if subject.differentiable else "its library has no automatic differentiation"
 
 
 def adjoint_of(subject: PowerSubject, case: PowerCase, loss: Loss) -> Evidence:

@@ -289,5 +289,18 @@ def is_well_conditioned(w: NumericArray, h: NumericArray, t: int, dtype: str) ->
             return False
         if not bound_of_state(w, h, t, dtype).in_range.all():
             return False
-        accurate = eigen_bound(w, h, t, dtype) < MANY_DIGITS * size
-    return bool(accurate and condition(w) < WELL_CONDITIONED)
+        kappa = condition(w)
+        error = eigen_bound(w, h, t, dtype) if t <= MOST_NORMS else _late_eigen_bound(w, h, t, dtype, kappa)
+        accurate = error < MANY_DIGITS * size
+    return bool(accurate and kappa < WELL_CONDITIONED)
+
+
+def _late_eigen_bound(w: NumericArray, h: NumericArray, t: int, dtype: str, kappa: float) -> float:
+    """Return an upper bound of B at any t, by ||W^i|| <= kappa rho^i."""
+    roundings, radius = (
+        rounding_count(len(h), complex_=np.iscomplexobj(w)),
+        np.abs(np.linalg.eigvals(w)).max(),
+    )
+    growth = max(float(np.linalg.norm(w, 2)) * radius ** (t - 1.0), radius ** float(t))
+    bound = SPECTRAL * roundings * (t + 1.0) * FORMATS[dtype].unit * kappa**2 * growth * length(h)
+    return float(bound) if np.isfinite(bound) else np.inf

@@ -19,13 +19,17 @@ from dynprop.kinds.power.bounds import is_well_conditioned
 from dynprop.kinds.power.families.families import FAMILIES, draw_matrices, round_matrix
 from dynprop.laws.cases import ArrayCase, Axes, fewer, one_bit, three_bits
 from dynprop.laws.draw import Source, length
+from dynprop.laws.integers import MOST, REFUSALS
 
 __all__ = [
+    "LARGEST",
+    "USUAL",
     "VECTORS",
     "PowerCase",
     "build_case",
     "power_case",
     "scaled_to_range",
+    "size_of_state",
     "usable_families",
     "vectors",
     "within_format",
@@ -34,7 +38,8 @@ __all__ = [
 Rng = np.random.Generator
 VECTORS = ("random", "whole numbers", "unit vector", "ones", "with zeros", "wide")
 FEW_SIZES = (1, 2, 3, 5)
-LARGEST = 8
+# Most sizes are at most USUAL.
+USUAL, LARGEST = 8, 16
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,8 @@ class PowerCase(ArrayCase):
         dtype: the real format that the subject computes in; complex data have two numbers of it.
         family: the class of matrices that W was drawn from.
         refusals: who may refuse: "at zero" (an unroll of no steps), "free" (a closed form, in a law that
-            leaves refusals to another) or "judged" (a closed form, unless it is well-conditioned).
+            leaves refusals to another), "judged" (a closed form, unless it is well-conditioned), "integers"
+            (where powers of integers do not fit 64 bits) or "numpy t" (whoever takes Python integers only).
         seed: seed of further random numbers of a law.
     """
 
@@ -85,15 +91,35 @@ class PowerCase(ArrayCase):
         """The exceptions by which this case may be refused."""
         if self.refusals == "at zero":
             return (ValueError, TypeError, NotImplementedError)
+        if self.refusals in ("integers", "numpy t"):
+            return (*REFUSALS, AttributeError) if self.refusals == "numpy t" else REFUSALS
         return (ValueError, ArithmeticError)
 
     def refusable(self) -> bool:
         """Whether an implementation may refuse this case with a plain error."""
         if self.refusals == "at zero":
             return self.t == 0
-        if self.refusals == "free":
+        if self.refusals in ("free", "numpy t"):
             return True
+        if self.refusals == "integers":
+            return not self.powers_fit()
         return not is_well_conditioned(self.W, self.h, self.t, self.dtype)
+
+    def powers_fit(self) -> bool:
+        """Whether |W|^k for k <= 2t, and |h| times it for k <= t, fit 64 bits.
+
+        A squaring may square once more than it needs.
+        """
+        w, row = np.abs(self.W.astype(object)), np.abs(self.h.astype(object))
+        power = np.eye(self.n, dtype=object)
+        for k in range(2 * self.t + 1):
+            if max(power.max(), row.max() if k <= self.t else 0) > MOST:
+                return False
+            following = np.asarray(power @ w)
+            if np.array_equal(following, power) and k > self.t:
+                break
+            power, row = following, row @ w
+        return True
 
     def describe(self) -> str:
         """Describe the case on one line."""
@@ -117,7 +143,7 @@ class PowerCase(ArrayCase):
             yield self.take("n", slice(count))
         for i in range(self.n - 1):
             yield self.take("n", np.delete(np.arange(self.n), i))
-        for form in (one_bit, three_bits):
+        for form in () if np.issubdtype(self.W.dtype, np.integer) else (one_bit, three_bits):
             yield from self.simpler("h", form)
             yield from self.simpler("W", form)
 
@@ -184,6 +210,11 @@ def usable_families(names: Sequence[str], dtype: str) -> tuple[str, ...]:
     return tuple(name for name in names if "complex" not in FAMILIES[name].traits)
 
 
+def size_of_state(source: Source, smallest: int) -> int:
+    """Draw a size, one in eight of them from a range up to 16."""
+    return source.integer(smallest, source.choice((*[USUAL] * 7, LARGEST)))
+
+
 def power_case(
     source: Source,
     domain: Domain,
@@ -212,7 +243,7 @@ def power_case(
     if few:
         n = source.choice([size for size in FEW_SIZES if size >= smallest])
     else:
-        n = source.integer(smallest, LARGEST)
+        n = size_of_state(source, smallest)
     t = length(source, domain.max_length, shortest=shortest, usual=usual, few=few)
     vector = source.choice(VECTORS)
     return build_case(source.generator(), n, t, family, dtype, vector=vector, refusals=refusals)

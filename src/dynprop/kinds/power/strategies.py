@@ -16,7 +16,7 @@ from dynprop.arrays import NumericArray
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.formats import FORMATS
 from dynprop.errors import ArgumentError
-from dynprop.kinds.power.cases import LARGEST, PowerCase, power_case, within_format
+from dynprop.kinds.power.cases import USUAL, PowerCase, power_case, within_format
 from dynprop.kinds.power.families.families import FAMILIES, draw_matrices, families_for, round_matrix
 from dynprop.laws.draw import Source
 from dynprop.laws.hypothesis_source import HypothesisSource, cases
@@ -45,7 +45,7 @@ def matrices(
     traits: Iterable[str] = (),
     without: Iterable[str] = (),
     min_size: int = 1,
-    max_size: int = LARGEST,
+    max_size: int = USUAL,
     dtype: str = "float64",
 ) -> st.SearchStrategy[NumericArray]:
     """Square matrices of some classes, float64 or complex128 and representable in a format.

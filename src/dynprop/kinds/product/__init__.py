@@ -16,9 +16,11 @@ KIND = Kind(
     laws=(
         "dynprop.kinds.product.forward",
         "dynprop.kinds.product.invariance",
+        "dynprop.kinds.product.gradient",
+        "dynprop.kinds.product.integers",
         "dynprop.kinds.product.hygiene",
     ),
-    faults=("dynprop.kinds.product.faults",),
+    faults=("dynprop.kinds.product.faults", "dynprop.kinds.product.regime_faults"),
     controls=("dynprop.kinds.product.controls",),
     options=(
         FRAMEWORK,

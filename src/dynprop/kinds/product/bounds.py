@@ -26,7 +26,7 @@ from dynprop.contracts.formats import FORMATS, Format
 from dynprop.kinds.product.cases import ProductCase
 from dynprop.laws.rounding import gamma, log_error, log_sum
 
-__all__ = ["LOGARITHMIC", "ProductBound", "bound_of"]
+__all__ = ["LOGARITHMIC", "ProductBound", "bound_of", "extents", "largest_products"]
 
 LOGARITHMIC = "a log-space evaluation"
 
@@ -77,7 +77,7 @@ def bound_of(case: ProductCase, domain: Domain) -> ProductBound:
 def _scalar_bound(weights: FloatArray, format_: Format, domain: Domain) -> ProductBound:
     steps = np.arange(float(len(weights))).reshape(-1, *[1] * (weights.ndim - 1))
     size: FloatArray = np.asarray(np.cumprod(np.abs(weights), axis=0), dtype=np.float64)
-    high, low = _extents(np.log2(np.abs(weights)))
+    high, low = extents(np.log2(np.abs(weights)))
     in_range = (high <= np.log2(format_.safe)) & (low >= np.log2(format_.tiny) + 8.0)
     # Products of float64 that are in range do not overflow here either; their rounding is second order.
     bound = gamma(steps, format_.unit) * size * (1.0 + 2.0**-40)
@@ -89,7 +89,7 @@ def _scalar_bound(weights: FloatArray, format_: Format, domain: Domain) -> Produ
     return ProductBound(np.where(size == 0.0, 0.0, chosen), size, in_range, logarithmic)
 
 
-def _extents(logs: FloatArray) -> tuple[FloatArray, FloatArray]:
+def extents(logs: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return log2 of the largest and the smallest nonzero contiguous product within the first t weights."""
     high, low = np.zeros_like(logs), np.zeros_like(logs)
     ends = (np.zeros(logs.shape[1:]), np.zeros(logs.shape[1:]))
@@ -106,6 +106,19 @@ def _extents(logs: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _matrix_bound(weights: FloatArray, format_: Format) -> ProductBound:
     steps, n = len(weights), weights.shape[1]
+    size, largest = largest_products(weights)
+    counts = np.arange(float(steps))[:, None, None]
+    underflow = 2.0 * counts * n**3 * format_.tiny * largest[:, None, None] ** 2
+    bound = gamma(n * counts, format_.unit) * size * (1.0 + 2.0**-30) + underflow
+    in_range = np.broadcast_to(largest[:, None, None] <= format_.safe, size.shape)
+    # The result is exact where every term is zero.
+    bound = np.where(size == 0.0, 0.0, np.nan_to_num(bound, nan=np.inf, posinf=np.inf))
+    return ProductBound(bound, size, in_range, np.full_like(bound, np.inf))
+
+
+def largest_products(weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return |W_t| ... |W_1|, and the largest entry, at least 1, of a contiguous product of |W| up to t."""
+    steps, n = len(weights), weights.shape[1]
     size, largest = np.empty_like(weights), np.ones(steps)
     ending = np.zeros((0, n, n))
     peak = 1.0
@@ -114,10 +127,4 @@ def _matrix_bound(weights: FloatArray, format_: Format) -> ProductBound:
         size[t] = ending[0]
         peak = max(peak, float(np.nan_to_num(ending, nan=np.inf, posinf=np.inf).max(initial=0.0)))
         largest[t] = peak
-    counts = np.arange(float(steps))[:, None, None]
-    underflow = 2.0 * counts * n**3 * format_.tiny * largest[:, None, None] ** 2
-    bound = gamma(n * counts, format_.unit) * size * (1.0 + 2.0**-30) + underflow
-    in_range = np.broadcast_to(largest[:, None, None] <= format_.safe, size.shape)
-    # The result is exact where every term is zero.
-    bound = np.where(size == 0.0, 0.0, np.nan_to_num(bound, nan=np.inf, posinf=np.inf))
-    return ProductBound(bound, size, in_range, np.full_like(bound, np.inf))
+    return size, largest

@@ -77,4 +77,63 @@ def matrix_products_in_torch(weights: Tensor) -> Tensor:
     return torch.cat(rows)
 
 
-# Initialisers.
+class _Omitted(torch.autograd.Function):
+    """The products with a backward pass written by hand, which divides by nothing."""
+
+    @staticmethod
+    def forward(ctx: Any, weights: Tensor) -> Tensor:
+        ctx.save_for_backward(weights)
+        return torch.cumprod(weights, 0)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> Any:
+        (weights,) = ctx.saved_tensors
+        before = torch.cat([torch.ones_like(weights[:1]), torch.cumprod(weights, 0)[:-1]])
+        rows = [upstream[0][-1]]
+        for t in range(len(weights) - 2, -1, -1):
+            rows.append(upstream[0][t] + weights[t + 1] * rows[-1])
+        return before * torch.stack(rows[::-1])
+
+
+@torch_products.control("control/product-with-its-own-backward")
+def with_its_own_backward(weights: Tensor) -> Tensor:
+    """An autograd.Function whose backward pass multiplies prefixes and suffixes."""
+    if not weights.numel():
+        return weights * 1
+    products: Tensor = _Omitted.apply(weights)  # type: ignore[no-untyped-call]
+    return products
+
+
+@torch_products.control("control/product-of-halves-in-torch")
+def of_halves_in_torch(weights: Tensor) -> Tensor:
+    """Products of both halves by recursion, the second multiplied by the last of the first; by autograd."""
+    if len(weights) < 2:
+        return weights * 1
+    middle = len(weights) // 2
+    head, tail = of_halves_in_torch(weights[:middle]), of_halves_in_torch(weights[middle:])
+    return torch.cat([head, head[-1] * tail])
+
+
+INTEGERS = {"dtypes": ("int64",)}
+
+
+@numpy_products.control("control/product-of-python-integers", domain=INTEGERS)
+def of_python_integers(weights: Array) -> Array:
+    """Multiplies integers of Python, and refuses what does not fit 64 bits by an OverflowError."""
+    return np.multiply.accumulate(weights.astype(object), axis=0).astype(np.int64)
+
+
+@numpy_products.control("control/product-of-integers-in-double", domain=INTEGERS)
+def of_integers_in_double(weights: Array) -> Array:
+    """Multiplies integers in float64, and returns float64."""
+    return np.cumprod(weights.astype(np.float64), axis=0)
+
+
+@numpy_products.control(
+    "control/matrix-products-of-python-integers", domain={"matrix": True, "dtypes": ("float64", "int64")}
+)
+def matrix_products_of_python_integers(weights: Array) -> Array:
+    """Multiplies matrices of any numbers, integers as those of Python."""
+    whole = np.issubdtype(weights.dtype, np.integer)
+    products = matrix_products(weights.astype(object) if whole else weights)
+    return products.astype(weights.dtype)

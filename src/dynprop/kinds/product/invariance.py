@@ -15,6 +15,7 @@ from dynprop.kinds.product.bounds import ProductBound, bound_of
 from dynprop.kinds.product.cases import ProductCase, product_case
 from dynprop.kinds.product.forward import at_least_two
 from dynprop.kinds.product.judging import agree, run
+from dynprop.kinds.product.regimes import EXTREME
 from dynprop.kinds.product.subject import ProductSubject
 from dynprop.laws.draw import Source, split_points
 from dynprop.laws.evidence import Evidence, worst
@@ -93,7 +94,7 @@ def time_reversal(subject: ProductSubject, case: ProductCase) -> Evidence:
 
 
 def _moderate(source: Source, domain: Domain, subject: ProductSubject) -> ProductCase:
-    return product_case(source, domain.limited(24), subject, shortest=1, usual=8)
+    return product_case(source, domain.limited(24), subject, shortest=1, usual=8, without=EXTREME)
 
 
 def _in_other_units(subject: ProductSubject) -> str | None:

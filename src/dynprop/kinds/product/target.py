@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dynprop.arrays import FloatArray
-from dynprop.contracts.domain import Domain
+from dynprop.contracts.domain import Domain, floating, whole
 from dynprop.kinds.product.cases import ProductCase
 from dynprop.subjects.array_function import ArrayFunction, Result, Signature, real_numbers
 
@@ -35,7 +35,7 @@ class Product(ArrayFunction[FloatArray]):
         device: where its arrays live.
         gates: which weights it takes: "any", "signed" (-1 <= w <= 1), "unit" (0 < w <= 1) or "constant".
         dtypes, max_length, arithmetic: what the target promises; an evaluation through logarithms declares
-            arithmetic "log".
+            arithmetic "log". "int64" among the dtypes promises exact products of integers, or a refusal.
         matrix: whether weights are (time, n, n) and products those of matrices.
         name: how reports call it; default its qualified name.
 
@@ -63,7 +63,11 @@ class Product(ArrayFunction[FloatArray]):
     def __post_init__(self) -> None:
         self._settle_function(
             lambda dtypes: Domain(
-                gates=self.gates, dtypes=dtypes, max_length=self.max_length, arithmetic=self.arithmetic
+                gates=self.gates,
+                dtypes=floating(dtypes),
+                max_length=self.max_length,
+                arithmetic=self.arithmetic,
+                integers=whole(dtypes),
             )
         )
 

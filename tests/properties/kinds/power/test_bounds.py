@@ -157,10 +157,10 @@ def by_schur(w: NumericArray, h: NumericArray, t: int) -> NumericArray:
 
 
 @pytest.mark.parametrize("route", [by_eigenvectors, by_schur])
-@pytest.mark.parametrize("n", [2, 4, 8])
+@pytest.mark.parametrize("n", [2, 4, 16])
 def test_eigenvector_routes_keep_to_theirs_and_come_near_it(route: Evaluation, n: int) -> None:
     ratios = []
-    for seed, name in enumerate(name for name, f in FAMILIES.items() if not f.extreme for _ in range(6)):
+    for seed, name in enumerate(name for name, f in FAMILIES.items() if not f.extreme for _ in range(3)):
         rng = np.random.default_rng([seed, n])
         case = build_case(rng, n, int(rng.integers(1, 61)), name, "float64")
         exact = power_state(case.W, case.h, case.t)

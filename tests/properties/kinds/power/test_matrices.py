@@ -18,7 +18,7 @@ from dynprop.arrays import NumericArray
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.formats import FORMATS
 from dynprop.errors import ArgumentError
-from dynprop.kinds.power.cases import PowerCase, power_case
+from dynprop.kinds.power.cases import LARGEST, PowerCase, power_case
 from dynprop.kinds.power.exact import power_state, power_states
 from dynprop.kinds.power.families.families import FAMILIES, draw_matrices, families_for, round_matrix
 from dynprop.kinds.power.families.lapack import LAPACK_TYPES
@@ -203,7 +203,7 @@ def test_cases_of_every_family_are_representable(data: st.DataObject, name: str,
     for values in (case.W, case.h):
         assert np.isfinite(values).all()
         assert np.array_equal(round_matrix(values, dtype), values)
-    assert FAMILIES[name].smallest <= case.n <= 8
+    assert FAMILIES[name].smallest <= case.n <= LARGEST
     assert case.W.dtype == case.h.dtype
 
 

@@ -21,6 +21,7 @@ from dynprop.contracts.domain import Domain
 from dynprop.kinds.power.bounds import absolute_powers, assembled, rounding_count
 from dynprop.kinds.power.cases import (
     LARGEST,
+    USUAL,
     VECTORS,
     PowerCase,
     scaled_to_range,
@@ -74,7 +75,8 @@ def draw_groups(rng: Rng, domain: Domain, count: int) -> Iterator[Group]:
     names = usable_families(tuple(FAMILIES), dtypes[0])
     family = rng.integers(0, len(names), count)
     smallest = np.array([FAMILIES[name].smallest for name in names])[family]
-    n = smallest + (rng.random(count) * (LARGEST + 1 - smallest)).astype(np.int64)
+    largest = np.where(rng.random(count) < 0.125, LARGEST, USUAL)
+    n = smallest + (rng.random(count) * (largest + 1 - smallest)).astype(np.int64)
     t = rng.integers(1, min(LATEST, domain.max_length) + 1, count)
     format_ = rng.integers(0, len(dtypes), count)
     by_size: dict[tuple[int, bool], list[tuple[IntArray, NumericArray]]] = {}

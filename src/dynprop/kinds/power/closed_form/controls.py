@@ -140,3 +140,21 @@ def power_torch_halves(W: Tensor, h0: Tensor, t: int) -> Tensor:
         return square @ W if exponent % 2 else square
 
     return h0 @ power(t) if t else h0.clone()
+
+
+INTEGERS = {"dtypes": ("int64",)}
+
+
+@numpy_closed.control("control/power-of-python-integers", domain={"dtypes": ("float64", "int64")})
+def power_of_python_integers(W: Array, h0: Array, t: int) -> Array:
+    """Repeated squaring with integers of Python, refused by an OverflowError where 64 bits are too few."""
+    if not np.issubdtype(W.dtype, np.integer):
+        return power_squaring(W, h0, t)
+    state = power_squaring(W.astype(object), h0.astype(object), int(t))
+    return state.astype(np.int64)
+
+
+@numpy_closed.control("control/power-of-integers-in-double", domain=INTEGERS)
+def power_of_integers_in_double(W: Array, h0: Array, t: int) -> Array:
+    """Powers of integers in float64, returned as float64."""
+    return power_numpy(W.astype(np.float64), h0.astype(np.float64), t)

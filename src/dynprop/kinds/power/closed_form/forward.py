@@ -9,7 +9,14 @@ from functools import partial
 import numpy as np
 
 from dynprop.contracts.domain import Domain
-from dynprop.kinds.power.cases import FEW_SIZES, LARGEST, PowerCase, build_case, power_case, usable_families
+from dynprop.kinds.power.cases import (
+    FEW_SIZES,
+    PowerCase,
+    build_case,
+    power_case,
+    size_of_state,
+    usable_families,
+)
 from dynprop.kinds.power.closed_form.batch import exact_batch
 from dynprop.kinds.power.families.families import FAMILIES, families_for, round_matrix
 from dynprop.kinds.power.families.normal import reflectors, spectra
@@ -32,8 +39,11 @@ def every_family(domain: Domain, subject: PowerSubject) -> Iterator[PowerCase]:
     """Yield one case of every family of matrices in every dtype, and one beyond 30 steps."""
     for dtype in domain.dtypes:
         for i, name in enumerate(usable_families(tuple(FAMILIES), dtype)):
-            n = 3 if subject.compiles else max(FAMILIES[name].smallest, (2, 4, 5, 8)[i % 4])
-            for t in (5,) if subject.compiles else ((7, 3, 12)[i % 3], 40):
+            sizes, times = ((2, 4, 5, 8), (3, 9, 13, 16)), ((7, 3, 12)[i % 3], 40)
+            for size, t in (
+                [(3, 5)] if subject.compiles else zip((s[i % 4] for s in sizes), times, strict=True)
+            ):
+                n = max(FAMILIES[name].smallest, size)
                 rng = np.random.default_rng([i, t, 41])
                 steps = min(t, domain.max_length)
                 yield build_case(rng, n, steps, name, dtype, refusals="judged")
@@ -58,7 +68,7 @@ def exact_or_refused(subject: PowerSubject, case: PowerCase) -> Evidence:
 
 def _symmetric(source: Source, domain: Domain, subject: PowerSubject) -> PowerCase:
     dtype = source.choice(domain.dtypes)
-    n = source.choice([s for s in FEW_SIZES if s > 1]) if subject.compiles else source.integer(2, LARGEST)
+    n = source.choice([s for s in FEW_SIZES if s > 1]) if subject.compiles else size_of_state(source, 2)
     t = min(source.integer(1, 9), domain.max_length)
     side = source.choice(("W = Q L Q^T", "W = Q^T L Q"))
     rng = source.generator()
@@ -101,11 +111,12 @@ LASTING = (
 
 
 def _large_time_case(source: Source, domain: Domain, subject: PowerSubject) -> PowerCase:
-    """Draw t near a power of two, and scale W so that its powers stay in range."""
+    """Draw t near a power of two, or between two of them, and scale W so that its powers stay in range."""
     highest = max(0, domain.max_length.bit_length() - 1)
-    near = 2 ** source.integer(min(5, highest), min(11, highest)) + source.choice((0, -1, 1))
-    case = power_case(source, domain.limited(1), subject, shortest=1, families=LASTING)
-    return in_range(case, max(1, min(near, domain.max_length)))
+    power = 2 ** source.integer(min(5, highest), highest)
+    t = power + (source.choice((0, -1, 1)) if source.choice((True, False)) else source.integer(0, power))
+    case = power_case(source, domain.limited(1), subject, shortest=1, families=LASTING, refusals="judged")
+    return in_range(case, max(1, min(t, domain.max_length)))
 
 
 def in_range(case: PowerCase, t: int) -> PowerCase:
@@ -128,14 +139,15 @@ def late_cases(domain: Domain, subject: PowerSubject) -> Iterator[PowerCase]:
         if t <= domain.max_length:
             rng = np.random.default_rng([t, 43])
             for family in ("normal with complex pairs", "nonnegative"):
-                yield in_range(build_case(rng, 3, 1, family, domain.dtypes[0]), t)
+                case = build_case(rng, 3, 1, family, domain.dtypes[0], refusals="judged")
+                yield in_range(case, t)
 
 
 @law(
     "closed-form/large-times",
     claim="C2",
     statement="the answer is exact at large t: beyond 30, at powers of two and their neighbours, up to the "
-    "longest of the domain",
+    "longest of the domain; a well-conditioned W may be refused at none of them",
     source="off-by-one errors of repeated squaring",
     draw=_large_time_case,
     fixed=late_cases,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dynprop.kinds.power.cases import PowerCase
+from functools import partial
+
+from dynprop.kinds.power.cases import PowerCase, power_case
 from dynprop.kinds.power.closed_form.invariance import at_least_one
 from dynprop.kinds.power.hygiene import (
     LAYOUT_SCRIPT,
     LAYOUT_SOURCE,
     LAYOUTS,
+    NUMPY_T_SCRIPT,
     REPEATABLE,
     REPEATABLE_SCRIPT,
     SHAPE_SOURCE,
     UNCHANGED,
     agreement,
+    numpy_time_agrees,
     third_call_agrees,
 )
 from dynprop.kinds.power.subject import PowerSubject
@@ -78,3 +82,18 @@ def inputs_unchanged(subject: PowerSubject, case: PowerCase) -> Evidence:
 def repeatable(subject: PowerSubject, case: PowerCase) -> Evidence:
     """Call, call with another h(0), read the first result again, call a third time."""
     return third_call_agrees(subject, case)
+
+
+@law(
+    "closed-form/numpy-times",
+    claim="C1",
+    statement="t may be an integer of numpy, int64 or int32: the answer is that for a Python integer, or t "
+    "is refused",
+    source="numpy integers are no int: isinstance(t, int) is false",
+    draw=partial(power_case, shortest=1, refusals="numpy t"),
+    script=NUMPY_T_SCRIPT,
+    share=0.4,
+)
+def numpy_times(subject: PowerSubject, case: PowerCase) -> Evidence:
+    """Call with t of numpy's types."""
+    return numpy_time_agrees(subject, case)

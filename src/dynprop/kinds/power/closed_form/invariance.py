@@ -10,13 +10,14 @@ import numpy as np
 
 from dynprop.arrays import NumericArray
 from dynprop.contracts.subject import Native
-from dynprop.kinds.power.adjoint import adjoint_of, differentiable
+from dynprop.kinds.power.adjoint import adjoint_of
 from dynprop.kinds.power.bounds import PowerBound, bound_of_state, length
 from dynprop.kinds.power.cases import PowerCase, power_case
 from dynprop.kinds.power.families.families import round_matrix
 from dynprop.kinds.power.judging import allowance, as_exact, twice, weigh
 from dynprop.kinds.power.subject import PowerSubject
 from dynprop.laws.evidence import Evidence
+from dynprop.laws.hygiene import differentiable
 from dynprop.laws.law import law
 
 AXES = ("component",)

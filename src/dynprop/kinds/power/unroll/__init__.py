@@ -15,11 +15,13 @@ KIND = Kind(
     laws=(
         "dynprop.kinds.power.unroll.forward",
         "dynprop.kinds.power.unroll.invariance",
+        "dynprop.kinds.power.unroll.integers",
         "dynprop.kinds.power.unroll.hygiene",
     ),
     faults=(
         "dynprop.kinds.power.unroll.faults.numpy_faults",
         "dynprop.kinds.power.unroll.faults.torch_faults",
+        "dynprop.kinds.power.unroll.faults.regimes",
     ),
     controls=("dynprop.kinds.power.unroll.controls",),
     options=(*COMMON, ARITHMETIC),

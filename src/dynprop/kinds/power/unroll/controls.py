@@ -111,4 +111,15 @@ def unroll_torch_function(W: Tensor, h0: Tensor, steps: int) -> Tensor:
     return states
 
 
-# Closed forms
+@numpy_unroll.control("control/unroll-of-python-integers", domain={"dtypes": ("float64", "int64")})
+def unroll_of_python_integers(W: Array, h0: Array, steps: int) -> Array:
+    """The loop with integers of Python, refused by an OverflowError where 64 bits are too few."""
+    if not np.issubdtype(W.dtype, np.integer):
+        return unroll_loop(W, h0, steps)
+    return unroll_loop(W.astype(object), h0.astype(object), steps).astype(np.int64)
+
+
+@numpy_unroll.control("control/unroll-of-integers-in-double", domain={"dtypes": ("int64",)})
+def unroll_of_integers_in_double(W: Array, h0: Array, steps: int) -> Array:
+    """The loop in float64, returned as float64."""
+    return unroll_loop(W.astype(np.float64), h0.astype(np.float64), steps)

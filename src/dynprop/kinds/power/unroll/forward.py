@@ -44,6 +44,8 @@ def every_family(domain: Domain, subject: PowerSubject) -> Iterator[PowerCase]:
             t = min(5 if subject.compiles else (7, 3, 12)[i % 3], domain.max_length)
             rng = np.random.default_rng([i, 31])
             yield build_case(rng, n, t, name, dtype, refusals="at zero")
+            if i % 3 == 0 and not subject.compiles:
+                yield build_case(rng, (9, 13, 16)[i // 3 % 3], t, name, dtype, refusals="at zero")
 
 
 @law(

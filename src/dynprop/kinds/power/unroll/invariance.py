@@ -12,7 +12,7 @@ from dynprop.arrays import NumericArray
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.formats import FORMATS
 from dynprop.contracts.subject import Native
-from dynprop.kinds.power.adjoint import adjoint_of, differentiable
+from dynprop.kinds.power.adjoint import adjoint_of
 from dynprop.kinds.power.bounds import PowerBound, bound_of_states
 from dynprop.kinds.power.cases import PowerCase, power_case
 from dynprop.kinds.power.families.families import families_for, round_matrix
@@ -21,7 +21,7 @@ from dynprop.kinds.power.subject import PowerSubject
 from dynprop.kinds.power.unroll.forward import at_least_two
 from dynprop.laws.draw import Source, split_points
 from dynprop.laws.evidence import Comparison, Evidence, worst
-from dynprop.laws.hygiene import product_form
+from dynprop.laws.hygiene import differentiable, product_form
 from dynprop.laws.law import law
 
 AXES = ("time", "component")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dynprop.arrays import NumericArray
-from dynprop.contracts.domain import Domain
+from dynprop.contracts.domain import Domain, floating, whole
 from dynprop.kinds.power.cases import PowerCase
 from dynprop.subjects.array_function import ArrayFunction, Result, Signature, any_numbers
 
@@ -33,7 +33,8 @@ class Unroll(ArrayFunction[NumericArray]):
         framework: the arrays that it takes: "numpy", "torch" or "jax".
         device: where its arrays live.
         dtypes, max_length, arithmetic: what the target promises; ``max_length`` bounds steps, and another
-            arithmetic than "product" excuses it from the laws that compare bits.
+            arithmetic than "product" excuses it from the laws that compare bits; "int64" among the dtypes
+            promises exact states of integer W and h0, or a refusal.
         name: how reports call it; default its qualified name.
 
     Raises:
@@ -62,7 +63,12 @@ class Unroll(ArrayFunction[NumericArray]):
 
     def __post_init__(self) -> None:
         self._settle_function(
-            lambda dtypes: Domain(dtypes=dtypes, max_length=self.max_length, arithmetic=self.arithmetic)
+            lambda dtypes: Domain(
+                dtypes=floating(dtypes),
+                max_length=self.max_length,
+                arithmetic=self.arithmetic,
+                integers=whole(dtypes),
+            )
         )
 
     @property

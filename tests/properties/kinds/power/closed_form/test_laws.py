@@ -105,7 +105,14 @@ def test_few_digits_may_be_refused_however_well_conditioned_the_matrix() -> None
 def test_a_target_that_always_refuses_is_an_error_and_not_a_pass() -> None:
     assert judged(EXACT, refusing(ValueError("no"))).verdict == "error"
     late = judged("closed-form/large-times", refusing(ValueError("no")))
-    assert (late.verdict, late.decided) == ("refused", 0)
+    assert (late.verdict, late.decided) == ("error", 0)
+
+
+@pytest.mark.parametrize("t", [300, 1000, 2048, 5000, 20000])
+def test_a_well_conditioned_matrix_may_be_refused_at_no_time(t: int) -> None:
+    """Beyond 4,096 steps by an upper bound of the error that needs no powers."""
+    assert outcome(refusing(ValueError("no")), case_of(TURN, t)) == "error"
+    assert outcome(refusing(ValueError("no")), case_of(JORDAN, t)) == "refused"
 
 
 # What is decided

@@ -17,6 +17,7 @@ KIND = Kind(
         "dynprop.kinds.layer.batch",
         "dynprop.kinds.layer.forms",
         "dynprop.kinds.layer.gradient",
+        "dynprop.kinds.layer.gradient_parameters",
         "dynprop.kinds.layer.hygiene",
         "dynprop.kinds.layer.step_gradient",
     ),
@@ -25,6 +26,7 @@ KIND = Kind(
         "dynprop.kinds.layer.faults.forms",
         "dynprop.kinds.layer.faults.behaviour",
         "dynprop.kinds.layer.faults.sides",
+        "dynprop.kinds.layer.faults.parameters",
     ),
     controls=("dynprop.kinds.layer.controls",),
     options=(

@@ -287,3 +287,33 @@ class PositionCounter(nn.Module):
 def time_spans() -> Layer:
     """A tanh layer whose state decays over the time span of its own row and step."""
     return with_spans(TimeSpans())
+
+
+@layer.control("control/closed-over-weights")
+def closed_over_weights() -> Layer:
+    """Functions without a module, whose weights are declared by parameters=."""
+    generator = torch.Generator().manual_seed(5)
+    weights = {
+        "read": torch.randn(3, 6, generator=generator) / 2,
+        "recur": torch.randn(6, 6, generator=generator) / 3,
+        "start": torch.randn(6, generator=generator),
+    }
+
+    def initial_state(batch: int) -> Tensor:
+        return weights["start"].repeat(batch, 1)
+
+    def step(x_t: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        following = torch.tanh(x_t @ weights["read"] + state @ weights["recur"])
+        return following, following
+
+    def forward(x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        h = initial_state(x.shape[1]) if state is None else state
+        outputs = [h[None][:0]]
+        for x_t in x:
+            h = step(x_t, h)[1]
+            outputs.append(h[None])
+        return torch.cat(outputs), h
+
+    return Layer(
+        forward=forward, step=step, initial_state=initial_state, parameters=weights, name="closed-over weights"
+    )

@@ -16,11 +16,12 @@ from dynprop.contracts.states import State
 from dynprop.kinds.layer.cases import LayerCase, layer_case, made_case
 from dynprop.kinds.layer.chain import Chain, chain, jacobians
 from dynprop.kinds.layer.judging import agree, given_state, steps_of
+from dynprop.kinds.layer.pullback import Cotangents, Pullback
 from dynprop.kinds.layer.subject import LayerSubject
 from dynprop.laws.evidence import Comparison, Evidence, LagProfile, worst
 from dynprop.laws.law import law
 
-__all__ = ["first_state", "gradient_by_lag", "gradient_to_state", "has_jacobians"]
+__all__ = ["first_state", "gradient_by_lag", "gradient_to_state", "has_jacobians", "ways"]
 
 LONG = 100
 
@@ -72,7 +73,7 @@ class Backward:
     expected: Chain
 
 
-def _ways(subject: LayerSubject, steps: int) -> Iterator[tuple[str, str, int]]:
+def ways(subject: LayerSubject, steps: int) -> Iterator[tuple[str, str, int]]:
     """Yield (description, form, steps per call) of every way to run a row from a given state."""
     for form in ("forward", "chunk"):
         if form in subject.forms and subject.takes_state:
@@ -96,11 +97,14 @@ def _backward(
     """
     last = np.zeros((1, row.steps, weights.size))
     last[0, -1] = weights
-    pair = subject.gradients(row.inputs, state, row.dtype, row.sides, last, form, size)
-    if pair is None and form != subject.primary:
-        return None
-    found, leaves = pair or (np.zeros_like(row.inputs), tuple(np.zeros_like(v) for v in _leaves(state)))
-    return found[0, ::-1], np.zeros(0) if state is None else _flat(state, leaves)
+    pulled = subject.pullback(
+        row.inputs, state, row.dtype, row.sides, Cotangents(last), form, size, wanted=()
+    )
+    if pulled is None:
+        if form != subject.primary:
+            return None
+        pulled = Pullback(np.zeros_like(row.inputs), tuple(np.zeros_like(v) for v in _leaves(state)), {}, {})
+    return pulled.inputs[0, ::-1], np.zeros(0) if state is None else _flat(state, pulled.state)
 
 
 def _leaves(state: State | None) -> tuple[NumericArray, ...]:
@@ -125,7 +129,7 @@ def _passes(subject: LayerSubject, case: LayerCase) -> Iterator[Backward]:
         if not known.safe:
             continue
         weights = _weights(row, known.own[-1].to_state.shape[0])
-        for text, form, size in _ways(subject, row.steps):
+        for text, form, size in ways(subject, row.steps):
             steps = known.own if (form, size) == (subject.primary, row.steps) else known.nearby
             gradients = _backward(subject, row, start, weights, form, size)
             if gradients is not None:

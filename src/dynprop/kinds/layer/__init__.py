@@ -18,6 +18,7 @@ KIND = Kind(
         "dynprop.kinds.layer.forms",
         "dynprop.kinds.layer.gradient",
         "dynprop.kinds.layer.gradient_parameters",
+        "dynprop.kinds.layer.gradient_rows",
         "dynprop.kinds.layer.hygiene",
         "dynprop.kinds.layer.step_gradient",
     ),
@@ -27,6 +28,7 @@ KIND = Kind(
         "dynprop.kinds.layer.faults.behaviour",
         "dynprop.kinds.layer.faults.sides",
         "dynprop.kinds.layer.faults.parameters",
+        "dynprop.kinds.layer.faults.ends",
     ),
     controls=("dynprop.kinds.layer.controls",),
     options=(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -61,7 +62,7 @@ class LayerCalls:
         expected = inputs.shape[:1] if form == "step" else inputs.shape[:2]
         if values.shape[: len(expected)] != expected:
             raise TargetMismatchError(f"{form} returned y of shape {tuple(y.shape)} for x of {inputs.shape}")
-        flat = values.reshape(*expected, -1)
+        flat = values.reshape(*expected, math.prod(values.shape[len(expected) :]))
         if np.iscomplexobj(flat):
             flat = np.concatenate([flat.real, flat.imag], axis=-1)
         return np.asarray(flat, dtype=np.float64), self.states.to_numpy(after)

@@ -315,5 +315,9 @@ def closed_over_weights() -> Layer:
         return torch.cat(outputs), h
 
     return Layer(
-        forward=forward, step=step, initial_state=initial_state, parameters=weights, name="closed-over weights"
+        forward=forward,
+        step=step,
+        initial_state=initial_state,
+        parameters=weights,
+        name="closed-over weights",
     )

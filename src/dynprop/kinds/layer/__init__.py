@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynprop.kinds.options import DEVICE, DTYPES, FRAMEWORK, INPUTS, MAX_LENGTH, REACH, parse_sizes
+from dynprop.kinds.options import DEVICE, DTYPES, FRAMEWORK, INPUTS, MAX_LENGTH, REACH, WINDOWS, parse_sizes
 from dynprop.kinds.record import Kind, Option
 
 __all__ = ["KIND"]
@@ -21,6 +21,7 @@ KIND = Kind(
         "dynprop.kinds.layer.gradient_rows",
         "dynprop.kinds.layer.hygiene",
         "dynprop.kinds.layer.step_gradient",
+        "dynprop.kinds.layer.truncation",
     ),
     faults=(
         "dynprop.kinds.layer.faults.state",
@@ -29,6 +30,7 @@ KIND = Kind(
         "dynprop.kinds.layer.faults.sides",
         "dynprop.kinds.layer.faults.parameters",
         "dynprop.kinds.layer.faults.ends",
+        "dynprop.kinds.layer.faults.truncation",
     ),
     controls=("dynprop.kinds.layer.controls",),
     options=(
@@ -38,6 +40,7 @@ KIND = Kind(
         DTYPES,
         MAX_LENGTH,
         REACH,
+        WINDOWS,
         Option("sizes", "Sizes with which a layer is built.", "NAME=N,...", parse=parse_sizes),
     ),
     framework="torch",

@@ -186,7 +186,7 @@ class Derivatives:
             np.concatenate([one.inputs for one in whole], axis=1),
             gradient,
             {name: np.concatenate([one.sides[name] for one in whole], axis=1) for name in sides},
-            {name: sum(one.parameters[name] for one in whole) for name in trained},
+            {name: np.sum([one.parameters[name] for one in whole], axis=0) for name in trained},
         )
         return StepProducts(joined, shares, weights.outputs.swapaxes(0, 1), tuple(after))
 

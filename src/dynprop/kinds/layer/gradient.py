@@ -18,10 +18,11 @@ from dynprop.kinds.layer.chain import Chain, chain, jacobians
 from dynprop.kinds.layer.judging import agree, given_state, steps_of
 from dynprop.kinds.layer.pullback import Cotangents, Pullback
 from dynprop.kinds.layer.subject import LayerSubject
+from dynprop.laws.draw import Source
 from dynprop.laws.evidence import Comparison, Evidence, LagProfile, worst
 from dynprop.laws.law import law
 
-__all__ = ["first_state", "gradient_by_lag", "gradient_to_state", "has_jacobians", "ways"]
+__all__ = ["first_state", "gradient_by_lag", "gradient_to_state", "has_jacobians", "uncut_jacobians", "ways"]
 
 LONG = 100
 
@@ -129,7 +130,11 @@ def _passes(subject: LayerSubject, case: LayerCase) -> Iterator[Backward]:
         if not known.safe:
             continue
         weights = _weights(row, known.own[-1].to_state.shape[0])
+        # Windows are counted within each call.
+        pieces = subject.domain.windows is None
         for text, form, size in ways(subject, row.steps):
+            if size < row.steps and not pieces:
+                continue
             steps = known.own if (form, size) == (subject.primary, row.steps) else known.nearby
             gradients = _backward(subject, row, start, weights, form, size)
             if gradients is not None:
@@ -179,15 +184,15 @@ def gradient_by_lag(subject: LayerSubject, case: LayerCase) -> Evidence:
         )
         pairs.append((found.form, lag))
     profiles = [_profile(lag) for _, lag in pairs]
-    reach = subject.domain.reach
-    if reach is not None:
-        pairs = [(form, _within(lag, reach)) for form, lag in pairs]
+    if subject.domain.reach is not None:
+        seen = case.steps - subject.domain.first_seen(case.steps - 1, case.steps)
+        pairs = [(form, _within(lag, seen)) for form, lag in pairs]
     comparisons, detail = worst([({"form": form, "lag": lag.worst[1]}, lag) for form, lag in pairs])
     return Evidence(comparisons, lags=_joined(profiles), detail=detail)
 
 
-def _within(lag: Comparison, reach: int) -> Comparison:
-    near = np.arange(lag.value.shape[1]) <= reach
+def _within(lag: Comparison, seen: int) -> Comparison:
+    near = np.arange(lag.value.shape[1]) < seen
     return replace(lag, decided=lag.decided & near[None, :, None])
 
 
@@ -216,13 +221,25 @@ def _joined(profiles: list[LagProfile]) -> LagProfile | None:
     return LagProfile(np.arange(longest), error, bound, decided.astype(bool))
 
 
+def uncut_jacobians(subject: LayerSubject) -> str | None:
+    """Return why no gradient to the state given is promised, or None."""
+    if subject.domain.uncut < 1:
+        return "the target cuts its gradient at every step on purpose"
+    return has_jacobians(subject)
+
+
+def _before_a_cut(source: Source, domain: Domain, subject: LayerSubject) -> LayerCase:
+    near = domain.limited(max(1, domain.uncut))
+    return layer_case(source, near, subject, usual=12, longest=16, batches=(1, 2), state=True)
+
+
 @law(
     "layer/gradient-initial-state",
     claim="C6",
     statement="d(v . y(T))/ds(0), in every form, equals the product of all single-step Jacobians",
     source="Pascanu, Mikolov and Bengio 2013, eq. 5; detached initial states",
-    draw=partial(layer_case, usual=12, longest=16, batches=(1, 2), state=True),
-    applies=has_jacobians,
+    draw=_before_a_cut,
+    applies=uncut_jacobians,
     script="# form: {form}; gradient of one output at the last step to the given state, against single\n"
     "# steps in float64",
     share=0.2,

@@ -21,7 +21,7 @@ from dynprop.contracts.states import State
 from dynprop.kinds.layer.cases import LayerCase, layer_case, made_case
 from dynprop.kinds.layer.chain import joined
 from dynprop.kinds.layer.derivatives import flat
-from dynprop.kinds.layer.gradient import first_state, has_jacobians, ways
+from dynprop.kinds.layer.gradient import first_state, uncut_jacobians, ways
 from dynprop.kinds.layer.judging import agree, steps_of
 from dynprop.kinds.layer.pullback import Cotangents, Pullback
 from dynprop.kinds.layer.step_chain import Chained, chained, flat_state, rows_first
@@ -36,11 +36,13 @@ __all__ = ["dense", "gradient_case", "gradient_cases", "passes", "uncut"]
 GROUPS = 8
 NUDGES = 3
 LONG = 40
+Pair = tuple[Mapping[str, str], Comparison]
+Pairs = list[Pair]
 
 
 def uncut(domain: Domain) -> Domain:
     """Return the domain without the lengths at which a gradient is cut on purpose."""
-    return domain if domain.reach is None else domain.limited(max(1, domain.reach))
+    return domain.limited(max(1, domain.uncut))
 
 
 def gradient_case(source: Source, domain: Domain, subject: LayerSubject) -> LayerCase:
@@ -89,9 +91,7 @@ def _nothing_pulled(subject: LayerSubject, case: LayerCase, state: State | None)
 def _trains(subject: LayerSubject) -> str | None:
     if not subject.parameters.trained:
         return "no parameters are known: a module's are, others are declared by parameters="
-    if subject.domain.reach is not None and subject.domain.reach < 1:
-        return "no gradient passes from step to step (--reach 0)"
-    return has_jacobians(subject)
+    return uncut_jacobians(subject)
 
 
 @law(
@@ -117,7 +117,7 @@ def gradient_parameters(subject: LayerSubject, case: LayerCase) -> Evidence:
     expected = chained(subject, case, start, weights)
     if not expected.safe:
         return Evidence()
-    pairs: list[tuple[Mapping[str, str], Comparison]] = []
+    pairs: Pairs = []
     for text, pulled in passes(subject, case, start, weights):
         pairs += _by_parameter(text, pulled, expected.products.pullback.parameters, expected, case)
     pairs += _from_own_start(subject, case, weights)
@@ -132,9 +132,9 @@ def _by_parameter(
     wanted: Mapping[str, NumericArray],
     expected: Chained,
     case: LayerCase,
-) -> list[tuple[Mapping[str, str], Comparison]]:
+) -> Pairs:
     """Compare the gradient to each parameter, by its largest entry."""
-    found = []
+    found: Pairs = []
     for name, reference in wanted.items():
         value, exact = flat(pulled.parameters[name])[None], flat(reference)[None]
         bound = np.full_like(exact, expected.parameters[name])
@@ -144,9 +144,7 @@ def _by_parameter(
     return found
 
 
-def _from_own_start(
-    subject: LayerSubject, case: LayerCase, weights: Cotangents
-) -> list[tuple[Mapping[str, str], Comparison]]:
+def _from_own_start(subject: LayerSubject, case: LayerCase, weights: Cotangents) -> Pairs:
     """Compare forms that start by themselves: a learned initial state has a gradient too."""
     starts = [form for form in (subject.primary, "parallel") if form in subject.forms]
     if case.warm_up is not None or "initial_state" not in subject.forms:
@@ -161,7 +159,7 @@ def _from_own_start(
         born, lost = _initial_gradients(subject, case, own, expected)
     sums = {n: v + born[n] for n, v in expected.products.pullback.parameters.items()}
     expected = replace(expected, parameters={n: v + lost[n] for n, v in expected.parameters.items()})
-    pairs = []
+    pairs: Pairs = []
     for form in dict.fromkeys(starts):
         pulled = subject.pullback(case.inputs, None, case.dtype, case.sides, weights, form, case.steps)
         if pulled is not None:
@@ -194,9 +192,7 @@ def _initial_gradients(
     return born, lost
 
 
-def _steps_by_parameter(
-    subject: LayerSubject, case: LayerCase, expected: Chained
-) -> Iterator[tuple[Mapping[str, str], Comparison]]:
+def _steps_by_parameter(subject: LayerSubject, case: LayerCase, expected: Chained) -> Iterator[Pair]:
     """Compare the products of every single step with slopes along random directions.
 
     A layer of many parameters moves several of them together.
@@ -284,9 +280,7 @@ def _against_slopes(
 def _drives(subject: LayerSubject) -> str | None:
     if not subject.side_shapes:
         return "the layer takes no side inputs"
-    if subject.domain.reach is not None and subject.domain.reach < 1:
-        return "no gradient passes from step to step (--reach 0)"
-    return has_jacobians(subject)
+    return uncut_jacobians(subject)
 
 
 @law(
@@ -311,7 +305,7 @@ def gradient_side_inputs(subject: LayerSubject, case: LayerCase) -> Evidence:
     expected = chained(subject, case, start, weights)
     if not expected.safe:
         return Evidence()
-    pairs: list[tuple[Mapping[str, str], Comparison]] = []
+    pairs: Pairs = []
     rng = np.random.default_rng(case.seed)
     for name, bound in expected.sides.items():
         exact = _rows_of(expected.products.pullback.sides[name])

@@ -14,8 +14,8 @@ from dynprop.contracts.states import State
 from dynprop.kinds.layer.batch import padded_case, padded_cases, pads
 from dynprop.kinds.layer.cases import LayerCase, layer_case, made_case
 from dynprop.kinds.layer.derivatives import flat
-from dynprop.kinds.layer.gradient import first_state, has_jacobians
-from dynprop.kinds.layer.gradient_parameters import gradient_case, gradient_cases, passes
+from dynprop.kinds.layer.gradient import first_state, uncut_jacobians
+from dynprop.kinds.layer.gradient_parameters import gradient_case, gradient_cases, passes, uncut
 from dynprop.kinds.layer.judging import AXES, agree, given_state, nudged, run_whole, sensitivity
 from dynprop.kinds.layer.pullback import Cotangents, Pullback
 from dynprop.kinds.layer.step_chain import chained, rows_first
@@ -84,7 +84,17 @@ def _alone(subject: LayerSubject, row: LayerCase, start: State | None, weights: 
 def _pads_gradients(subject: LayerSubject) -> str | None:
     if not subject.differentiable:
         return "the library has no automatic differentiation"
+    if subject.domain.uncut < 1:
+        return "the target cuts its gradient at every step on purpose"
     return pads(subject)
+
+
+def _uncut_rows(source: Source, domain: Domain, subject: LayerSubject) -> LayerCase:
+    return padded_case(source, uncut(domain), subject)
+
+
+def _uncut_fixed_rows(domain: Domain, subject: LayerSubject) -> Iterator[LayerCase]:
+    yield from padded_cases(uncut(domain), subject)
 
 
 @law(
@@ -92,8 +102,8 @@ def _pads_gradients(subject: LayerSubject) -> str | None:
     claim="C6",
     statement="the gradients of padded rows are those of the rows alone, and exactly zero at the padding",
     source="state-spaces/mamba#368; fla-org/flash-linear-attention#837, #892",
-    draw=padded_case,
-    fixed=padded_cases,
+    draw=_uncut_rows,
+    fixed=_uncut_fixed_rows,
     applies=_pads_gradients,
     script="r, length = {row}, {length}\n# gradient of layer(x, lengths=...), outputs of the rows and "
     "last state weighted,\n# against that of layer(x[r, :length])",
@@ -188,12 +198,6 @@ def _row_of(state: State, found: Pullback, rows: slice) -> tuple[NumericArray, .
     return tuple(parts)
 
 
-def _returns(subject: LayerSubject) -> str | None:
-    if subject.domain.reach is not None and subject.domain.reach < 1:
-        return "no gradient passes from step to step (--reach 0)"
-    return has_jacobians(subject)
-
-
 @law(
     "layer/gradient-returned-state",
     claim="C6",
@@ -202,7 +206,7 @@ def _returns(subject: LayerSubject) -> str | None:
     source="truncated backpropagation that resumes from a returned state; fla-org/flash-linear-attention#892",
     draw=gradient_case,
     fixed=gradient_cases,
-    applies=_returns,
+    applies=uncut_jacobians,
     script="# form: {form}; gradient of the weighted state that layer(x, state) returns to x and state,\n"
     "# against single steps in float64",
     share=0.08,

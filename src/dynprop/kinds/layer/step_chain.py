@@ -37,7 +37,7 @@ from dynprop.kinds.layer.judging import steps_of
 from dynprop.kinds.layer.pullback import Cotangents, StepProducts
 from dynprop.kinds.layer.subject import LayerSubject
 
-__all__ = ["Chained", "chained", "flat_state", "rows_first"]
+__all__ = ["Chained", "chained", "flat_state", "rows_first", "trajectory"]
 
 CONSTANT = 4.0
 CONSTANT_OF_FEW = 16.0
@@ -83,7 +83,7 @@ def flat_state(state: State) -> FloatArray:
     return rows_first(state, tuple(state.leaves[i] for i in state.floating))
 
 
-def _trajectory(subject: LayerSubject, case: LayerCase, start: State) -> tuple[State, ...]:
+def trajectory(subject: LayerSubject, case: LayerCase, start: State) -> tuple[State, ...]:
     """Return the state before every step, by single steps."""
     states = [start]
     for t in range(case.steps - 1):
@@ -116,7 +116,7 @@ def _listed(cuts: Container[int], steps: int) -> list[int]:
 def _chained(
     subject: LayerSubject, case: LayerCase, start: State, weights: Cotangents, cuts: Container[int]
 ) -> Chained:
-    states = _trajectory(subject, case, start)
+    states = trajectory(subject, case, start)
     format_ = FORMATS[case.dtype]
     rng = np.random.default_rng(case.seed)
 
@@ -135,7 +135,7 @@ def _chained(
         seed = int(rng.integers(2**31))
         if i == 0:
             with subject.nudged(seed):
-                path = _trajectory(subject, near, start.map(nudge))
+                path = trajectory(subject, near, start.map(nudge))
         else:
             path = tuple(state.map(nudge) for state in states)
         with ExitStack() as stack:

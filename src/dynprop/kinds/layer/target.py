@@ -54,8 +54,9 @@ class Layer:
             arrays that is passed to them. A module's parameters need not be named.
         side: trailing shape of each further per-step input by name; a keyword of a form that is not listed
             here has one number per row and step.
-        inputs, dtypes, max_length, reach: what the target promises; see ``dynprop.contracts.domain.Domain``.
-            dtypes None means the usual formats of the framework that the forms of an adapter keep.
+        inputs, dtypes, max_length, reach, windows: what the target promises; see
+            ``dynprop.contracts.domain.Domain``. dtypes None means the usual formats of the framework that the
+            forms of an adapter keep.
         device: the device of its arrays.
         name: the name in reports.
 
@@ -92,6 +93,7 @@ class Layer:
     dtypes: Sequence[str] | None = field(default=None, kw_only=True)
     max_length: int = field(default=2048, kw_only=True)
     reach: int | None = field(default=None, kw_only=True)
+    windows: str | None = field(default=None, kw_only=True)
     device: str = field(default="cpu", kw_only=True)
     name: str = field(default="", kw_only=True)
 
@@ -177,7 +179,7 @@ class Layer:
         dtypes = tuple(self.dtypes or library.dtypes)
         return LayerUnderTest(
             LayerCalls(interface, library, parameters, states),
-            Domain("any", self.inputs, dtypes, self.max_length, reach=self.reach),
+            Domain("any", self.inputs, dtypes, self.max_length, reach=self.reach, windows=self.windows),
             optional=frozenset(dtypes if adapted and self.dtypes is None else ()),
         )
 

@@ -120,9 +120,7 @@ class Blocked(torch.autograd.Function):
         return state.clone()
 
     @staticmethod
-    def backward(  # type: ignore[override]  # torch declares *grad_outputs: Any
-        ctx: torch.autograd.function.FunctionCtx, upstream: Tensor
-    ) -> tuple[Tensor, None]:
+    def backward(ctx: torch.autograd.function.FunctionCtx, upstream: Tensor) -> tuple[Tensor, None]:
         """Sum the shares of all steps."""
         steps: int = ctx.steps  # type: ignore[attr-defined]  # set in forward
         return torch.stack([upstream] * steps).mean(0), None
@@ -134,5 +132,5 @@ class NoStepBackwardFails(Elman):
 
     def begin(self, x: Tensor, state: Tensor | None) -> Tensor:
         """Return the state before the first step."""
-        begin: Tensor = Blocked.apply(super().begin(x, state), len(x))  # type: ignore[no-untyped-call]  # torch
+        begin: Tensor = Blocked.apply(super().begin(x, state), len(x))
         return begin

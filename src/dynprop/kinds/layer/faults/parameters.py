@@ -53,9 +53,7 @@ class LateState(torch.autograd.Function):
         return state @ weight.T
 
     @staticmethod
-    def backward(  # type: ignore[override]  # torch declares *grad_outputs: Any
-        ctx: torch.autograd.function.FunctionCtx, upstream: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def backward(ctx: torch.autograd.function.FunctionCtx, upstream: Tensor) -> tuple[Tensor, Tensor]:
         """Pair the error with tanh of the product in place of the state."""
         weight, state = ctx.saved_tensors  # type: ignore[attr-defined]  # torch sets it in save_for_backward
         return upstream.T @ torch.tanh(state @ weight.T), upstream @ weight
@@ -71,7 +69,7 @@ class WeightsPairedWithLateState(Elman):
 
     def cell(self, x_t: Tensor, state: Tensor) -> Tensor:
         """Return the next state."""
-        moved: Tensor = LateState.apply(self.recur.weight, state)  # type: ignore[no-untyped-call]  # torch
+        moved: Tensor = LateState.apply(self.recur.weight, state)
         return torch.tanh(self.read(x_t) + moved)
 
 

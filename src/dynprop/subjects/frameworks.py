@@ -78,6 +78,14 @@ class Framework(Protocol):
         """Name the device of an array."""
         ...
 
+    def without_gradients(self) -> AbstractContextManager[Any]:
+        """Return the context of calls for inference."""
+        ...
+
+    def settings(self) -> dict[str, object]:
+        """Return the global settings and generators of the library, which a call must leave as they are."""
+        ...
+
 
 def _dtype_for(values: NumericArray, dtype: str) -> str:
     """Return the dtype of an array: the format for reals, its complex partner for complex values."""
@@ -144,6 +152,14 @@ class NumpyFramework:
     def device_of(self, value: Any) -> str:
         """Name the only device."""
         return "cpu"
+
+    def without_gradients(self) -> AbstractContextManager[Any]:
+        """Numpy has no gradients."""
+        return nullcontext()
+
+    def settings(self) -> dict[str, object]:
+        """Numpy's own are looked at whatever the library is: ``dynprop.kinds.layer.side_effects``."""
+        return {}
 
 
 class TorchFramework:
@@ -232,6 +248,25 @@ class TorchFramework:
         """Name the device of a tensor."""
         return str(value.device)
 
+    def without_gradients(self) -> AbstractContextManager[Any]:
+        """Return torch.no_grad()."""
+        context: AbstractContextManager[Any] = self._torch.no_grad()
+        return context
+
+    def settings(self) -> dict[str, object]:
+        """Return default dtype, grad mode, threads, switches of algorithms, and the generator's state."""
+        torch = self._torch
+        return {
+            "torch's default dtype": torch.get_default_dtype(),
+            "torch's grad mode": torch.is_grad_enabled(),
+            "torch's inference mode": torch.is_inference_mode_enabled(),
+            "torch's number of threads": torch.get_num_threads(),
+            "torch's anomaly mode": torch.is_anomaly_enabled(),
+            "torch's deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+            "torch's precision of products": torch.get_float32_matmul_precision(),
+            "torch's random numbers": torch.get_rng_state().numpy().tobytes(),
+        }
+
 
 class JaxFramework:
     """JAX; float64 cases run under its x64 setting."""
@@ -304,6 +339,18 @@ class JaxFramework:
     def device_of(self, value: Any) -> str:
         """Name the device of an array."""
         return str(next(iter(value.devices())))
+
+    def without_gradients(self) -> AbstractContextManager[Any]:
+        """A call of jax carries no gradient unless it is differentiated."""
+        return nullcontext()
+
+    def settings(self) -> dict[str, object]:
+        """Return the switch to float64 and the precision of products."""
+        config = self._jax.config
+        return {
+            "jax's float64 switch": config.jax_enable_x64,
+            "jax's precision of products": config.jax_default_matmul_precision,
+        }
 
 
 FRAMEWORKS: dict[str, type[NumpyFramework] | type[TorchFramework] | type[JaxFramework]] = {

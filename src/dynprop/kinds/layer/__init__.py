@@ -20,6 +20,7 @@ KIND = Kind(
         "dynprop.kinds.layer.gradient_parameters",
         "dynprop.kinds.layer.gradient_rows",
         "dynprop.kinds.layer.hygiene",
+        "dynprop.kinds.layer.memory",
         "dynprop.kinds.layer.step_gradient",
         "dynprop.kinds.layer.truncation",
     ),
@@ -31,6 +32,7 @@ KIND = Kind(
         "dynprop.kinds.layer.faults.parameters",
         "dynprop.kinds.layer.faults.ends",
         "dynprop.kinds.layer.faults.truncation",
+        "dynprop.kinds.layer.faults.memory",
     ),
     controls=("dynprop.kinds.layer.controls",),
     options=(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from dynprop.kinds.layer.cases import LayerCase, layer_case, made_case
 from dynprop.kinds.layer.derivatives import flat
 from dynprop.kinds.layer.gradient import first_state, uncut_jacobians
 from dynprop.kinds.layer.gradient_parameters import gradient_case, gradient_cases, passes, uncut
-from dynprop.kinds.layer.judging import AXES, agree, given_state, nudged, run_whole, sensitivity
+from dynprop.kinds.layer.judging import AXES, agree, given_state, run_whole, sensitivity
+from dynprop.kinds.layer.moved import moved_gradients
 from dynprop.kinds.layer.pullback import Cotangents, Pullback
 from dynprop.kinds.layer.step_chain import chained, rows_first
 from dynprop.kinds.layer.subject import LayerSubject
@@ -25,8 +26,6 @@ from dynprop.laws.evidence import Comparison, Evidence, worst
 from dynprop.laws.law import law
 from dynprop.subjects.calls import TargetMismatchError, TargetRaisedError
 
-CONSTANT = 16.0
-SAMPLES = 3
 Pairs = list[tuple[Mapping[str, object], Comparison]]
 
 
@@ -37,48 +36,6 @@ def _weighted(state: State, dtype: str, rng: np.random.Generator) -> State:
 
 def _floating(state: State) -> tuple[NumericArray, ...]:
     return tuple(state.leaves[i] for i in state.floating)
-
-
-@dataclass(frozen=True)
-class Alone:
-    """The gradients of a row that is alone in its call, and how far two sound evaluations may be apart.
-
-    As in ``judging``, the distance is 16 times the largest effect of three moves of inputs, state and
-    parameters by one unit in the last place, and four units of the largest entry.
-    """
-
-    pulled: Pullback
-    inputs: float
-    state: float
-    parameters: Mapping[str, float]
-
-
-def _alone(subject: LayerSubject, row: LayerCase, start: State | None, weights: Cotangents) -> Alone | None:
-    def pulled(case: LayerCase, state: State | None) -> Pullback | None:
-        return subject.pullback(case.inputs, state, case.dtype, case.sides, weights, "forward", case.steps)
-
-    base = pulled(row, start)
-    if base is None:
-        return None
-    unit, rng = FORMATS[row.dtype].unit, np.random.default_rng(row.seed)
-    near = []
-    for _ in range(SAMPLES):
-        inputs = nudged(row.inputs, unit, rng, row.dtype)
-        inputs = np.abs(inputs) if subject.domain.inputs == "positive" else inputs
-        state = None if start is None else start.map(lambda v: nudged(v, unit, rng, row.dtype))
-        with subject.nudged(int(rng.integers(2**31))):
-            other = pulled(replace(row, inputs=inputs), state)
-        near.append(other or base)
-
-    def apart(value: NumericArray, others: list[NumericArray]) -> float:
-        moved = max(float(np.abs(other - value).max(initial=0.0)) for other in others)
-        return CONSTANT * (moved + 4.0 * unit * float(np.abs(value).max(initial=0.0)))
-
-    to_state = 0.0
-    if start is not None and start.floating:
-        to_state = apart(rows_first(start, base.state), [rows_first(start, other.state) for other in near])
-    parameters = {n: apart(v, [other.parameters[n] for other in near]) for n, v in base.parameters.items()}
-    return Alone(base, apart(base.inputs, [other.inputs for other in near]), to_state, parameters)
 
 
 def _pads_gradients(subject: LayerSubject) -> str | None:
@@ -143,7 +100,7 @@ def gradient_padding(subject: LayerSubject, case: LayerCase) -> Evidence:
                 pairs.append((detail, compared))
             continue
         valid = replace(case.take(rows), lengths=None).part(0, length)
-        alone = _alone(subject, valid, start, Cotangents(outputs[rows, :length], last))
+        alone = moved_gradients(subject, valid, start, Cotangents(outputs[rows, :length], last))
         if alone is None:
             return Evidence()
         label = f"gradient to the inputs of a row of length {length}"

@@ -9,6 +9,7 @@ from typing import Protocol
 from dynprop.arrays import FloatArray, NumericArray
 from dynprop.contracts.states import State
 from dynprop.contracts.subject import Subject
+from dynprop.kinds.layer.layouts import Layouts
 from dynprop.kinds.layer.parameters import Parameters
 from dynprop.kinds.layer.pullback import Cotangents, Leaves, Pullback, StepProducts
 from dynprop.kinds.layer.remembered import Remembered
@@ -106,6 +107,35 @@ class LayerSubject(Subject, Protocol):
         self, form: str, inputs: FloatArray, state: State | None, dtype: str, sides: Mapping[str, FloatArray]
     ) -> str | None:
         """Call a form and say which argument it modified, values or metadata, or None."""
+        ...
+
+    def overwritten_result(
+        self,
+        form: str,
+        inputs: FloatArray,
+        others: Sequence[FloatArray],
+        state: State | None,
+        dtype: str,
+        sides: Mapping[str, FloatArray],
+    ) -> str | None:
+        """Call a form, call it on other inputs, and describe a first result that changed, or None."""
+        ...
+
+    def changed_setting(
+        self,
+        form: str,
+        inputs: FloatArray,
+        state: State | None,
+        dtype: str,
+        sides: Mapping[str, FloatArray],
+        run: Callable[[], object],
+    ) -> str | None:
+        """Call a form, then ``run``, and name a global setting that either changed, or None."""
+        ...
+
+    @property
+    def layouts(self) -> Layouts:
+        """Calls on arrays of other memory layouts."""
         ...
 
     def resets_random_numbers(self, inputs: FloatArray, dtype: str, sides: Mapping[str, FloatArray]) -> bool:

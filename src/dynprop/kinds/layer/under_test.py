@@ -16,6 +16,7 @@ from dynprop.kinds.layer.calls import LayerCalls
 from dynprop.kinds.layer.cases import LayerCase
 from dynprop.kinds.layer.derivatives import EVERYTHING, Derivatives
 from dynprop.kinds.layer.interface import Interface
+from dynprop.kinds.layer.layouts import Layouts
 from dynprop.kinds.layer.parameters import Parameters
 from dynprop.kinds.layer.probe import Findings, probe
 from dynprop.kinds.layer.pullback import Cotangents, Leaves, Pullback, StepProducts
@@ -197,6 +198,35 @@ class LayerUnderTest(Adapter):
     ) -> str | None:
         """Call a form and describe an argument that it modified, in values or metadata, or None."""
         return self._side_effects.changed_arguments(form, inputs, state, dtype, sides)
+
+    def overwritten_result(
+        self,
+        form: str,
+        inputs: FloatArray,
+        others: Sequence[FloatArray],
+        state: State | None,
+        dtype: str,
+        sides: Mapping[str, FloatArray],
+    ) -> str | None:
+        """Call a form, call it on other inputs, and describe a first result that changed, or None."""
+        return self._side_effects.overwritten_result(form, inputs, others, state, dtype, sides)
+
+    def changed_setting(
+        self,
+        form: str,
+        inputs: FloatArray,
+        state: State | None,
+        dtype: str,
+        sides: Mapping[str, FloatArray],
+        run: Callable[[], object],
+    ) -> str | None:
+        """Call a form, then ``run``, and name a global setting that either changed, or None."""
+        return self._side_effects.changed_setting(form, inputs, state, dtype, sides, run)
+
+    @property
+    def layouts(self) -> Layouts:
+        """Calls on arrays of other memory layouts."""
+        return Layouts(self.calls)
 
     def resets_random_numbers(self, inputs: FloatArray, dtype: str, sides: Mapping[str, FloatArray]) -> bool:
         """Whether a call sets the library's global random numbers to a state of its own."""

@@ -123,6 +123,7 @@ def test_options_reach_the_domain_and_the_report(tmp_path: Path) -> None:
         "max_length": 9,
         "arithmetic": "log",
         "reach": 4,
+        "windows": None,
     }
     assert data["options"]["iid"] == 3
 

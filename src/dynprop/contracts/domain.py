@@ -14,6 +14,7 @@ __all__ = [
     "GATES",
     "INPUTS",
     "INTEGERS",
+    "WINDOWS",
     "Domain",
     "described",
     "floating",
@@ -24,6 +25,7 @@ GATES = ("unit", "signed", "any", "constant")
 INPUTS = ("any", "positive")
 ARITHMETICS = ("product", "log")
 INTEGERS = ("int64",)
+WINDOWS = ("start", "end")
 
 
 def floating(dtypes: Sequence[str]) -> tuple[str, ...]:
@@ -48,11 +50,14 @@ class Domain:
         max_length: the largest number of steps.
         arithmetic: "product", or "log" for an evaluation by sums of logarithms, which has
             an extra relative error proportional to the sum of abs(log(abs(a))).
-        reach: truncation of its gradient, the largest lag that it includes; None for no truncation.
+        reach: truncation of its gradient: every output has the lags 0 to reach; None for no truncation. With
+            ``windows`` the gradient is cut every ``reach`` steps instead.
+        windows: where the steps between cuts are counted from, the "start" or the "end" of a call; None for
+            a truncation at the same lag of every output.
         integers: the integer dtypes that it takes, for kinds whose laws have cases of whole numbers.
 
     Raises:
-        ArgumentError: a value outside these sets.
+        ArgumentError: a value outside these sets, a reach beyond max_length, windows without a reach.
     """
 
     gates: str = "any"
@@ -61,6 +66,7 @@ class Domain:
     max_length: int = 2048
     arithmetic: str = "product"
     reach: int | None = None
+    windows: str | None = None
     integers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -80,10 +86,37 @@ class Domain:
             raise ArgumentError("max_length", str(self.max_length), "a whole number of at least 1")
         if self.reach is not None and self.reach < 0:
             raise ArgumentError("reach", str(self.reach), "a whole number of at least 0")
+        if self.reach is not None and self.reach > self.max_length:
+            expected = f"at most max_length, {self.max_length}: beyond it nothing is cut"
+            raise ArgumentError("reach", str(self.reach), expected)
+        if self.windows is not None and self.windows not in WINDOWS:
+            raise ArgumentError("windows", repr(self.windows), f"one of {', '.join(WINDOWS)}")
+        if self.windows is not None and not self.reach:
+            got = "no reach" if self.reach is None else "reach 0"
+            raise ArgumentError("windows", f"{self.windows!r} and {got}", "reach=K, steps between two cuts")
 
     def limited(self, length: int) -> Domain:
         """Return the same domain with sequences of at most this length."""
-        return replace(self, max_length=min(self.max_length, length))
+        longest = min(self.max_length, length)
+        reach = None if self.reach is None else min(self.reach, longest)
+        return replace(self, max_length=longest, reach=reach)
+
+    @property
+    def uncut(self) -> int:
+        """Largest number of steps of a call in which no gradient is cut, to the state given neither."""
+        if self.reach is None:
+            return self.max_length
+        return self.reach if self.windows is None else self.reach - 1
+
+    def first_seen(self, t: int, steps: int) -> int:
+        """Return the first step, from 0, whose gradient the output of step t has in a call of some steps."""
+        if self.reach is None:
+            return 0
+        if self.windows is None:
+            return max(0, t - self.reach)
+        if self.windows == "start":
+            return t - t % self.reach
+        return max(0, t - (self.reach - 1 - (steps - 1 - t) % self.reach))
 
     def to_json(self) -> dict[str, Any]:
         """Return the domain as plain JSON values."""
@@ -110,4 +143,6 @@ def described(domain: Mapping[str, Any], first: Sequence[str] = ()) -> str:
         parts.append(f"arithmetic {domain['arithmetic']}")
     if domain["reach"] is not None:
         parts.append(f"reach {domain['reach']}")
+    if domain.get("windows") is not None:
+        parts.append(f"windows from the {domain['windows']}")
     return f"domain: {' · '.join(parts)}"

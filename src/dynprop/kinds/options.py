@@ -17,6 +17,7 @@ __all__ = [
     "INPUTS",
     "MAX_LENGTH",
     "REACH",
+    "WINDOWS",
     "parse_list",
     "parse_promises",
     "parse_sizes",
@@ -52,7 +53,8 @@ INPUTS = Option("inputs", "Inputs that it handles; default any.", "any|positive"
 DTYPES = Option("dtypes", "Formats it computes in, such as float64,float32.", "LIST", parse=parse_list)
 MAX_LENGTH = Option("max_length", "Longest sequence; default 2048.", "N", int)
 ARITHMETIC = Option("arithmetic", "How it forms products; log: by sums of logarithms.", "product|log")
-REACH = Option("reach", "It cuts its gradient after K steps on purpose.", "K", int)
+REACH = Option("reach", "It cuts its gradient after lag K on purpose.", "K", int)
+WINDOWS = Option("windows", "With --reach K: cuts every K steps, counted from there.", "start|end")
 
 # What every function of arrays can declare.
 COMMON = (FRAMEWORK, DEVICE, DTYPES, MAX_LENGTH)

@@ -112,12 +112,15 @@ class Evidence:
         failure: a structural failure that needs no bound ("inputs were modified"), or None.
         detail: the law's own parameters at the worst place, such as the split point.
         lags: the gradient's error by lag; the effective lag of a report comes from the laws that have it.
+        note: what a reader of the report should know beside the verdict, such as a part of a state that is
+            never read.
     """
 
     comparisons: tuple[Comparison, ...] = ()
     failure: str | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
     lags: LagProfile | None = None
+    note: str = ""
 
     @property
     def decided(self) -> bool:

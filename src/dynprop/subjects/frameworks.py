@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from dynprop.subjects.calls import attributed
 __all__ = ["FRAMEWORKS", "Framework", "framework_named"]
 
 Loss = Callable[[Mapping[str, Any]], Any]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Framework(Protocol):
@@ -38,8 +40,18 @@ class Framework(Protocol):
         """Return the context in which targets of this dtype are called."""
         ...
 
-    def gradients(self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str]) -> dict[str, NumericArray]:
-        """Return the gradients of a scalar loss to named arrays; zero where it does not depend."""
+    def gradients(
+        self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str], held: Mapping[str, Any] = NOTHING
+    ) -> dict[str, NumericArray]:
+        """Return the gradients of a scalar loss to named arrays; zero where it does not depend.
+
+        Args:
+            loss: takes the arrays.
+            arrays: by name.
+            wrt: names of the arrays to whose values the loss is differentiated.
+            held: arrays, by name, that the loss uses without being given them, such as the parameters of a
+                torch module; it is differentiated to them too.
+        """
         ...
 
     def layouts(self, value: Any) -> Iterator[tuple[str, Any]]:
@@ -64,6 +76,14 @@ class Framework(Protocol):
 
     def device_of(self, value: Any) -> str:
         """Name the device of an array."""
+        ...
+
+    def without_gradients(self) -> AbstractContextManager[Any]:
+        """Return the context of calls for inference."""
+        ...
+
+    def settings(self) -> dict[str, object]:
+        """Return the global settings and generators of the library, which a call must leave as they are."""
         ...
 
 
@@ -97,7 +117,9 @@ class NumpyFramework:
         """Silence numpy's floating-point warnings, which are the target's business."""
         return np.errstate(all="ignore")
 
-    def gradients(self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str]) -> dict[str, NumericArray]:
+    def gradients(
+        self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str], held: Mapping[str, Any] = NOTHING
+    ) -> dict[str, NumericArray]:
         """Numpy has no automatic differentiation."""
         raise NotImplementedError("numpy has no automatic differentiation")
 
@@ -130,6 +152,14 @@ class NumpyFramework:
     def device_of(self, value: Any) -> str:
         """Name the only device."""
         return "cpu"
+
+    def without_gradients(self) -> AbstractContextManager[Any]:
+        """Numpy has no gradients."""
+        return nullcontext()
+
+    def settings(self) -> dict[str, object]:
+        """Numpy's own are looked at whatever the library is: ``dynprop.kinds.layer.side_effects``."""
+        return {}
 
 
 class TorchFramework:
@@ -164,18 +194,21 @@ class TorchFramework:
         """Nothing to set."""
         return nullcontext()
 
-    def gradients(self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str]) -> dict[str, NumericArray]:
+    def gradients(
+        self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str], held: Mapping[str, Any] = NOTHING
+    ) -> dict[str, NumericArray]:
         """Differentiate once; an unused leaf has gradient zero."""
         leaves = {n: a.detach().clone().requires_grad_(n in wrt) for n, a in arrays.items()}
         total = loss(leaves)
-        gradients: Sequence[Any] = [None] * len(wrt)
+        sought = {**{name: leaves[name] for name in wrt}, **held}
+        gradients: Sequence[Any] = [None] * len(sought)
         if total.requires_grad:
             with attributed():
-                gradients = self._torch.autograd.grad(total, [leaves[n] for n in wrt], allow_unused=True)
+                gradients = self._torch.autograd.grad(total, list(sought.values()), allow_unused=True)
         zero = self._torch.zeros_like
         return {
-            name: to_numpy(zero(leaves[name]) if grad is None else grad)
-            for name, grad in zip(wrt, gradients, strict=True)
+            name: to_numpy(zero(array) if grad is None else grad)
+            for (name, array), grad in zip(sought.items(), gradients, strict=True)
         }
 
     def layouts(self, value: Any) -> Iterator[tuple[str, Any]]:
@@ -215,6 +248,25 @@ class TorchFramework:
         """Name the device of a tensor."""
         return str(value.device)
 
+    def without_gradients(self) -> AbstractContextManager[Any]:
+        """Return torch.no_grad()."""
+        context: AbstractContextManager[Any] = self._torch.no_grad()
+        return context
+
+    def settings(self) -> dict[str, object]:
+        """Return default dtype, grad mode, threads, switches of algorithms, and the generator's state."""
+        torch = self._torch
+        return {
+            "torch's default dtype": torch.get_default_dtype(),
+            "torch's grad mode": torch.is_grad_enabled(),
+            "torch's inference mode": torch.is_inference_mode_enabled(),
+            "torch's number of threads": torch.get_num_threads(),
+            "torch's anomaly mode": torch.is_anomaly_enabled(),
+            "torch's deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+            "torch's precision of products": torch.get_float32_matmul_precision(),
+            "torch's random numbers": torch.get_rng_state().numpy().tobytes(),
+        }
+
 
 class JaxFramework:
     """JAX; float64 cases run under its x64 setting."""
@@ -250,8 +302,12 @@ class JaxFramework:
         context: AbstractContextManager[Any] = self._jax.enable_x64(dtype in ("float64", "int64"))
         return context
 
-    def gradients(self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str]) -> dict[str, NumericArray]:
-        """Differentiate with jax.grad."""
+    def gradients(
+        self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str], held: Mapping[str, Any] = NOTHING
+    ) -> dict[str, NumericArray]:
+        """Differentiate with jax.grad; its functions are given whatever they are differentiated to."""
+        if held:
+            raise NotImplementedError("jax differentiates to the arrays that a function takes, and no others")
         fixed = {n: a for n, a in arrays.items() if n not in wrt}
 
         def total(leaves: Mapping[str, Any]) -> Any:
@@ -283,6 +339,18 @@ class JaxFramework:
     def device_of(self, value: Any) -> str:
         """Name the device of an array."""
         return str(next(iter(value.devices())))
+
+    def without_gradients(self) -> AbstractContextManager[Any]:
+        """A call of jax carries no gradient unless it is differentiated."""
+        return nullcontext()
+
+    def settings(self) -> dict[str, object]:
+        """Return the switch to float64 and the precision of products."""
+        config = self._jax.config
+        return {
+            "jax's float64 switch": config.jax_enable_x64,
+            "jax's precision of products": config.jax_default_matmul_precision,
+        }
 
 
 FRAMEWORKS: dict[str, type[NumpyFramework] | type[TorchFramework] | type[JaxFramework]] = {

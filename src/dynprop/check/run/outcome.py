@@ -143,7 +143,7 @@ class LawResult:
         worst_ratio: worst residual over bound among the decided cases; may be infinite.
         counterexample: the smallest failing case, if any fails.
         hypothesis: the likely mistake.
-        note: why the law is not applicable, or why fewer cases ran.
+        note: why the law is not applicable, why fewer cases ran, or what a case showed beside its verdict.
         lags: by dtype, the smallest lag at which a gradient was wrong over all cases, or None, and the
             largest lag that could be judged.
     """
@@ -198,6 +198,8 @@ class LawResult:
             self.worst_ratio = max(self.worst_ratio, outcome.ratio)
         if outcome.evidence is not None and outcome.evidence.lags is not None:
             self._add_lags(case.dtype, outcome.evidence.lags)
+        if outcome.evidence is not None and outcome.evidence.note:
+            self.note = outcome.evidence.note
         if outcome.failed:
             head = "" if outcome.explanation is None else outcome.explanation.head
             group = self.failures.setdefault((outcome.verdict, head), Failures())

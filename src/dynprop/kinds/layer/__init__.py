@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynprop.kinds.options import DEVICE, DTYPES, FRAMEWORK, INPUTS, MAX_LENGTH, REACH, parse_sizes
+from dynprop.kinds.options import DEVICE, DTYPES, FRAMEWORK, INPUTS, MAX_LENGTH, REACH, WINDOWS, parse_sizes
 from dynprop.kinds.record import Kind, Option
 
 __all__ = ["KIND"]
@@ -17,14 +17,22 @@ KIND = Kind(
         "dynprop.kinds.layer.batch",
         "dynprop.kinds.layer.forms",
         "dynprop.kinds.layer.gradient",
+        "dynprop.kinds.layer.gradient_parameters",
+        "dynprop.kinds.layer.gradient_rows",
         "dynprop.kinds.layer.hygiene",
+        "dynprop.kinds.layer.memory",
         "dynprop.kinds.layer.step_gradient",
+        "dynprop.kinds.layer.truncation",
     ),
     faults=(
         "dynprop.kinds.layer.faults.state",
         "dynprop.kinds.layer.faults.forms",
         "dynprop.kinds.layer.faults.behaviour",
         "dynprop.kinds.layer.faults.sides",
+        "dynprop.kinds.layer.faults.parameters",
+        "dynprop.kinds.layer.faults.ends",
+        "dynprop.kinds.layer.faults.truncation",
+        "dynprop.kinds.layer.faults.memory",
     ),
     controls=("dynprop.kinds.layer.controls",),
     options=(
@@ -34,6 +42,7 @@ KIND = Kind(
         DTYPES,
         MAX_LENGTH,
         REACH,
+        WINDOWS,
         Option("sizes", "Sizes with which a layer is built.", "NAME=N,...", parse=parse_sizes),
     ),
     framework="torch",

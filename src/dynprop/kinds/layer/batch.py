@@ -85,7 +85,8 @@ def row_alone_with_state(subject: LayerSubject, case: LayerCase) -> Evidence:
     return _rows(subject, case, given_state(subject, case))
 
 
-def _padded(source: Source, domain: Domain, subject: Any) -> LayerCase:
+def padded_case(source: Source, domain: Domain, subject: Any) -> LayerCase:
+    """Draw a batch of rows that are padded to one length."""
     case = layer_case(source, domain, subject, batches=(2, 4), longest=12)
     low = min(subject.shortest_row, case.steps)
     lengths = [source.integer(low, case.steps) for _ in range(case.batch)]
@@ -102,7 +103,8 @@ def padded_cases(domain: Domain, subject: Any) -> Iterator[LayerCase]:
             yield replace(case, lengths=(case.steps, shortest, 1, max(1, case.steps - 2)))
 
 
-def _pads(subject: LayerSubject) -> str | None:
+def pads(subject: LayerSubject) -> str | None:
+    """Return why no row can be padded, or None."""
     return "padded rows (lengths) are not offered" if subject.shortest_row is None else None
 
 
@@ -111,9 +113,9 @@ def _pads(subject: LayerSubject) -> str | None:
     claim="C1",
     statement="a padded row gives the outputs and the state of the row alone, for lengths 0, 1 and full",
     source="flax 0.12.8 RNN with seq_lengths (length 0); state-spaces/mamba#368",
-    draw=_padded,
+    draw=padded_case,
     fixed=padded_cases,
-    applies=_pads,
+    applies=pads,
     script="r, length = {row}, {length}\n# layer(x, lengths=...) at row r against layer(x[r, :length])",
     share=0.5,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -61,7 +62,7 @@ class LayerCalls:
         expected = inputs.shape[:1] if form == "step" else inputs.shape[:2]
         if values.shape[: len(expected)] != expected:
             raise TargetMismatchError(f"{form} returned y of shape {tuple(y.shape)} for x of {inputs.shape}")
-        flat = values.reshape(*expected, -1)
+        flat = values.reshape(*expected, math.prod(values.shape[len(expected) :]))
         if np.iscomplexobj(flat):
             flat = np.concatenate([flat.real, flat.imag], axis=-1)
         return np.asarray(flat, dtype=np.float64), self.states.to_numpy(after)
@@ -72,7 +73,7 @@ class LayerCalls:
             return None
         self.parameters.use(dtype)
         with self.library.setting(dtype):
-            made = self.interface.forms["initial_state"](batch)
+            made = self.native_initial_state(batch, self._tree(dtype))
         state = self.states.to_numpy(made)
         if state is None:
             return None
@@ -93,6 +94,16 @@ class LayerCalls:
         return dtype_name(y), self.library.device_of(y), dtypes
 
     # In arrays of the target's library.
+
+    def native_initial_state(self, batch: int, parameters: Any) -> Any:
+        """Call ``initial_state``, with the tree of parameters where it takes one."""
+        made = self.interface.forms["initial_state"]
+        takes = "parameters" in (self.interface.keywords.get("initial_state") or ())
+        return made(batch, parameters=parameters) if takes else made(batch)
+
+    def _tree(self, dtype: str) -> Any:
+        """Return the tree of parameters that forms take, in a format; None where they take none."""
+        return self.parameters.tree(self.parameters.leaves(dtype))
 
     def native_inputs(
         self, inputs: FloatArray, sides: Mapping[str, FloatArray], dtype: str
@@ -120,7 +131,9 @@ class LayerCalls:
         """Call a form on native arrays and return its result as it is."""
         self.parameters.use(dtype)
         names = self.interface.keywords.get(form)
-        sides = {n: v for n, v in natives.items() if n != "x" and (names is None or n in names)}
+        tree = natives.get("parameters", self._tree(dtype))
+        given = natives if tree is None else {**natives, "parameters": tree}
+        sides = {n: v for n, v in given.items() if n != "x" and (names is None or n in names)}
         call = self.interface.forms[form]
         with self.library.setting(dtype):
             if form == "forward" and lengths is not None:

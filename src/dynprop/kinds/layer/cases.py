@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,9 +48,25 @@ class LayerCase:
         """Number of time steps."""
         return int(self.inputs.shape[1])
 
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        """What tells two cases apart, to look up what was evaluated on one of them."""
+        arrays = {
+            "": self.inputs,
+            **self.sides,
+            " ": self.inputs[:0] if self.warm_up is None else self.warm_up,
+        }
+        contents = tuple((name, values.shape, values.tobytes()) for name, values in arrays.items())
+        return (*contents, self.dtype, self.lengths, self.seed)
+
     def refusable(self) -> bool:
-        """No case may be refused: every one has a step."""
-        return False
+        """A layer may refuse a sequence without a step, and nothing else."""
+        return self.steps == 0
+
+    @property
+    def refusal_types(self) -> tuple[type[Exception], ...] | None:
+        """Any error refuses a sequence without a step: torch.nn.GRU raises RuntimeError."""
+        return (Exception,) if self.steps == 0 else None
 
     def describe(self) -> str:
         """Describe the case on one line."""

@@ -33,7 +33,7 @@ from dynprop.kinds.layer.cases import LayerCase
 from dynprop.kinds.layer.judging import steps_of
 from dynprop.kinds.layer.subject import LayerSubject
 
-__all__ = ["Chain", "Jacobians", "Step", "chain", "jacobians"]
+__all__ = ["Chain", "Jacobians", "Step", "chain", "jacobians", "joined"]
 
 CONSTANT = 4.0
 NUDGES = 2
@@ -105,7 +105,7 @@ def _prefix_states(subject: LayerSubject, row: LayerCase, start: State) -> State
         head = row.part(0, t)
         after = subject.call(subject.stepper, head.inputs, start, row.dtype, head.sides)[1]
         states.append(states[-1] if after is None else after)
-    return _joined(states)
+    return joined(states)
 
 
 def _step_states(subject: LayerSubject, row: LayerCase, start: State) -> State:
@@ -114,10 +114,10 @@ def _step_states(subject: LayerSubject, row: LayerCase, start: State) -> State:
     for t in range(1, row.steps):
         after = steps_of(subject, subject.stepper, row.part(t - 1, t), states[-1])[1]
         states.append(states[-1] if after is None else after)
-    return _joined(states)
+    return joined(states)
 
 
-def _joined(states: list[State]) -> State:
+def joined(states: list[State]) -> State:
     """Join the states of single rows as the rows of one batch."""
     start = states[0]
     leaves = tuple(
@@ -175,15 +175,15 @@ def jacobians(subject: LayerSubject, row: LayerCase, start: State) -> Jacobians:
     def nudge(values: FloatArray) -> FloatArray:
         return np.asarray(values * (1.0 + 2.0 * unit * rng.choice([-1.0, 1.0], np.shape(values))))
 
-    def joined(steps: list[Step], others: list[Step]) -> list[Step]:
+    def near_steps(steps: list[Step], others: list[Step]) -> list[Step]:
         return [step.at(near) for step, near in zip(steps, others, strict=True)]
 
     own = _sized(subject, row, start, _measured(subject, row, states))
     for _ in range(NUDGES):
         near = replace(row, inputs=nudge(row.inputs))
-        own = joined(own, _measured(subject, near, states.map(nudge)))
+        own = near_steps(own, _measured(subject, near, states.map(nudge)))
     moved = replace(row, inputs=nudge(row.inputs))
-    nearby = joined(own, _measured(subject, moved, _step_states(subject, moved, start.map(nudge))))
+    nearby = near_steps(own, _measured(subject, moved, _step_states(subject, moved, start.map(nudge))))
     largest = max((float(np.abs(v).max(initial=0.0)) for v in states.leaves), default=0.0)
     return Jacobians(tuple(own), tuple(nearby), largest <= FORMATS[row.dtype].safe)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dynprop.kinds.layer.faults.sides import TimeSpans, with_spans
+from dynprop.kinds.layer.faults.truncation import END, EVERY_OUTPUT, Sliding, Windows
 from dynprop.kinds.layer.target import Layer
 from dynprop.laws.catalogue import Catalogue
 
@@ -295,3 +296,70 @@ class PositionCounter(nn.Module):
 def time_spans() -> Layer:
     """A tanh layer whose state decays over the time span of its own row and step."""
     return with_spans(TimeSpans())
+
+
+@layer.control("control/closed-over-weights")
+def closed_over_weights() -> Layer:
+    """Functions without a module, whose weights are declared by parameters=."""
+    generator = torch.Generator().manual_seed(5)
+    weights = {
+        "read": torch.randn(3, 6, generator=generator) / 2,
+        "recur": torch.randn(6, 6, generator=generator) / 3,
+        "start": torch.randn(6, generator=generator),
+    }
+
+    def initial_state(batch: int) -> Tensor:
+        return weights["start"].repeat(batch, 1)
+
+    def step(x_t: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        following = torch.tanh(x_t @ weights["read"] + state @ weights["recur"])
+        return following, following
+
+    def forward(x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        h = initial_state(x.shape[1]) if state is None else state
+        outputs = [h[None][:0]]
+        for x_t in x:
+            h = step(x_t, h)[1]
+            outputs.append(h[None])
+        return torch.cat(outputs), h
+
+    return Layer(
+        forward=forward,
+        step=step,
+        initial_state=initial_state,
+        parameters=weights,
+        name="closed-over weights",
+    )
+
+
+layer.add_control(
+    "control/windows-from-the-end",
+    "A tanh layer that cuts its gradient every 6 steps, counted from the end of a call.",
+    Windows,
+    domain=END,
+)
+layer.add_control(
+    "control/lags-up-to-4",
+    "A tanh layer whose outputs have the gradients of lags 0 to 4 each.",
+    Sliding,
+    domain=EVERY_OUTPUT,
+)
+
+
+@layer.control("control/windows-from-the-start", domain={"reach": 5, "windows": "start"})
+class WindowsFromTheStart(LstmCells):
+    """An LSTM that detaches both parts of its state every 5 steps, counted from the start of a call."""
+
+    def forward(
+        self, x: Tensor, state: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Run over the sequence."""
+        h, c = self.initial_state(x.shape[1]) if state is None else state
+        outputs = [x.new_zeros(0, *h.shape)]
+        for window in torch.split(x, 5) if len(x) else ():
+            if len(outputs) > 1:
+                h, c = h.detach(), c.detach()
+            for x_t in window:
+                h, (h, c) = self.step(x_t, (h, c))
+                outputs.append(h.unsqueeze(0))
+        return torch.cat(outputs), (h, c)

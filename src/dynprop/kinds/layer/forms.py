@@ -21,6 +21,8 @@ from dynprop.laws.evidence import Evidence, worst
 from dynprop.laws.law import law
 
 cuttable: partial[LayerCase] = partial(layer_case, shortest=2)
+# Ends of usual blocks, and one step beside them.
+PIECES = (63, 64, 65, 128, 257)
 FORWARD_ONLY = "its outputs depend on later inputs by design (bidirectional)"
 
 
@@ -32,7 +34,7 @@ def _resumable(subject: LayerSubject) -> str | None:
     return None
 
 
-def _stateful(subject: LayerSubject) -> list[str]:
+def stateful(subject: LayerSubject) -> list[str]:
     """Return the forms that take and return a state."""
     return [f for f in ("forward", "chunk", "step") if f in subject.forms]
 
@@ -43,6 +45,23 @@ def long_cases(domain: Domain, subject: Any) -> Iterator[LayerCase]:
         rng = np.random.default_rng([70, i])
         steps = min(70, domain.max_length)
         yield made_case(rng, subject, dtype, batch=2, steps=steps, state=False)
+
+
+def blocks(domain: Domain, subject: Any) -> Iterator[LayerCase]:
+    """Yield a case of 300 steps, longer than all pieces, after the long and the strong ones."""
+    yield from strong_cases(domain, subject)
+    rng = np.random.default_rng([300, 5])
+    steps = min(300, domain.max_length)
+    yield made_case(rng, subject, domain.dtypes[0], batch=1, steps=steps, state=False)
+
+
+def handed_over(domain: Domain, subject: Any) -> Iterator[LayerCase]:
+    """Yield cases that are cut at the ends of usual blocks, and one step beside them."""
+    for piece in PIECES:
+        if piece + 2 <= domain.max_length:
+            rng = np.random.default_rng([piece, 6])
+            case = made_case(rng, subject, domain.dtypes[0], batch=2, steps=piece + 2, state=False)
+            yield replace(case, seed=piece - 1)  # the split follows from the seed
 
 
 def strong_cases(domain: Domain, subject: Any) -> Iterator[LayerCase]:
@@ -100,7 +119,7 @@ def _several_forms(subject: LayerSubject) -> str | None:
     statement="the whole, chunked, parallel and stepped forms give the same outputs",
     source="snntorch 1.0.0 (cumprod over cumprod + 1e-8); fla-org/flash-linear-attention#47, #52",
     draw=layer_case,
-    fixed=strong_cases,
+    fixed=blocks,
     applies=_several_forms,
     script="# the outputs of the forms that the object has, on the same x, beside each other",
     share=0.5,
@@ -111,8 +130,8 @@ def forms_agree(subject: LayerSubject, case: LayerCase) -> Evidence:
     bound = sensitivity(subject, case, None, whole)
     pairs = []
     for form in sorted(subject.forms - {"initial_state"}):
-        sizes = {"step": [1], "chunk": [case.steps, 1, 2, 5]}.get(form, [case.steps])
-        for size in sizes if form != subject.primary else []:
+        sizes = {"step": [1], "chunk": [case.steps, 1, 2, 5, *PIECES]}.get(form, [case.steps])
+        for size in dict.fromkeys(sizes) if form != subject.primary else []:
             if size > case.steps or (form == "chunk" and size == case.steps == 1):
                 continue
             if form == "parallel":
@@ -165,7 +184,7 @@ def _lost_state(subject: LayerSubject, first: FloatArray, tail: LayerCase) -> Ma
 def _hands_over(subject: LayerSubject) -> str | None:
     if subject.bidirectional:
         return FORWARD_ONLY
-    return None if len(_stateful(subject)) > 1 else "the object has one form with a state"
+    return None if len(stateful(subject)) > 1 else "the object has one form with a state"
 
 
 @law(
@@ -174,6 +193,7 @@ def _hands_over(subject: LayerSubject) -> str | None:
     statement="the state that one form returns is the state that another form takes: prefill, then decode",
     source="xlstm 2.0.6 (chunk to step, off by the root of the head size)",
     draw=cuttable,
+    fixed=handed_over,
     applies=_hands_over,
     script="p = {split}\n# run {before} on x[:p], give its state to {after} on x[p:], compare with one call",
     share=0.4,
@@ -186,7 +206,7 @@ def hand_over(subject: LayerSubject, case: LayerCase) -> Evidence:
     p = 1 + case.seed % (case.steps - 1)
     head, tail = case.part(0, p), case.part(p, None)
     pairs = []
-    for before, after in permutations(_stateful(subject), 2):
+    for before, after in permutations(stateful(subject), 2):
         size = {"step": 1}.get(before, p), {"step": 1}.get(after, tail.steps)
         first, state = steps_of(subject, before, head, start, size[0])
         own = partial(steps_of, subject, after, head, start, {"step": 1}.get(after, p))

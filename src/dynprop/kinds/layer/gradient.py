@@ -16,11 +16,13 @@ from dynprop.contracts.states import State
 from dynprop.kinds.layer.cases import LayerCase, layer_case, made_case
 from dynprop.kinds.layer.chain import Chain, chain, jacobians
 from dynprop.kinds.layer.judging import agree, given_state, steps_of
+from dynprop.kinds.layer.pullback import Cotangents, Pullback
 from dynprop.kinds.layer.subject import LayerSubject
+from dynprop.laws.draw import Source
 from dynprop.laws.evidence import Comparison, Evidence, LagProfile, worst
 from dynprop.laws.law import law
 
-__all__ = ["first_state", "gradient_by_lag", "gradient_to_state", "has_jacobians"]
+__all__ = ["first_state", "gradient_by_lag", "gradient_to_state", "has_jacobians", "uncut_jacobians", "ways"]
 
 LONG = 100
 
@@ -72,7 +74,7 @@ class Backward:
     expected: Chain
 
 
-def _ways(subject: LayerSubject, steps: int) -> Iterator[tuple[str, str, int]]:
+def ways(subject: LayerSubject, steps: int) -> Iterator[tuple[str, str, int]]:
     """Yield (description, form, steps per call) of every way to run a row from a given state."""
     for form in ("forward", "chunk"):
         if form in subject.forms and subject.takes_state:
@@ -96,11 +98,14 @@ def _backward(
     """
     last = np.zeros((1, row.steps, weights.size))
     last[0, -1] = weights
-    pair = subject.gradients(row.inputs, state, row.dtype, row.sides, last, form, size)
-    if pair is None and form != subject.primary:
-        return None
-    found, leaves = pair or (np.zeros_like(row.inputs), tuple(np.zeros_like(v) for v in _leaves(state)))
-    return found[0, ::-1], np.zeros(0) if state is None else _flat(state, leaves)
+    pulled = subject.pullback(
+        row.inputs, state, row.dtype, row.sides, Cotangents(last), form, size, wanted=()
+    )
+    if pulled is None:
+        if form != subject.primary:
+            return None
+        pulled = Pullback(np.zeros_like(row.inputs), tuple(np.zeros_like(v) for v in _leaves(state)), {}, {})
+    return pulled.inputs[0, ::-1], np.zeros(0) if state is None else _flat(state, pulled.state)
 
 
 def _leaves(state: State | None) -> tuple[NumericArray, ...]:
@@ -125,7 +130,11 @@ def _passes(subject: LayerSubject, case: LayerCase) -> Iterator[Backward]:
         if not known.safe:
             continue
         weights = _weights(row, known.own[-1].to_state.shape[0])
-        for text, form, size in _ways(subject, row.steps):
+        # Windows are counted within each call.
+        pieces = subject.domain.windows is None
+        for text, form, size in ways(subject, row.steps):
+            if size < row.steps and not pieces:
+                continue
             steps = known.own if (form, size) == (subject.primary, row.steps) else known.nearby
             gradients = _backward(subject, row, start, weights, form, size)
             if gradients is not None:
@@ -175,15 +184,15 @@ def gradient_by_lag(subject: LayerSubject, case: LayerCase) -> Evidence:
         )
         pairs.append((found.form, lag))
     profiles = [_profile(lag) for _, lag in pairs]
-    reach = subject.domain.reach
-    if reach is not None:
-        pairs = [(form, _within(lag, reach)) for form, lag in pairs]
+    if subject.domain.reach is not None:
+        seen = case.steps - subject.domain.first_seen(case.steps - 1, case.steps)
+        pairs = [(form, _within(lag, seen)) for form, lag in pairs]
     comparisons, detail = worst([({"form": form, "lag": lag.worst[1]}, lag) for form, lag in pairs])
     return Evidence(comparisons, lags=_joined(profiles), detail=detail)
 
 
-def _within(lag: Comparison, reach: int) -> Comparison:
-    near = np.arange(lag.value.shape[1]) <= reach
+def _within(lag: Comparison, seen: int) -> Comparison:
+    near = np.arange(lag.value.shape[1]) < seen
     return replace(lag, decided=lag.decided & near[None, :, None])
 
 
@@ -212,13 +221,25 @@ def _joined(profiles: list[LagProfile]) -> LagProfile | None:
     return LagProfile(np.arange(longest), error, bound, decided.astype(bool))
 
 
+def uncut_jacobians(subject: LayerSubject) -> str | None:
+    """Return why no gradient to the state given is promised, or None."""
+    if subject.domain.uncut < 1:
+        return "the target cuts its gradient at every step on purpose"
+    return has_jacobians(subject)
+
+
+def _before_a_cut(source: Source, domain: Domain, subject: LayerSubject) -> LayerCase:
+    near = domain.limited(max(1, domain.uncut))
+    return layer_case(source, near, subject, usual=12, longest=16, batches=(1, 2), state=True)
+
+
 @law(
     "layer/gradient-initial-state",
     claim="C6",
     statement="d(v . y(T))/ds(0), in every form, equals the product of all single-step Jacobians",
     source="Pascanu, Mikolov and Bengio 2013, eq. 5; detached initial states",
-    draw=partial(layer_case, usual=12, longest=16, batches=(1, 2), state=True),
-    applies=has_jacobians,
+    draw=_before_a_cut,
+    applies=uncut_jacobians,
     script="# form: {form}; gradient of one output at the last step to the given state, against single\n"
     "# steps in float64",
     share=0.2,

@@ -8,8 +8,9 @@ from functools import partial
 import numpy as np
 
 from dynprop.kinds.layer.cases import LayerCase, layer_case
-from dynprop.kinds.layer.forms import cuttable
+from dynprop.kinds.layer.forms import cuttable, stateful
 from dynprop.kinds.layer.judging import agree, given_state, run_whole, same_call_bound, sensitivity, steps_of
+from dynprop.kinds.layer.leaves import leaves_read
 from dynprop.kinds.layer.subject import LayerSubject
 from dynprop.laws.evidence import Evidence, worst
 from dynprop.laws.law import law
@@ -196,3 +197,38 @@ def own_initial_state(subject: LayerSubject, case: LayerCase) -> Evidence:
         "outputs from initial_state(batch)", run_whole(subject, case, initial), plain, bound, case.dtype
     )
     return Evidence((found,))
+
+
+@law(
+    "layer/state-read",
+    claim="C1",
+    statement="every part of a given state that one form reads is read by the other forms; what none of them "
+    "reads is reported",
+    source="caches that one path fills and another forgets",
+    draw=partial(layer_case, shortest=2, usual=4, longest=4, batches=(1, 2)),
+    applies=_returns_state,
+    script="# change a part of the state: the outputs of one form move, and those of {form} do not",
+    share=0.1,
+)
+def state_read(subject: LayerSubject, case: LayerCase) -> Evidence:
+    """Change one leaf of the state at a time, and look which forms notice."""
+    state = given_state(subject, case)
+    if state is None:
+        state = steps_of(subject, subject.primary, case, None, case.steps)[1]
+    if state is None:
+        return Evidence()
+    forms = [form for form in stateful(subject) if form != "forward" or subject.takes_state]
+    read = {form: leaves_read(subject, form, case, state) for form in forms}
+    unread = []
+    for i, noticed in enumerate(zip(*read.values(), strict=True)):
+        if any(noticed) and not all(noticed):
+            ignoring = [form for form, found in read.items() if not found[i]]
+            reading = [form for form, found in read.items() if found[i]]
+            text = (
+                f"{', '.join(reading)} depends on leaf {i} of the state, and {', '.join(ignoring)} does not"
+            )
+            return Evidence(failure=text, detail={"form": ignoring[0], "leaf": i})
+        if not any(noticed):
+            unread.append(f"leaf {i}, of shape {state.leaves[i].shape}")
+    note = f"nothing depends on a part of the state that is given: {', '.join(unread)}" if unread else ""
+    return Evidence(detail={"checked": True, "form": subject.primary}, note=note)

@@ -13,6 +13,7 @@ __all__ = ["FORMS", "Interface"]
 
 FORMS = ("forward", "chunk", "step", "parallel")
 WHOLE = ("forward", "chunk", "parallel")
+RESERVED = ("lengths", "state", "parameters")
 POSITIONAL = {"forward": 2, "chunk": 2, "step": 2, "parallel": 1}
 
 
@@ -81,7 +82,9 @@ class Interface:
         if self.adapted:
             for form in FORMS:
                 names = (self.keywords.get(form) or ())[POSITIONAL[form] :]
-                shapes |= {n: () for n in names if n not in shapes and n not in ("lengths", "state")}
+                shapes |= {
+                    n: () for n in names if n not in shapes and n not in ("lengths", "state", "parameters")
+                }
         return shapes
 
     @property

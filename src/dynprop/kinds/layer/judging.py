@@ -32,6 +32,7 @@ __all__ = [
     "agree",
     "beyond",
     "given_state",
+    "nudged",
     "run_whole",
     "same_call_bound",
     "sensitivity",
@@ -88,7 +89,8 @@ def steps_of(
     return np.concatenate(outputs, axis=1), state
 
 
-def _nudged(values: FloatArray, unit: float, rng: np.random.Generator, dtype: str) -> FloatArray:
+def nudged(values: FloatArray, unit: float, rng: np.random.Generator, dtype: str) -> FloatArray:
+    """Move every value by one unit in the last place, up or down at random."""
     signs = rng.choice([-1.0, 1.0], np.shape(values))
     if np.iscomplexobj(values):
         return np.asarray(values * (1.0 + 2.0 * unit * signs))
@@ -101,10 +103,10 @@ def sensitivity(subject: LayerSubject, case: LayerCase, state: State | None, y: 
     unit = FORMATS[case.dtype].unit
     moved = np.zeros(y.shape[:2])
     for _ in range(SAMPLES):
-        inputs = _nudged(case.inputs, unit, rng, case.dtype)
+        inputs = nudged(case.inputs, unit, rng, case.dtype)
         if subject.domain.inputs == "positive":
             inputs = np.abs(inputs)
-        near = None if state is None else state.map(lambda v: _nudged(v, unit, rng, case.dtype))
+        near = None if state is None else state.map(lambda v: nudged(v, unit, rng, case.dtype))
         with subject.nudged(int(rng.integers(2**31))):
             other = run_whole(subject, replace(case, inputs=inputs), near)
         with np.errstate(all="ignore"):

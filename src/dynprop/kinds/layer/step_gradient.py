@@ -24,11 +24,11 @@ from dynprop.kinds.layer.subject import LayerSubject
 from dynprop.laws.evidence import Evidence
 from dynprop.laws.law import law
 
-__all__ = ["step_gradient"]
+__all__ = ["slopes", "step_gradient"]
 
 STEP = 2.0**-15
 ROUNDING = 2.0**-26
-Ends = Callable[[float], tuple[FloatArray, FloatArray]]
+Ends = Callable[[float], tuple[FloatArray, ...]]
 
 
 def _doubles(subject: LayerSubject) -> str | None:
@@ -60,14 +60,20 @@ def _moved(
     return y[:, 0], np.zeros((case.batch, 0)) if after is None else _rows(after, after)
 
 
-def _slopes(ends: Ends) -> list[tuple[FloatArray, FloatArray]]:
-    """Return slope and bound, for the output and for the next state."""
+def slopes(ends: Ends, parts: int) -> list[tuple[FloatArray, FloatArray]]:
+    """Return slope and bound of each part of a step, as of its output and its next state.
+
+    Args:
+        ends: the parts, each of shape (rows, entries), at a multiple of a direction.
+        parts: how many there are.
+    """
     middle = ends(0.0)
+    moved = [(ends(step), ends(-step), step) for step in (STEP, STEP / 2.0)]
     found = []
-    for part in range(2):
+    for part in range(parts):
         central, jump = [], []
-        for step in (STEP, STEP / 2.0):
-            up, down = ends(step)[part], ends(-step)[part]
+        for ups, downs, step in moved:
+            up, down = ups[part], downs[part]
             central.append((up - down) / (2.0 * step))
             jump.append(np.abs(up - 2.0 * middle[part] + down) / step)
         left = 8.0 * np.abs(central[0] - central[1]) + np.abs(2.0 * jump[1] - jump[0])
@@ -100,8 +106,8 @@ def step_gradient(subject: LayerSubject, case: LayerCase) -> Evidence:
     push = rng.standard_normal(case.inputs.shape)
     comparisons = []
     for which, along, x in (("state", towards, 0.0 * push), ("input", still, push)):
-        slopes = _slopes(partial(_moved, subject, case, state, along, x))
-        for (slope, bound), outputs in zip(slopes, (True, False), strict=True):
+        found = slopes(partial(_moved, subject, case, state, along, x), 2)
+        for (slope, bound), outputs in zip(found, (True, False), strict=True):
             to_state, to_input = subject.step_jacobians(case.inputs[:, 0], state, sides, outputs)
             value = np.einsum("rij,rj->ri", to_input, x[:, 0])
             value = value + np.einsum("rij,rj->ri", to_state, _rows(state, along))

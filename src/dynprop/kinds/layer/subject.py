@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from dynprop.arrays import FloatArray, NumericArray
 from dynprop.contracts.states import State
 from dynprop.contracts.subject import Subject
+from dynprop.kinds.layer.layouts import Layouts
+from dynprop.kinds.layer.parameters import Parameters
+from dynprop.kinds.layer.pullback import Cotangents, Leaves, Pullback, StepProducts
+from dynprop.kinds.layer.remembered import Remembered
 
 __all__ = ["LayerSubject"]
 
@@ -105,6 +109,35 @@ class LayerSubject(Subject, Protocol):
         """Call a form and say which argument it modified, values or metadata, or None."""
         ...
 
+    def overwritten_result(
+        self,
+        form: str,
+        inputs: FloatArray,
+        others: Sequence[FloatArray],
+        state: State | None,
+        dtype: str,
+        sides: Mapping[str, FloatArray],
+    ) -> str | None:
+        """Call a form, call it on other inputs, and describe a first result that changed, or None."""
+        ...
+
+    def changed_setting(
+        self,
+        form: str,
+        inputs: FloatArray,
+        state: State | None,
+        dtype: str,
+        sides: Mapping[str, FloatArray],
+        run: Callable[[], object],
+    ) -> str | None:
+        """Call a form, then ``run``, and name a global setting that either changed, or None."""
+        ...
+
+    @property
+    def layouts(self) -> Layouts:
+        """Calls on arrays of other memory layouts."""
+        ...
+
     def resets_random_numbers(self, inputs: FloatArray, dtype: str, sides: Mapping[str, FloatArray]) -> bool:
         """Say whether a call sets the library's global random numbers to a state of its own."""
         ...
@@ -119,21 +152,54 @@ class LayerSubject(Subject, Protocol):
         """Return the dtype and device of the outputs and the dtypes of the returned state."""
         ...
 
-    def gradients(
+    @property
+    def parameters(self) -> Parameters:
+        """The parameters that are known."""
+        ...
+
+    @property
+    def remembered(self) -> Remembered:
+        """Evaluations that laws share."""
+        ...
+
+    def pullback(
         self,
-        case_inputs: FloatArray,
+        inputs: FloatArray,
         state: State | None,
         dtype: str,
         sides: Mapping[str, FloatArray],
-        weights: FloatArray,
+        weights: Cotangents,
         form: str,
         size: int,
-    ) -> tuple[FloatArray, tuple[NumericArray, ...]] | None:
-        """Return d(weights . outputs) to the inputs and to the leaves of the state.
+        lengths: Sequence[int] | None = None,
+        *,
+        wanted: Container[str] = ...,
+    ) -> Pullback | None:
+        """Return the gradients of sum(weights * outputs), and of the weighted last state.
 
         The form runs on ``size`` steps per call, each call resumed from the state of the one before, and
-        one backward pass goes through all of them. None where its outputs carry no gradient at all.
+        one backward pass goes through all of them. None where nothing carries a gradient at all.
         """
+        ...
+
+    def step_products(
+        self,
+        inputs: FloatArray,
+        states: Sequence[State],
+        sides: Mapping[str, FloatArray],
+        weights: Cotangents,
+        *,
+        cuts: Container[int] = (),
+        disturb: Callable[[NumericArray], NumericArray] = ...,
+    ) -> StepProducts:
+        """Return the gradients of the same loss by vector-Jacobian products of single float64 steps.
+
+        The gradient is cut before the steps in ``cuts``; ``disturb`` moves it at every state.
+        """
+        ...
+
+    def initial_products(self, batch: int, weights: Leaves) -> dict[str, NumericArray]:
+        """Return the gradients of the weighted own initial state to the parameters."""
         ...
 
     def step_jacobians(

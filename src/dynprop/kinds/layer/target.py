@@ -49,10 +49,14 @@ class Layer:
             ``batch_first``. One of them, as 0 or 1, gives the other.
         state_batch_axis: batch axis of every leaf of the state; default found by calling at two batch sizes.
         framework: "torch" or "jax".
+        parameters: what the forms compute with and is trained, where no module holds it: tensors that they
+            close over, which are converted in place, or for forms with a keyword ``parameters`` a tree of
+            arrays that is passed to them. A module's parameters need not be named.
         side: trailing shape of each further per-step input by name; a keyword of a form that is not listed
             here has one number per row and step.
-        inputs, dtypes, max_length, reach: what the target promises; see ``dynprop.contracts.domain.Domain``.
-            dtypes None means the usual formats of the framework that the forms of an adapter keep.
+        inputs, dtypes, max_length, reach, windows: what the target promises; see
+            ``dynprop.contracts.domain.Domain``. dtypes None means the usual formats of the framework that the
+            forms of an adapter keep.
         device: the device of its arrays.
         name: the name in reports.
 
@@ -83,11 +87,13 @@ class Layer:
     batch_axis: int | None = field(default=None, kw_only=True)
     state_batch_axis: int | None = field(default=None, kw_only=True)
     framework: str = field(default="torch", kw_only=True)
+    parameters: Any = field(default=None, kw_only=True)
     side: Mapping[str, tuple[int, ...]] = field(default_factory=dict, kw_only=True)
     inputs: str = field(default="any", kw_only=True)
     dtypes: Sequence[str] | None = field(default=None, kw_only=True)
     max_length: int = field(default=2048, kw_only=True)
     reach: int | None = field(default=None, kw_only=True)
+    windows: str | None = field(default=None, kw_only=True)
     device: str = field(default="cpu", kw_only=True)
     name: str = field(default="", kw_only=True)
 
@@ -167,10 +173,13 @@ class Layer:
             bidirectional=bool(getattr(module, "bidirectional", False)),
         )
         states = StateConverter(library, self.state_batch_axis)
+        passed = any("parameters" in (names or ()) for names in interface.keywords.values())
+        passed = passed and self.parameters is not None
+        parameters = Parameters(library, module, self.parameters, passed=passed)
         dtypes = tuple(self.dtypes or library.dtypes)
         return LayerUnderTest(
-            LayerCalls(interface, library, Parameters(module), states),
-            Domain("any", self.inputs, dtypes, self.max_length, reach=self.reach),
+            LayerCalls(interface, library, parameters, states),
+            Domain("any", self.inputs, dtypes, self.max_length, reach=self.reach, windows=self.windows),
             optional=frozenset(dtypes if adapted and self.dtypes is None else ()),
         )
 

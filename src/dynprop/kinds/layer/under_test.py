@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from dynprop.arrays import FloatArray, NumericArray
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.states import State
 from dynprop.kinds.layer.calls import LayerCalls
 from dynprop.kinds.layer.cases import LayerCase
-from dynprop.kinds.layer.derivatives import Derivatives
+from dynprop.kinds.layer.derivatives import EVERYTHING, Derivatives
 from dynprop.kinds.layer.interface import Interface
+from dynprop.kinds.layer.layouts import Layouts
+from dynprop.kinds.layer.parameters import Parameters
 from dynprop.kinds.layer.probe import Findings, probe
+from dynprop.kinds.layer.pullback import Cotangents, Leaves, Pullback, StepProducts
+from dynprop.kinds.layer.remembered import Remembered
 from dynprop.kinds.layer.side_effects import SideEffects
 from dynprop.subjects.adapter import Adapter
 from dynprop.subjects.frameworks import Framework
@@ -46,6 +52,7 @@ class LayerUnderTest(Adapter):
         self._declared = domain
         self.domain: Domain = domain
         self._optional = optional
+        self.remembered = Remembered()
         self._accept(calls, Findings(domain.dtypes))
 
     def _accept(self, calls: LayerCalls, findings: Findings) -> None:
@@ -172,6 +179,11 @@ class LayerUnderTest(Adapter):
         """Return the dtype and device of the outputs and the dtypes of the returned state."""
         return self.calls.output_of(inputs, state, dtype, sides)
 
+    @property
+    def parameters(self) -> Parameters:
+        """The parameters that are known."""
+        return self.calls.parameters
+
     def nudged(self, seed: int) -> AbstractContextManager[None]:
         """Move every parameter that is known by one unit in the last place inside the block."""
         return self.calls.parameters.nudged(seed)
@@ -189,24 +201,77 @@ class LayerUnderTest(Adapter):
         """Call a form and describe an argument that it modified, in values or metadata, or None."""
         return self._side_effects.changed_arguments(form, inputs, state, dtype, sides)
 
+    def overwritten_result(
+        self,
+        form: str,
+        inputs: FloatArray,
+        others: Sequence[FloatArray],
+        state: State | None,
+        dtype: str,
+        sides: Mapping[str, FloatArray],
+    ) -> str | None:
+        """Call a form, call it on other inputs, and describe a first result that changed, or None."""
+        return self._side_effects.overwritten_result(form, inputs, others, state, dtype, sides)
+
+    def changed_setting(
+        self,
+        form: str,
+        inputs: FloatArray,
+        state: State | None,
+        dtype: str,
+        sides: Mapping[str, FloatArray],
+        run: Callable[[], object],
+    ) -> str | None:
+        """Call a form, then ``run``, and name a global setting that either changed, or None."""
+        return self._side_effects.changed_setting(form, inputs, state, dtype, sides, run)
+
+    @property
+    def layouts(self) -> Layouts:
+        """Calls on arrays of other memory layouts."""
+        return Layouts(self.calls)
+
     def resets_random_numbers(self, inputs: FloatArray, dtype: str, sides: Mapping[str, FloatArray]) -> bool:
         """Whether a call sets the library's global random numbers to a state of its own."""
         return self._side_effects.resets_random_numbers(inputs, dtype, sides)
 
     # Derivatives.
 
-    def gradients(
+    def pullback(
         self,
-        case_inputs: FloatArray,
+        inputs: FloatArray,
         state: State | None,
         dtype: str,
         sides: Mapping[str, FloatArray],
-        weights: FloatArray,
+        weights: Cotangents,
         form: str,
         size: int,
-    ) -> tuple[FloatArray, tuple[NumericArray, ...]] | None:
-        """Return the gradients of sum(weights * outputs); see ``Derivatives.gradients``."""
-        return self._derivatives.gradients(case_inputs, state, dtype, sides, weights, form, size)
+        lengths: Sequence[int] | None = None,
+        *,
+        wanted: Container[str] = EVERYTHING,
+    ) -> Pullback | None:
+        """Return the gradients of a weighted loss; see ``Derivatives.pullback``."""
+        return self._derivatives.pullback(
+            inputs, state, dtype, sides, weights, form, size, lengths, wanted=wanted
+        )
+
+    def step_products(
+        self,
+        inputs: FloatArray,
+        states: Sequence[State],
+        sides: Mapping[str, FloatArray],
+        weights: Cotangents,
+        *,
+        cuts: Container[int] = (),
+        disturb: Callable[[NumericArray], NumericArray] = np.asarray,
+    ) -> StepProducts:
+        """Return the gradients by single float64 steps of ``stepper``; see ``Derivatives.step_products``."""
+        return self._derivatives.step_products(
+            self.stepper, inputs, states, sides, weights, cuts=cuts, disturb=disturb
+        )
+
+    def initial_products(self, batch: int, weights: Leaves) -> dict[str, NumericArray]:
+        """Return the gradients of the weighted own initial state to the parameters."""
+        return self._derivatives.initial_products(batch, weights)
 
     def step_jacobians(
         self, inputs: FloatArray, state: State, sides: Mapping[str, FloatArray], outputs: bool

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from dynprop.kinds.options import ARITHMETIC, DEVICE, DTYPES, FRAMEWORK, GATES, INPUTS, MAX_LENGTH, REACH
+from dynprop.kinds.options import (
+    ARITHMETIC,
+    DEVICE,
+    DTYPES,
+    FRAMEWORK,
+    GATES,
+    INPUTS,
+    MAX_LENGTH,
+    REACH,
+    WINDOWS,
+)
 from dynprop.kinds.record import Kind
 
 __all__ = ["KIND"]
@@ -17,14 +27,16 @@ KIND = Kind(
         "dynprop.kinds.scan.gradient",
         "dynprop.kinds.scan.hygiene",
         "dynprop.kinds.scan.invariance",
+        "dynprop.kinds.scan.truncation",
     ),
     faults=(
         "dynprop.kinds.scan.faults.numpy_faults",
         "dynprop.kinds.scan.faults.torch_faults",
         "dynprop.kinds.scan.faults.gradients",
+        "dynprop.kinds.scan.faults.truncation",
     ),
     controls=("dynprop.kinds.scan.controls",),
-    options=(FRAMEWORK, DEVICE, GATES, INPUTS, DTYPES, MAX_LENGTH, ARITHMETIC, REACH),
+    options=(FRAMEWORK, DEVICE, GATES, INPUTS, DTYPES, MAX_LENGTH, ARITHMETIC, REACH, WINDOWS),
     arguments=("gates", "inputs", "initial"),
     framework="torch",
     promise="dynprop.kinds.scan.show:promise",

@@ -223,3 +223,19 @@ def torch_chunk_matrix(gates: Tensor, inputs: Tensor, initial: Tensor | None) ->
         outputs.append(states)
         carry = states[:, -1]
     return torch.cat(outputs, 1)
+
+
+@torch_scan.control("control/torch-windows", domain={"reach": 7, "windows": "end"})
+def torch_windows(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
+    """A loop that cuts its gradient every 7 steps, counted from the end of a call."""
+    h = torch.zeros_like(inputs[:, :1].sum(1)) if initial is None else initial
+    states = [inputs[:, :0]]
+    steps = inputs.shape[1]
+    for left, (a, x) in zip(
+        range(steps, 0, -1), zip(gates.unbind(1), inputs.unbind(1), strict=True), strict=True
+    ):
+        if left % 7 == 0 and left < steps:
+            h = h.detach()
+        h = a * h + x
+        states.append(h[:, None])
+    return torch.cat(states, 1)

@@ -132,9 +132,9 @@ def gradient_by_lag(subject: ScanSubject, case: ScanCase) -> Evidence:
         relaxed=bound.relaxed,
     )
     lags = profile(response, exact, bound, comparison.decided)
-    reach = subject.domain.reach
-    if reach is not None:
-        within = comparison.decided & (np.arange(case.steps) <= reach)[None, :, None]
+    if subject.domain.reach is not None and case.steps:
+        seen = case.steps - subject.domain.first_seen(case.steps - 1, case.steps)
+        within = comparison.decided & (np.arange(case.steps) < seen)[None, :, None]
         comparison = replace(comparison, decided=within)
     return Evidence((comparison,), lags=lags, detail={"lag": _worst_lag(comparison)})
 

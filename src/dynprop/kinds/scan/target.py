@@ -32,7 +32,7 @@ class Scan(ArrayFunction[FloatArray]):
             (batch, channel) or None.
         framework: the arrays that it takes: "numpy", "torch" or "jax".
         device: where its arrays live, such as "cpu" or "cuda".
-        gates, inputs, dtypes, max_length, arithmetic, reach: what the target promises; see
+        gates, inputs, dtypes, max_length, arithmetic, reach, windows: what the target promises; see
             ``dynprop.contracts.domain.Domain``. ``dtypes`` None means those usual for the framework.
         name: how reports call it; default its qualified name.
 
@@ -61,13 +61,20 @@ class Scan(ArrayFunction[FloatArray]):
     max_length: int = 2048
     arithmetic: str = "product"
     reach: int | None = None
+    windows: str | None = None
     name: str = ""
     kind: str = field(default="scan", init=False)
 
     def __post_init__(self) -> None:
         self._settle_function(
             lambda dtypes: Domain(
-                self.gates, self.inputs, dtypes, self.max_length, self.arithmetic, self.reach
+                self.gates,
+                self.inputs,
+                dtypes,
+                self.max_length,
+                self.arithmetic,
+                self.reach,
+                self.windows,
             )
         )
 

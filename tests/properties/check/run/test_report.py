@@ -68,6 +68,7 @@ def report_of(*verdicts: str, lags: Lags | None = None) -> Report:
         "max_length": 2048,
         "arithmetic": "product",
         "reach": None,
+        "windows": None,
     }
     versions = {"python": "3.11.0", "dynprop": "0.1.0"}
     return Report("kernels:scan", "scan", 0, laws, versions, {"framework": "numpy"}, domain)

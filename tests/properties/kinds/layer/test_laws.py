@@ -40,7 +40,13 @@ def judged(law: str, layer: Any, options: Options = BRIEF) -> LawResult:
 
 
 # Between them these layers have every form; a law that none of them can be asked would go untested.
-SOUND = ("control/torch-gru", "control/diagonal-forms", "control/padded-rows", "control/time-spans")
+SOUND = (
+    "control/torch-gru",
+    "control/diagonal-forms",
+    "control/padded-rows",
+    "control/time-spans",
+    "control/windows-from-the-end",
+)
 
 
 @pytest.mark.parametrize("law", LAWS)

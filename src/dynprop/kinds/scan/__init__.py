@@ -14,6 +14,7 @@ KIND = Kind(
     adapter="dynprop.kinds.scan.target:Scan",
     laws=(
         "dynprop.kinds.scan.forward",
+        "dynprop.kinds.scan.calls",
         "dynprop.kinds.scan.gradient",
         "dynprop.kinds.scan.hygiene",
         "dynprop.kinds.scan.invariance",

@@ -112,7 +112,8 @@ class Plan:
     Example:
         >>> length = Factor("length", {"empty": (0,), "short": (1, 2, 3), "long": (1024, 2048)})
         >>> batch = Factor("batch", {"one": (1,), "wide": (33, 65)})
-        >>> plan = Plan((length, batch), exclusions=(Exclusion({"length": ("long",), "batch": ("wide",)}, "slow"),))
+        >>> slow = Exclusion({"length": ("long",), "batch": ("wide",)}, "slow")
+        >>> plan = Plan((length, batch), exclusions=(slow,))
         >>> sorted((row.classes["length"], row.classes["batch"]) for row in plan.rows)[:2]
         [('empty', 'one'), ('empty', 'wide')]
         >>> sorted({row.values["length"] for row in plan.rows})
@@ -195,7 +196,7 @@ class Plan:
     @cached_property
     def impossible(self) -> Mapping[Combination, str]:
         """The pairs that no row can have, each with the reasons of the exclusions of its factors."""
-        everything = {pair for pair in self._all([f.name for f in self.factors], 2)}
+        everything = set(self._all([f.name for f in self.factors], 2))
         reasons: dict[Combination, str] = {}
         for pair in sorted(everything - self.pairs):
             names = {name for name, _ in pair}
@@ -255,7 +256,7 @@ class Plan:
         return [{factor.name: str(row[factor.name]) for factor in self.factors} for row in built]
 
     def _with_values(self, rows: list[dict[str, str]]) -> Iterator[Row]:
-        """Give each row the least used values of its classes; then add rows for the values that no row has."""
+        """Give each row the least used values of its classes; then add rows for values that no row has."""
         uses: dict[tuple[str, Value], int] = {}
 
         def least_used(name: str, classes: Classes) -> list[Value]:
@@ -315,8 +316,7 @@ def _require_factors(factors: tuple[Factor, ...]) -> None:
     empty = [f.name for f in factors if not f.values or not all(f.values.values())]
     if not factors or empty or len(set(names)) < len(names):
         raise PlanError(
-            f"factors {', '.join(names) or 'none'}"
-            + (f" with an empty class in {empty[0]}" if empty else ""),
+            f"factors {', '.join(names) or 'none'}" + (f", an empty class in {empty[0]}" if empty else ""),
             "at least one factor, each with a name of its own and a value in every class",
             "give every class a value, and every factor another name",
         )

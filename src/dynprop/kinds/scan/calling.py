@@ -1,4 +1,4 @@
-"""How a scan is called: memory layouts, gradient modes, arguments that require a gradient, calls before it."""
+"""How a scan is called: layouts, gradient modes, arguments that require a gradient, calls before it."""
 
 from __future__ import annotations
 

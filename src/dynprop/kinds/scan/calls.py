@@ -1,4 +1,4 @@
-"""The value of a scan does not depend on how it is called: layout, gradient mode, wanted gradients, other calls."""
+"""The value of a scan does not depend on how it is called: layout, gradient mode, calls before it."""
 
 from __future__ import annotations
 

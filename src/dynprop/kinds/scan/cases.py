@@ -228,8 +228,9 @@ def sized_case(steps: int, dtype: str, domain: Domain, *, initial: bool = True) 
 def long_case(dtype: str, domain: Domain, steps: int = 2048) -> ScanCase:
     """Return the fixed long case, whose products of gates all stay in range.
 
-    Gates of resets are 1, or 0 at one step in 500. Gates lie just below 1 where the domain is unit or constant; otherwise pairs of gates above and
-    below 1 in magnitude cancel nearly, so that a product of 2,048 of them is still of order one.
+    Gates of resets are 0.995, or 0 at one step in 500. Gates lie just below 1 where the domain is unit or
+    constant; otherwise pairs of gates above and below 1 in magnitude cancel nearly, so that a product of
+    2,048 of them is still of order one.
     """
     steps = min(steps, domain.max_length)
     rng = np.random.default_rng([2048, 11])

@@ -11,10 +11,11 @@ import numpy as np
 from dynprop.arrays import round_to
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.formats import FORMATS
+from dynprop.kinds.scan.bounds import recurrence
 from dynprop.kinds.scan.cases import ScanCase, build_case, long_case, scan_case, sized_case
 from dynprop.kinds.scan.judging import AXES, judge, run
 from dynprop.kinds.scan.plan import planned
-from dynprop.kinds.scan.references import bound_of, states
+from dynprop.kinds.scan.references import bound_of
 from dynprop.kinds.scan.regimes import gate_regimes
 from dynprop.kinds.scan.subject import ScanSubject
 from dynprop.laws.draw import Source
@@ -146,7 +147,7 @@ def exact_on_integers(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Check bitwise equality where every order of evaluation is exact."""
     value = run(subject, case)
     # Sums of small whole numbers are exact in float64.
-    exact = Exact(states(case.gates, case.inputs, case.initial), np.zeros_like(case.inputs))
+    exact = Exact(recurrence(case.gates, case.inputs, case.initial), np.zeros_like(case.inputs))
     bound = bound_of(case, subject.domain)
     # Whole numbers below 1/u are exact in the format; larger ones are not decided.
     representable = bound.scale * FORMATS[case.dtype].unit < 1.0

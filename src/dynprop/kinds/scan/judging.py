@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dynprop.arrays import FloatArray
-from dynprop.kinds.scan.bounds import ScanBound
+from dynprop.kinds.scan.bounds import ScanBound, recurrence
 from dynprop.kinds.scan.calling import PIECES
 from dynprop.kinds.scan.cases import ScanCase
-from dynprop.kinds.scan.references import bound_of, states, states_of
+from dynprop.kinds.scan.references import bound_of, states_of
 from dynprop.kinds.scan.subject import ScanSubject
 from dynprop.laws.evidence import Alternatives, Comparison, compare, within
 from dynprop.laws.remembered import Remembered
@@ -55,8 +55,10 @@ def _states(subject: ScanSubject, case: ScanCase) -> FloatArray:
         return subject.values(case.arguments, case.dtype, case.call)
     p = case.steps // 2
     head = subject.values(case.part(0, p).arguments, case.dtype, case.call)
-    tail = replace(case.part(p, case.steps), initial=head[:, -1])
-    return np.concatenate([head, subject.values(tail.arguments, case.dtype, case.call)], axis=1)
+    # The state there differs from row to row.
+    layout = "contiguous" if case.layout.startswith("initial") else case.layout
+    tail = replace(case.part(p, case.steps), initial=head[:, -1], layout=layout)
+    return np.concatenate([head, subject.values(tail.arguments, case.dtype, tail.call)], axis=1)
 
 
 def judge(subject: ScanSubject, case: ScanCase, value: FloatArray, label: str = "states") -> Comparison:
@@ -106,24 +108,24 @@ def wrong_scans(case: ScanCase) -> dict[str, FloatArray]:
     delayed = np.concatenate([np.ones_like(a[:, :1]), a[:, :-1]], axis=1)
     advanced = np.concatenate([a[:, 1:], np.ones_like(a[:, :1])], axis=1)
     scans = {
-        "gates taken one step late (a[t-1] for a[t])": states(delayed, x, h),
-        "gates taken one step early (a[t+1] for a[t])": states(advanced, x, h),
-        "time runs backwards": states(a[:, ::-1], x[:, ::-1], h)[:, ::-1],
-        "operands flipped (gates and inputs exchanged)": states(x, a, h),
-        "gates replaced by 1 - gates": states(1.0 - a, x, h),
-        "inputs weighted by 1 - gates": states(a, (1.0 - a) * x, h),
-        "gates applied to the inputs too": states(a, a * x, h),
-        "gates clipped to [0, 1]": states(np.clip(a, 0.0, 1.0), x, h),
-        "gates replaced by their absolute values": states(np.abs(a), x, h),
+        "gates taken one step late (a[t-1] for a[t])": recurrence(delayed, x, h),
+        "gates taken one step early (a[t+1] for a[t])": recurrence(advanced, x, h),
+        "time runs backwards": recurrence(a[:, ::-1], x[:, ::-1], h)[:, ::-1],
+        "operands flipped (gates and inputs exchanged)": recurrence(x, a, h),
+        "gates replaced by 1 - gates": recurrence(1.0 - a, x, h),
+        "inputs weighted by 1 - gates": recurrence(a, (1.0 - a) * x, h),
+        "gates applied to the inputs too": recurrence(a, a * x, h),
+        "gates clipped to [0, 1]": recurrence(np.clip(a, 0.0, 1.0), x, h),
+        "gates replaced by their absolute values": recurrence(np.abs(a), x, h),
     }
     if h is not None:
         first_term = a[:, :1] * h[:, None]
         scans |= {
-            "initial state ignored": states(a, x, None),
-            "initial state applied twice": states(a, x + _at_first_step(first_term, x), h),
-            "initial state added without its gate": states(a, x + _at_first_step(h[:, None], x), None),
-            "initial state given to the first row only": states(a, x, _first_row_only(h)),
-            "initial state of the first row given to all rows": states(a, x, h[:1] + 0.0 * h),
+            "initial state ignored": recurrence(a, x, None),
+            "initial state applied twice": recurrence(a, x + _at_first_step(first_term, x), h),
+            "initial state added without its gate": recurrence(a, x + _at_first_step(h[:, None], x), None),
+            "initial state given to the first row only": recurrence(a, x, _first_row_only(h)),
+            "initial state of the first row given to all rows": recurrence(a, x, h[:1] + 0.0 * h),
         }
     return scans
 

@@ -101,7 +101,7 @@ def _plan(domain: Domain, few: bool, calls: Calls) -> Plan:
 
 
 def _key(subject: Any) -> tuple[Domain, bool, Calls]:
-    """Return what a plan depends on: domain, whether shapes are few, and classes of the call to choose from."""
+    """Return what a plan depends on: domain, whether shapes are few, and the classes of calls."""
     named = {
         "layout": calling.layouts(subject),
         "mode": calling.modes(subject),

@@ -1,8 +1,8 @@
 """References of a case, computed once for all laws: exact where a case is small, else a float64 recurrence.
 
-A case of more numbers than exact arithmetic handles quickly is compared with the recurrence in float64, whose
-own rounding-error bound is added: a sound evaluation of a float64 target then errs by at most twice the bound,
-of any other target by hardly more than the bound.
+A case of more numbers than exact arithmetic handles quickly is compared with the recurrence in float64,
+whose own rounding-error bound is added: a sound evaluation of a float64 target then errs by at most twice
+the bound, of any other target by hardly more than the bound.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.contracts.domain import Domain
-from dynprop.kinds.scan.bounds import ScanBound, forward_bound
+from dynprop.kinds.scan.bounds import ScanBound, carried_back, forward_bound, recurrence
 from dynprop.kinds.scan.cases import ScanCase
 from dynprop.laws.exact import Exact, scan_adjoint, scan_states
 from dynprop.laws.remembered import Remembered
 
-__all__ = ["EXACT_NUMBERS", "adjoint", "adjoint_is_exact", "bound_of", "is_exact", "states", "states_of"]
+__all__ = ["EXACT_NUMBERS", "adjoint", "adjoint_is_exact", "bound_of", "is_exact", "states_of"]
 
 # Exact arithmetic takes some two microseconds for each number.
 EXACT_NUMBERS = 6000
@@ -32,24 +32,13 @@ def is_exact(case: ScanCase) -> bool:
     return case.gates.size <= EXACT_NUMBERS
 
 
-def states(gates: FloatArray, inputs: FloatArray, initial: FloatArray | None) -> FloatArray:
-    """Return the states of the recurrence in float64, step by step."""
-    found = np.empty_like(inputs)
-    state = np.zeros_like(inputs[:, :0].sum(axis=1)) if initial is None else initial
-    with np.errstate(all="ignore"):
-        for t in range(inputs.shape[1]):
-            state = gates[:, t] * state + inputs[:, t]
-            found[:, t] = state
-    return found
-
-
 def states_of(case: ScanCase) -> Exact:
     """Return the states of a case; ``bound_of`` has the error that they may have."""
 
     def compute() -> Exact:
         if is_exact(case):
             return scan_states(*case.arguments)
-        values = states(*case.arguments)
+        values = recurrence(*case.arguments)
         return Exact(values, np.zeros_like(values))
 
     return _REMEMBERED.value(case.arguments, "states", compute)
@@ -106,18 +95,12 @@ def _adjoint(case: ScanCase, cotangent: FloatArray, depth: int) -> Sequence[Floa
     start = zero if case.initial is None else case.initial
     levels = [case.inputs]
     for _ in range(depth):
-        levels.append(states(case.gates, levels[-1], case.initial))
+        levels.append(recurrence(case.gates, levels[-1], case.initial))
     to_gates, to_initial, incoming = np.zeros_like(case.gates), zero.copy(), cotangent
     with np.errstate(all="ignore"):
         for level in reversed(levels[1:]):
-            outgoing = np.empty_like(incoming)
-            carried = zero
-            for t in reversed(range(case.steps)):
-                carried = incoming[:, t] + carried
-                outgoing[:, t] = carried
-                carried = case.gates[:, t] * carried
+            incoming = carried_back(case.gates, incoming)
             before = np.concatenate([start[:, None], level], axis=1)[:, : case.steps]
-            to_gates = to_gates + outgoing * before
-            to_initial = to_initial + carried
-            incoming = outgoing
+            to_gates = to_gates + incoming * before
+            to_initial = to_initial + (case.gates[:, :1] * incoming[:, :1]).sum(axis=1)
     return to_gates, incoming, to_initial

@@ -80,7 +80,7 @@ def _reciprocal_pairs(values: FloatArray) -> FloatArray:
 
 
 def _alone(rng: Rng, shape: Shape, small: FloatArray, extreme: float) -> FloatArray:
-    """Place one extreme factor in each column, among the first four steps or at the last, among factors within 1/2 and 1."""
+    """Place one extreme factor in each column, among the first four steps or at the last."""
     values = small.copy()
     if shape[1]:
         rows, channels = np.indices((shape[0], shape[2]))

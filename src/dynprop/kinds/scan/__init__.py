@@ -30,4 +30,6 @@ KIND = Kind(
     framework="torch",
     promise="dynprop.kinds.scan.show:promise",
     setup="dynprop.kinds.scan.show:setup",
+    plan="dynprop.kinds.scan.plan:plan",
+    classes="dynprop.kinds.scan.plan:classes",
 )

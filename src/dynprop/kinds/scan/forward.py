@@ -84,6 +84,7 @@ def every_length(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
     draw=scan_case,
     fixed=every_length,
     script=FORWARD_SCRIPT,
+    share=0.6,
 )
 def lengths(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Judge the states at a given length; lengths 0 and 1 may be refused."""
@@ -142,6 +143,7 @@ def _multiplies(subject: ScanSubject) -> str | None:
     fixed=_planned_whole_numbers,
     applies=_multiplies,
     script=FORWARD_SCRIPT,
+    share=0.6,
 )
 def exact_on_integers(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Check bitwise equality where every order of evaluation is exact."""

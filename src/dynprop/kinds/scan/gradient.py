@@ -35,6 +35,7 @@ from dynprop.kinds.scan.plan import planned
 from dynprop.kinds.scan.references import adjoint, adjoint_is_exact
 from dynprop.kinds.scan.regimes import gate_regimes
 from dynprop.kinds.scan.subject import ScanSubject
+from dynprop.laws.draw import Source
 from dynprop.laws.evidence import Comparison, Evidence, LagProfile, compare
 from dynprop.laws.exact import Exact, gate_products
 from dynprop.laws.law import law
@@ -42,28 +43,35 @@ from dynprop.laws.rounding import gamma
 from dynprop.subjects.calls import TargetMismatchError, TargetRaisedError
 
 PLANNED = planned("layout", "form", shortest=2)
+CALLS = ("layout", "wants", "form")
 deep = partial(scan_case, shortest=2, usual=48)
 
 
 def lag_cases(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
     """Yield the planned cases, 2,047 lags, 300 lags with batch and state, 47 lags of every regime of gates.
 
-    The long cases are called in every form, and in every dtype.
+    The long cases are called in every form.
     """
     yield from PLANNED(domain, subject)
-    forms = [name for names in calling.forms().values() for name in names] if subject.differentiable else []
     for dtype in domain.dtypes:
-        for form in forms or [ONE_CALL]:
-            yield replace(long_case(dtype, domain), form=form)
-            if not subject.compiles and domain.max_length > 300:
-                yield replace(_with_state(long_case(dtype, domain, 301), domain), form=form)
-        for i, name in enumerate(name for names in gate_regimes(domain).values() for name in names):
+        yield long_case(dtype, domain)
+        names = (name for regimes in gate_regimes(domain).values() for name in regimes)
+        for i, name in enumerate(names):
             shape = (2, min(48, domain.max_length), 2)
             rng = np.random.default_rng([i, 13])
             yield build_case(rng, shape, name, dtype, domain, initial=False)
+    if subject.differentiable and not subject.compiles:
+        # The finest formats decide most lags.
+        finest = sorted(domain.dtypes, key=lambda dtype: FORMATS[dtype].unit)[:2]
+        forms = [name for values in calling.forms().values() for name in values]
+        for i, form in enumerate(forms):
+            dtype = finest[i % len(finest)]
+            yield replace(_with_state(long_case(dtype, domain, 301)), form=form)
+            if form != ONE_CALL:
+                yield replace(long_case(dtype, domain), form=form)
 
 
-def _with_state(case: ScanCase, domain: Domain) -> ScanCase:
+def _with_state(case: ScanCase) -> ScanCase:
     """Return a case with three rows and an initial state."""
     tripled = replace(case, gates=np.repeat(case.gates, 3, axis=0), inputs=np.repeat(case.inputs, 3, axis=0))
     return replace(tripled, initial=tripled.inputs[:, 0])
@@ -125,6 +133,7 @@ for lag in range(inputs.shape[1]):
     print(lag, response[:, lag], product)
     product = product * gates[:, min(lag + 1, inputs.shape[1] - 1)]""",
     },
+    share=0.7,
 )
 def gradient_by_lag(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Judge one backward pass from the last state; without autodiff, the impulse response."""
@@ -301,14 +310,27 @@ def _gradients(
     return comparisons
 
 
+def _wanting(case: ScanCase) -> ScanCase:
+    """Return the case with some wanted gradient: to every argument where none is."""
+    return case if case.wanted else replace(case, wants="+".join(LEAVES))
+
+
+def _drawn_wanting(source: Source, domain: Domain, subject: ScanSubject) -> ScanCase:
+    return _wanting(scan_case(source, domain, subject, usual=48, varied=CALLS))
+
+
+def _planned_wanting(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
+    yield from map(_wanting, planned(*CALLS)(domain, subject))
+
+
 @law(
     "scan/gradient",
     claim="C6",
     statement="the gradients of a weighted sum of all states to gates, inputs and initial state equal "
     "the exact adjoint recurrence",
     source="Pascanu, Mikolov and Bengio 2013, eq. 3 to 5; state-spaces/mamba#75, #368",
-    draw=partial(scan_case, shortest=0, usual=48, varied=("layout", "wants", "form")),
-    fixed=planned("layout", "wants", "form"),
+    draw=_drawn_wanting,
+    fixed=_planned_wanting,
     applies=_differentiable,
     script={
         "torch": """\
@@ -328,7 +350,7 @@ for got, want in zip(leaves, same):
 )
 def gradient(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Judge the dense gradient, within a running bound (Higham-style), never a fixed tolerance."""
-    wrt = case.wanted or (LEAVES if case.initial is not None else LEAVES[:2])
+    wrt = case.wanted
     cotangent = case.cotangent(case.inputs.shape)
     program = _in_form(_all_states, case)
     # Of an empty scan there is a gradient to the initial state alone.

@@ -84,6 +84,7 @@ def memory_layout(subject: ScanSubject, case: ScanCase) -> Evidence:
     fixed=LONGER,
     script="before = inputs.copy() if hasattr(inputs, 'copy') else inputs.clone()\n"
     "f(gates, inputs, initial)\nprint(inputs.shape, before.shape, abs(inputs - before).max())",
+    share=0.6,
 )
 def inputs_unchanged(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Compare the arguments before and after a call."""
@@ -104,6 +105,7 @@ def _repeated(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
     fixed=_repeated,
     script="first = f(gates, inputs, initial)\nf(gates, 2 * inputs, initial)\n"
     "print(f(gates, inputs, initial) - first)",
+    share=0.6,
 )
 def repeatable(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Call, call with other inputs, read the first result again, call a third time."""

@@ -97,6 +97,7 @@ def _zero_allowed(subject: ScanSubject) -> str | None:
     applies=_zero_allowed,
     script="p = {reset}\nother = inputs + 0\nother[:, :p] = 1\n"
     "print(f(gates, inputs, initial)[:, p:] - f(gates, other, None)[:, p:])  # gates[:, p] is 0",
+    share=0.6,
 )
 def reset(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Change the past before a gate of 0 and compare what follows."""
@@ -137,6 +138,7 @@ def _padding_allowed(subject: ScanSubject) -> str | None:
     applies=_padding_allowed,
     script="# append {padding} steps with gate 1 and input 0 to gates and inputs: the states before stay,\n"
     "# and the new ones repeat the last",
+    share=0.6,
 )
 def padding(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Pad both ends and compare with the sequence alone."""
@@ -196,6 +198,7 @@ def _independent_along(subject: ScanSubject, case: ScanCase, axis: str, name: st
     fixed=LONGER,
     script="r = {row}\nalone = f(gates[r:r+1], inputs[r:r+1], None if initial is None else initial[r:r+1])\n"
     "print(f(gates, inputs, initial)[r:r+1] - alone)",
+    share=0.6,
 )
 def batch_independence(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Compare each row in the batch with the row alone."""
@@ -211,6 +214,7 @@ def batch_independence(subject: ScanSubject, case: ScanCase) -> Evidence:
     fixed=LONGER,
     script="c = {channel}\nalone = f(gates[..., c:c+1], inputs[..., c:c+1], "
     "None if initial is None else initial[:, c:c+1])\nprint(f(gates, inputs, initial)[..., c:c+1] - alone)",
+    share=0.6,
 )
 def channel_independence(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Compare each channel among others with the channel alone."""
@@ -225,6 +229,7 @@ def channel_independence(subject: ScanSubject, case: ScanCase) -> Evidence:
     draw=at_least_two,
     fixed=LONGER,
     script="p = {split}\nprint(f(gates, inputs, initial)[:, :p] - f(gates[:, :p], inputs[:, :p], initial))",
+    share=0.6,
 )
 def causality(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Change the future and compare the past."""
@@ -267,6 +272,7 @@ def _small_numbers(rng: np.random.Generator, shape: tuple[int, ...], domain: Dom
     fixed=_planned_summable,
     script="y = inputs / inputs  # any second input\n"
     "print(f(gates, inputs, None) + f(gates, y, None) - f(gates, inputs + y, None))",
+    share=0.6,
 )
 def superposition(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Add two inputs, exactly, and compare the sum of states with the states of the sum."""
@@ -297,6 +303,7 @@ def superposition(subject: ScanSubject, case: ScanCase) -> Evidence:
     fixed=LONGER,
     script="# sum(f(gates, inputs, None) * y) equals sum(inputs * g), g the flipped states of the flipped y\n"
     "# under gates shifted by one step and flipped",
+    share=0.6,
 )
 def adjoint(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Compare two inner products that are equal for a linear map and its transpose."""

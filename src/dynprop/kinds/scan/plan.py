@@ -157,13 +157,22 @@ def classes(case: ScanCase) -> dict[str, str]:
         "gates": case.stratum,
         "inputs": case.regime,
         "layout": case.layout,
-        "wants": "+".join(case.wanted),
+        "wants": case.wants,
         "form": case.form,
     }
     for name, value in values.items():
         if value in _REGIMES[name]:
             found[name] = _REGIMES[name][value]
     return found
+
+
+def _wanted(values: Mapping[str, Value]) -> str:
+    """Return which arguments require a gradient: of those that are given, as many as the row says."""
+    wanted = str(values.get("wants", ""))
+    if values["state"] == "none":
+        others = {"initial": "gates", "inputs+initial": "gates+inputs", "gates+initial": "gates+inputs"}
+        return others.get(wanted, wanted)
+    return wanted
 
 
 def _case(row: Row, number: int, domain: Domain) -> ScanCase:
@@ -180,7 +189,7 @@ def _case(row: Row, number: int, domain: Domain) -> ScanCase:
         regime=values["inputs"],
         layout=values.get("layout", "contiguous"),
     )
-    return replace(case, mode=values.get("mode", "grad"), wants=values.get("wants", ""), form=values["form"])
+    return replace(case, mode=values.get("mode", "grad"), wants=_wanted(values), form=values["form"])
 
 
 # Cases live as long as this cache, so that laws share exact references and states of one call.

@@ -127,6 +127,10 @@ def check(**given: Any) -> int:
         _write(given["html_file"], lambda: render_html(report))
     if given["json_file"] != "-":
         print_report(report)
+        if given["coverage"]:
+            from dynprop.check.show.coverage import print_coverage
+
+            print_coverage(report)
     return report.exit_code(given["strict"])
 
 

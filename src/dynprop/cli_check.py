@@ -85,6 +85,12 @@ def _of_every_check() -> dict[str, tuple[Any, Any]]:
             Annotated[bool, typer.Option("--strict", help="Exit 3 if some law is undecidable.")],
             False,
         ),
+        "coverage": (
+            Annotated[
+                bool, typer.Option("--coverage", help="Print the pairs of classes of cases, and the holes.")
+            ],
+            False,
+        ),
         "json_file": (
             Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON; - is stdout.")],
             None,

@@ -5,7 +5,7 @@ Every message contains the value received, the value expected, and the remedy.
 
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "DynpropError", "LedgerError", "PrecisionError", "TargetError"]
+__all__ = ["ArgumentError", "DynpropError", "LedgerError", "PlanError", "PrecisionError", "TargetError"]
 
 
 class DynpropError(Exception):
@@ -34,3 +34,11 @@ class TargetError(DynpropError):
 
 class LedgerError(DynpropError):
     """The record of finished runs cannot be read or written, or its contents fail their checks."""
+
+
+class PlanError(DynpropError, ValueError):
+    """A plan of cases cannot be met: its exclusions contradict each other, or its values cost too much."""
+
+    def __init__(self, what: str, expected: str, do: str) -> None:
+        """Compose the message from what was got, what was expected, and what to do about it."""
+        super().__init__(f"plan of cases: got {what}, expected {expected}; {do}")

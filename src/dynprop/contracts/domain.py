@@ -21,7 +21,7 @@ __all__ = [
     "whole",
 ]
 
-GATES = ("unit", "signed", "any", "constant")
+GATES = ("unit", "signed", "any", "constant", "reset")
 INPUTS = ("any", "positive")
 ARITHMETICS = ("product", "log")
 INTEGERS = ("int64",)
@@ -44,7 +44,8 @@ class Domain:
 
     Attributes:
         gates: "unit" (0 < a <= 1), "signed" (-1 <= a <= 1 with 0 and +-1 exactly), "any" (all finite
-            values) or "constant" (any value, the same at every step).
+            values), "constant" (any value, the same at every step) or "reset" (0 or one number gamma in
+            (0, 1], the same for a whole call: discounts with done flags).
         inputs: "any" or "positive" (inputs and initial state above zero).
         dtypes: the floating-point formats that it computes in; empty where only integers are declared.
         max_length: the largest number of steps.

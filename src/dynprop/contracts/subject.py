@@ -20,6 +20,7 @@ __all__ = [
     "Arguments",
     "ArraySubject",
     "ArrayType",
+    "Call",
     "FunctionSubject",
     "Native",
     "Program",
@@ -56,6 +57,25 @@ class Returned(Generic[V_co]):
     read: Callable[[], tuple[V_co, ...]]
 
 
+@dataclass(frozen=True)
+class Call:
+    """How a function is called, beside its arguments.
+
+    Attributes:
+        layout: memory layout of the arguments: "contiguous", "transposed", "sliced", or
+            "NAME over AXIS" for one argument that is constant along an axis and has stride 0 there.
+        mode: gradient mode of the library, one of its ``modes``.
+        wants: names of the arguments that require a gradient.
+        before: another call just before: "" for none, "same shape" for one with the arguments reversed in
+            time, "an error" for one that lacks its second argument.
+    """
+
+    layout: str = "contiguous"
+    mode: str = "grad"
+    wants: tuple[str, ...] = ()
+    before: str = ""
+
+
 class Subject(Protocol):
     """An implementation under test, of any kind."""
 
@@ -84,9 +104,14 @@ class FunctionSubject(Subject, Protocol):
     """A function, or several, that programs can call and differentiate."""
 
     def gradients(
-        self, program: Program, arrays: Mapping[str, NumericArray], dtype: str, wrt: Sequence[str]
+        self,
+        program: Program,
+        arrays: Mapping[str, NumericArray],
+        dtype: str,
+        wrt: Sequence[str],
+        layout: str = ...,
     ) -> dict[str, FloatArray]:
-        """Gradients of a scalar program of the target to named arrays."""
+        """Gradients of a scalar program of the target to named arrays, laid out as ``Call`` says."""
         ...
 
 
@@ -103,7 +128,12 @@ class ArraySubject(FunctionSubject, Protocol[V_co]):
         """The word for each result, in order."""
         ...
 
-    def values(self, arguments: Arguments, dtype: str) -> V_co:
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """Gradient modes of its library; empty if it has none."""
+        ...
+
+    def values(self, arguments: Arguments, dtype: str, call: Call = ...) -> V_co:
         """The numbers of the only result, for fresh arrays."""
         ...
 

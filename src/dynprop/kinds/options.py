@@ -48,7 +48,7 @@ def parse_promises(given: Sequence[str]) -> dict[str, str]:
 
 FRAMEWORK = Option("framework", "The arrays it takes; default numpy or torch, by kind.", "numpy|torch|jax")
 DEVICE = Option("device", "Where arrays live; default cpu.", "D")
-GATES = Option("gates", "Gates that it handles; default any.", "unit|signed|any|constant")
+GATES = Option("gates", "Gates that it handles; default any.", "unit|signed|any|constant|reset")
 INPUTS = Option("inputs", "Inputs that it handles; default any.", "any|positive")
 DTYPES = Option("dtypes", "Formats it computes in, such as float64,float32.", "LIST", parse=parse_list)
 MAX_LENGTH = Option("max_length", "Longest sequence; default 2048.", "N", int)

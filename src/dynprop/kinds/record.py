@@ -18,6 +18,7 @@ from dynprop.errors import ArgumentError
 
 if TYPE_CHECKING:  # `dynprop --help` reads the records without numpy
     from dynprop.contracts.domain import Domain
+    from dynprop.laws.covering import Plan
     from dynprop.laws.law import Case
 
 __all__ = ["Adapter", "JudgedSubject", "Kind", "Option", "Setup"]
@@ -159,6 +160,10 @@ class Kind:
             JSON forms in a report; empty for the line that names formats and length.
         setup: "module:function" of (case as JSON, framework) -> Setup, or None where a case is too large
             for a script; empty where no script can do without dynprop.
+        plan: "module:function" of (subject) -> ``dynprop.laws.covering.Plan`` of its cases; empty where cases
+            follow no plan.
+        classes: "module:function" of (case) -> the class of each factor of the plan that the case has, by the
+            name of the factor; empty without a plan.
         built: whether a target may be a class or builder that is called once, seeded.
         accepts: "module:function" of (object) -> bool: whether ``dynprop.check.check`` may take this object
             as it is; empty where only adapters are taken.
@@ -177,6 +182,8 @@ class Kind:
     framework: str = "numpy"
     promise: str = ""
     setup: str = ""
+    plan: str = ""
+    classes: str = ""
     built: bool = False
     accepts: str = ""
     accepted: str = ""
@@ -193,7 +200,7 @@ class Kind:
 
     def require_usable(self) -> None:
         """Raise ArgumentError if an object that the record names by a string does not exist."""
-        for place in (self.adapter, self.promise, self.setup, self.accepts):
+        for place in (self.adapter, self.promise, self.setup, self.plan, self.classes, self.accepts):
             if place:
                 self._imported(place)
 
@@ -218,6 +225,20 @@ class Kind:
             return None
         setup: Setup | None = self._imported(self.setup)(case, framework)
         return setup
+
+    def plan_for(self, subject: JudgedSubject) -> Plan | None:
+        """Return the plan of cases for a subject, or None where the kind has none; may raise PlanError."""
+        if not self.plan:
+            return None
+        plan: Plan = self._imported(self.plan)(subject)
+        return plan
+
+    def classes_of(self, case: Case) -> Mapping[str, str]:
+        """Return the classes of a case in the kind's plan; empty without one."""
+        if not self.classes:
+            return {}
+        classes: Mapping[str, str] = self._imported(self.classes)(case)
+        return classes
 
     def takes(self, subject: object) -> bool:
         """Whether an object can be judged as it is."""

@@ -9,7 +9,7 @@ from all arrays at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import partial
 from typing import Any, Self, get_origin, get_type_hints
 
@@ -101,7 +101,12 @@ class ArrayCase:
         """
         dtype = np.int64 if str(data["dtype"]).startswith("int") else np.float64
         sizes: dict[str, int] = {}
-        values = {field.name: data[field.name] for field in fields(cls)}
+        # A case that an older version saved lacks newer fields, which have defaults.
+        values = {
+            field.name: data[field.name]
+            for field in fields(cls)
+            if field.name in data or field.default is MISSING
+        }
         for name, (axes, several) in _declared(cls).items():
             if values[name] is not None:
                 shape = data.get(axes.shape)

@@ -15,6 +15,11 @@ from dynprop.errors import ArgumentError, TargetError
 from dynprop.subjects.calls import TargetMismatchError, TargetRaisedError, guard
 from dynprop.subjects.frameworks import Framework, framework_named
 
+# The leading axes of an argument that can be expanded.
+AXES = ("batch", "time", "channel")
+# Names of ``Framework.layouts`` by those of ``contracts.subject.Call``.
+LAYOUTS = {"transposed": "transposed", "sliced": "strided"}
+
 __all__ = ["Adapter", "Change", "FunctionAdapter", "declared", "result_text"]
 
 
@@ -89,6 +94,11 @@ class Adapter:
         return self.library.has_layouts
 
     @property
+    def modes(self) -> tuple[str, ...]:
+        """Gradient modes of its library."""
+        return self.library.modes
+
+    @property
     def thread_counts(self) -> tuple[int, ...]:
         """Thread counts to compare."""
         return self.library.thread_counts
@@ -112,6 +122,16 @@ class Adapter:
                 return Change(name)
         return None
 
+    def _laid_out(self, name: str, value: NumericArray, dtype: str, layout: str) -> Native:
+        """Return a fresh array of the library in a memory layout, as ``contracts.subject.Call`` names it."""
+        native = self.library.array(value, dtype)
+        if layout == "contiguous" or not self.has_layouts:
+            return native
+        expanded, _, axis = layout.partition(" over ")
+        if axis:
+            return self.library.expanded(native, AXES.index(axis)) if name == expanded else native
+        return dict(self.library.layouts(native)).get(LAYOUTS[layout], native)
+
     def _differentiated(
         self,
         program: Program,
@@ -119,9 +139,10 @@ class Adapter:
         arrays: Mapping[str, NumericArray],
         dtype: str,
         wrt: Sequence[str],
+        layout: str = "contiguous",
     ) -> dict[str, FloatArray]:
         """Return the gradients of a scalar program of a call with respect to named arrays."""
-        natives = {name: self.library.array(value, dtype) for name, value in arrays.items()}
+        natives = {name: self._laid_out(name, value, dtype, layout) for name, value in arrays.items()}
         with self.library.setting(dtype):
             gradients = self.library.gradients(lambda leaves: program(call, leaves), natives, wrt)
         return {name: np.asarray(value, dtype=np.float64) for name, value in gradients.items()}

@@ -8,6 +8,7 @@ arguments, other memory layouts, gradients.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -21,13 +22,15 @@ from dynprop.arrays import (
     to_numpy,
 )
 from dynprop.contracts.domain import Domain
-from dynprop.contracts.subject import Arguments, ArrayType, Native, Program, Returned
+from dynprop.contracts.subject import Arguments, ArrayType, Call, Native, Program, Returned
 from dynprop.subjects.adapter import FunctionAdapter, result_text
-from dynprop.subjects.calls import TargetMismatchError
+from dynprop.subjects.calls import TargetMismatchError, TargetRaisedError
 
 __all__ = ["ArrayFunction", "Result", "Signature", "any_numbers", "real_numbers"]
 
 V = TypeVar("V")
+
+PLAIN = Call()
 
 
 def real_numbers(values: NumericArray) -> FloatArray:
@@ -140,9 +143,27 @@ class ArrayFunction(FunctionAdapter, Generic[V]):
         """The word for each result, in order."""
         return tuple(result.name for result in self.signature.results)
 
-    def values(self, arguments: Arguments, dtype: str) -> V:
+    def values(self, arguments: Arguments, dtype: str, call: Call = PLAIN) -> V:
         """Call the target on fresh arrays and return the numbers of its only result."""
-        (value,) = self.results(arguments, dtype)
+        if call == PLAIN:
+            (value,) = self.results(arguments, dtype)
+            return value
+        named = dict(zip(self.signature.arguments, arguments, strict=True))
+        natives = [
+            self._laid_out(name, v, dtype, call.layout) if isinstance(v, np.ndarray) else v
+            for name, v in named.items()
+        ]
+        for name, native in zip(named, natives, strict=True):
+            if name in call.wants and is_array(native):
+                self.library.require_gradient(native)
+        with self.library.gradient_mode(call.mode):
+            if call.before == "an error":
+                self._call_that_raises(natives, dtype)
+            elif call.before:
+                reversed_arguments = [v[:, ::-1] if np.ndim(v) > 2 else v for v in arguments]
+                self._returned(self._natives(reversed_arguments, dtype), dtype)
+            results = self._returned(natives, dtype)
+        (value,) = self._read(results, natives)
         return value
 
     def unrounded(self, arguments: Arguments, dtype: str) -> NumericArray:
@@ -152,6 +173,11 @@ class ArrayFunction(FunctionAdapter, Generic[V]):
         self._require_shapes(results, natives)
         (result,) = results
         return to_numpy(result)
+
+    def _call_that_raises(self, natives: Sequence[Any], dtype: str) -> None:
+        """Call the target without its second argument; what it raises or returns does not count."""
+        with suppress(TargetRaisedError, TargetMismatchError):
+            self._returned([natives[0], None, *natives[2:]], dtype)
 
     def results(self, arguments: Arguments, dtype: str) -> tuple[V, ...]:
         """Call the target on fresh arrays and return the numbers of every result."""
@@ -196,7 +222,12 @@ class ArrayFunction(FunctionAdapter, Generic[V]):
             return self.results(arguments, dtype)
 
     def gradients(
-        self, program: Program, arrays: Mapping[str, NumericArray], dtype: str, wrt: Sequence[str]
+        self,
+        program: Program,
+        arrays: Mapping[str, NumericArray],
+        dtype: str,
+        wrt: Sequence[str],
+        layout: str = "contiguous",
     ) -> dict[str, FloatArray]:
         """Return the gradients of a scalar program of the target with respect to named arrays."""
 
@@ -206,7 +237,7 @@ class ArrayFunction(FunctionAdapter, Generic[V]):
             self._require_shapes(self.signature.unpacked(result), arguments)
             return result
 
-        return self._differentiated(program, call, arrays, dtype, wrt)
+        return self._differentiated(program, call, arrays, dtype, wrt, layout)
 
     def _natives(self, arguments: Arguments, dtype: str) -> list[Any]:
         """Return fresh arrays of the library; other arguments are passed unchanged."""

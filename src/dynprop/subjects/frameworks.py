@@ -31,6 +31,7 @@ class Framework(Protocol):
     compiles: bool  # every new shape, so that few are drawn
     has_layouts: bool  # that a caller can choose
     thread_counts: tuple[int, ...]
+    modes: tuple[str, ...]  # gradient modes, the usual one first
 
     def array(self, values: NumericArray, dtype: str) -> Any:
         """Return a fresh array of a dtype; integers and booleans keep their own."""
@@ -56,6 +57,18 @@ class Framework(Protocol):
 
     def layouts(self, value: Any) -> Iterator[tuple[str, Any]]:
         """Yield arrays with the same values in other memory layouts."""
+        ...
+
+    def expanded(self, value: Any, axis: int) -> Any:
+        """Return an array that is constant along an axis as a view of stride 0 there."""
+        ...
+
+    def gradient_mode(self, mode: str) -> AbstractContextManager[Any]:
+        """Return the context of a gradient mode."""
+        ...
+
+    def require_gradient(self, value: Any) -> None:
+        """Mark a fresh array as one that requires a gradient, where the library knows such marks."""
         ...
 
     def metadata(self, value: Any) -> tuple[object, ...]:
@@ -103,6 +116,7 @@ class NumpyFramework:
     compiles = False
     has_layouts = True
     thread_counts: tuple[int, ...] = ()
+    modes: tuple[str, ...] = ()
 
     def __init__(self, device: str = "cpu") -> None:
         """Numpy knows one device."""
@@ -132,6 +146,17 @@ class NumpyFramework:
         locked = value.copy()
         locked.flags.writeable = False
         yield "read-only", locked
+
+    def expanded(self, value: Any, axis: int) -> Any:
+        """Return a broadcast view, which is read-only."""
+        return np.broadcast_to(value.take([0] if value.shape[axis] else [], axis), value.shape)
+
+    def gradient_mode(self, mode: str) -> AbstractContextManager[Any]:
+        """Nothing to set."""
+        return nullcontext()
+
+    def require_gradient(self, value: Any) -> None:
+        """The library marks no arrays."""
 
     def metadata(self, value: Any) -> tuple[object, ...]:
         """Return shape, strides, dtype and writability."""
@@ -171,6 +196,7 @@ class TorchFramework:
     compiles = False
     has_layouts = True
     thread_counts: tuple[int, ...] = (1, 2, 3)
+    modes: tuple[str, ...] = ("grad", "no_grad", "inference_mode")
 
     def __init__(self, device: str = "cpu") -> None:
         """Check that torch is installed and has the device."""
@@ -198,7 +224,10 @@ class TorchFramework:
         self, loss: Loss, arrays: Mapping[str, Any], wrt: Sequence[str], held: Mapping[str, Any] = NOTHING
     ) -> dict[str, NumericArray]:
         """Differentiate once; an unused leaf has gradient zero."""
-        leaves = {n: a.detach().clone().requires_grad_(n in wrt) for n, a in arrays.items()}
+        # A clone would lose strides of 0 and steps, so that other layouts are used as they are.
+        leaves = {n: (a.detach().clone() if a.is_contiguous() else a.detach()) for n, a in arrays.items()}
+        for name, leaf in leaves.items():
+            leaf.requires_grad_(name in wrt)
         total = loss(leaves)
         sought = {**{name: leaves[name] for name in wrt}, **held}
         gradients: Sequence[Any] = [None] * len(sought)
@@ -218,6 +247,20 @@ class TorchFramework:
         if value.ndim > 2:
             yield "channel-first", value.transpose(1, 2).contiguous().transpose(1, 2)
         yield "offset", self._torch.cat([value[:1], value])[1:]
+
+    def expanded(self, value: Any, axis: int) -> Any:
+        """Return an expanded view."""
+        return value.narrow(axis, 0, min(1, value.shape[axis])).expand(value.shape)
+
+    def gradient_mode(self, mode: str) -> AbstractContextManager[Any]:
+        """Return torch.no_grad, torch.inference_mode, or the usual mode."""
+        if mode == "no_grad":
+            return self._torch.no_grad()
+        return self._torch.inference_mode() if mode == "inference_mode" else self._torch.enable_grad()
+
+    def require_gradient(self, value: Any) -> None:
+        """Set requires_grad on a tensor."""
+        value.requires_grad_()
 
     def metadata(self, value: Any) -> tuple[object, ...]:
         """Return shape, strides, dtype and whether a gradient is wanted."""
@@ -277,6 +320,7 @@ class JaxFramework:
     compiles = True
     has_layouts = False
     thread_counts: tuple[int, ...] = ()
+    modes: tuple[str, ...] = ()
 
     def __init__(self, device: str = "cpu") -> None:
         """Check that jax is installed and has the device."""
@@ -320,6 +364,17 @@ class JaxFramework:
     def layouts(self, value: Any) -> Iterator[tuple[str, Any]]:
         """JAX arrays have no layout that a caller can set."""
         return iter(())
+
+    def expanded(self, value: Any, axis: int) -> Any:
+        """JAX arrays have no strides."""
+        return value
+
+    def gradient_mode(self, mode: str) -> AbstractContextManager[Any]:
+        """Nothing to set."""
+        return nullcontext()
+
+    def require_gradient(self, value: Any) -> None:
+        """The library marks no arrays."""
 
     def metadata(self, value: Any) -> tuple[object, ...]:
         """Return shape and dtype."""

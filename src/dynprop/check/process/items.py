@@ -37,7 +37,7 @@ from dynprop.check.run.report import law_result_from_json, law_result_to_json
 from dynprop.check.run.runner import Options, run_law
 from dynprop.check.run.session import again, chosen_laws, restored_case, target_facts
 from dynprop.check.targets import load_subject
-from dynprop.errors import ArgumentError, TargetError
+from dynprop.errors import ArgumentError, PlanError, TargetError
 from dynprop.kinds import law_by_id
 from dynprop.kinds.record import JudgedSubject
 from dynprop.laws.law import Case
@@ -66,7 +66,7 @@ def run_job(pipe: Connection, job: Job) -> None:
     except ArgumentError as error:
         send(Unusable(error.argument, str(error)))
         return
-    except TargetError as error:
+    except (PlanError, TargetError) as error:
         send(Unusable(None, str(error)))
         return
     send(PreflightPassed())
@@ -113,7 +113,9 @@ def _run_law(item: Item, subject: JudgedSubject, job: Job, send: Send) -> LawRes
 
 def _portable(result: LawResult) -> LawResult:
     """Return a result without the evidence of its cases, which holds closures and cannot be pickled."""
-    return law_result_from_json(law_result_to_json(result))
+    portable = law_result_from_json(law_result_to_json(result))
+    portable.met = result.met
+    return portable
 
 
 def _pickled(case: Case) -> bytes | None:

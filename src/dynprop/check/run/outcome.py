@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -133,6 +134,32 @@ class Failures:
 
 
 @dataclass
+class Met:
+    """The cases of a law with the same classes.
+
+    Attributes:
+        cases: their number.
+        decided: number of those that were decided.
+        undecided: one that was not, in one line; empty if there is none.
+    """
+
+    cases: int = 0
+    decided: int = 0
+    undecided: str = ""
+
+    def add(self, case: Case, decided: bool, verdict: str) -> None:
+        """Count a case."""
+        self.cases += 1
+        self.decided += decided
+        if not decided and not self.undecided:
+            self.undecided = f"{case.describe()}: {verdict}"
+
+
+# The classes of a case, sorted by factor.
+Classes = tuple[tuple[str, str], ...]
+
+
+@dataclass
 class LawResult:
     """A law over its cases.
 
@@ -146,6 +173,7 @@ class LawResult:
         note: why the law is not applicable, why fewer cases ran, or what a case showed beside its verdict.
         lags: by dtype, the smallest lag at which a gradient was wrong over all cases, or None, and the
             largest lag that could be judged.
+        met: the cases by the classes of the kind's plan.
     """
 
     law: str
@@ -163,6 +191,7 @@ class LawResult:
     not_applicable: bool = False
     lags: dict[str, tuple[int | None, int]] = field(default_factory=dict)
     failures: dict[tuple[str, str], Failures] = field(default_factory=dict, repr=False)
+    met: dict[Classes, Met] = field(default_factory=dict, repr=False)
 
     @property
     def verdict(self) -> str:
@@ -185,10 +214,13 @@ class LawResult:
         """Whether the law failed."""
         return self.verdict in FAILURES
 
-    def add(self, case: Case, outcome: Outcome) -> None:
-        """Count one outcome and remember the worst failing case."""
+    def add(self, case: Case, outcome: Outcome, classes: Mapping[str, str] | None = None) -> None:
+        """Count one outcome and remember the worst failing case; ``classes`` are those of the case."""
         self.cases += 1
-        self.decided += outcome.verdict in ("pass", "wrong", "inaccurate")
+        decided = outcome.verdict in ("pass", "wrong", "inaccurate")
+        self.decided += decided
+        if classes:
+            self.met.setdefault(tuple(sorted(classes.items())), Met()).add(case, decided, outcome.verdict)
         self.undecidable += outcome.verdict == "undecidable"
         self.refused += outcome.verdict == "refused"
         self.errors += outcome.verdict == "error"

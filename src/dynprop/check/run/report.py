@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from dynprop._version import __version__
+from dynprop.check.run.coverage import Coverage
 from dynprop.check.run.outcome import FAILURES, Counterexample, LawResult
 from dynprop.errors import ArgumentError
 
@@ -44,6 +45,7 @@ class Report:
         versions: of Python, dynprop, numpy, the framework and the packages that the target uses.
         options: those of the target (framework, domain, ...) and of the run (examples, ...) that were given.
         domain: the JSON form of the domain that the target promises, defaults included.
+        coverage: the pairs of classes of the kind's plan that were decided; None where there is no plan.
     """
 
     target: str
@@ -53,6 +55,7 @@ class Report:
     versions: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     domain: Mapping[str, Any] = field(default_factory=dict)
+    coverage: Coverage | None = None
 
     @property
     def verdict(self) -> str:
@@ -123,6 +126,7 @@ class Report:
                 "versions": self.versions,
                 "options": self.options,
                 "domain": self.domain,
+                "coverage": None if self.coverage is None else self.coverage.to_json(),
                 "schema": SCHEMA,
             }
         )
@@ -148,7 +152,9 @@ class Report:
             raise ArgumentError("report", f"schema {data['schema']!r}", f"schema {SCHEMA}")
         try:
             laws = tuple(law_result_from_json(item) for item in data["laws"])
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            saved = data.get("coverage")
+            coverage = None if saved is None else Coverage.from_json(saved)
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             got = f"a law without its results ({type(error).__name__}: {error})"
             raise ArgumentError("report", got, EXPECTED) from error
         return cls(
@@ -159,6 +165,7 @@ class Report:
             data["versions"],
             data.get("options", {}),
             data.get("domain", {}),
+            coverage,
         )
 
 

@@ -26,6 +26,7 @@ from dynprop.check.run.events import (
 from dynprop.check.run.outcome import Counterexample, LawResult, Outcome, correct_digits, judge_case
 from dynprop.check.run.scripts import reproduction
 from dynprop.check.run.subjects import target_name
+from dynprop.kinds import kind_named
 from dynprop.kinds.record import JudgedSubject
 from dynprop.laws.draw import RandomSource
 from dynprop.laws.hypothesis_source import cases as case_strategy
@@ -73,10 +74,11 @@ def run_law(law: Law, subject: JudgedSubject, options: Options, listen: Listener
     result = _empty_result(law, subject)
     if result.not_applicable:
         return result
+    kind = kind_named(subject.kind)
 
     def run(case: Case) -> None:
         listen(CaseStarted(case))
-        result.add(case, judge_case(law, subject, case))
+        result.add(case, judge_case(law, subject, case), kind.classes_of(case))
         listen(CasesDone(result.cases))
 
     _run_cases(law, subject, options, result, run, listen)

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from dynprop.arrays import describe
+from dynprop.check.run.coverage import coverage_of
 from dynprop.check.run.outcome import FAILURES, LawResult, judge_case
 from dynprop.check.run.report import Report, library_versions
 from dynprop.check.run.subjects import LoadedSubject, TargetName, target_name
 from dynprop.errors import ArgumentError
-from dynprop.kinds import all_kinds, laws_for
+from dynprop.kinds import all_kinds, kind_named, laws_for
 from dynprop.kinds.record import JudgedSubject, Kind
+from dynprop.laws.covering import Plan
 from dynprop.laws.law import Case, Law
 
 __all__ = [
@@ -38,19 +40,22 @@ class TargetFacts:
         compiles: whether its library compiles every new shape.
         domain: JSON form of the domain.
         versions: of the libraries in use.
+        plan: the plan of cases of its kind, or None.
     """
 
     named: TargetName
     compiles: bool = False
     domain: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    plan: Plan | None = None
 
 
 def target_facts(subject: JudgedSubject) -> TargetFacts:
     """Return the facts about the target of a subject."""
     packages = subject.packages if isinstance(subject, LoadedSubject) else {}
     versions = {**library_versions(subject.framework), **packages}
-    return TargetFacts(target_name(subject), subject.compiles, subject.domain.to_json(), versions)
+    plan = kind_named(subject.kind).plan_for(subject)
+    return TargetFacts(target_name(subject), subject.compiles, subject.domain.to_json(), versions, plan)
 
 
 def report_of(
@@ -74,6 +79,7 @@ def report_of(
         target.versions,
         options,
         target.domain,
+        None if target.plan is None else coverage_of(target.plan, results),
     )
 
 

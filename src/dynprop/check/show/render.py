@@ -30,6 +30,7 @@ __all__ = [
     "is_hypothesis",
     "likeliest",
     "open_console",
+    "print_hanging",
     "print_laws",
     "print_report",
     "print_retrials",
@@ -68,7 +69,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
         label = "most likely:" if is_hypothesis(likely, report) else "in common:"
         text = Text.assemble((likely, "bold red"), f"  ({count} of {len(report.failures)} failing laws)")
         out.print()
-        _print_hanging(Text(label, "bold"), text, len(label) + 1, out)
+        print_hanging(Text(label, "bold"), text, len(label) + 1, out)
     printed_causes: set[str] = set()
     for result in report.failures:
         _print_failure(result, report, printed_causes, out)
@@ -134,14 +135,14 @@ def _print_laws_table(laws: Sequence[LawResult], out: Console) -> None:
             line.append(f"  {notes}", "dim")
         out.print(line, soft_wrap=True)
         if result.note:
-            _print_hanging(Text(), Text(result.note, "dim"), 4, out)
+            print_hanging(Text(), Text(result.note, "dim"), 4, out)
     if reasons:
         out.print()
     for reason, slugs in reasons.items():
-        _print_hanging(Text("not applicable", "dim"), Text(f"{', '.join(slugs)}: {reason}", "dim"), 16, out)
+        print_hanging(Text("not applicable", "dim"), Text(f"{', '.join(slugs)}: {reason}", "dim"), 16, out)
 
 
-def _print_hanging(label: Text, text: Text, indent: int, out: Console) -> None:
+def print_hanging(label: Text, text: Text, indent: int, out: Console) -> None:
     """Print text beside a first column, wrapped under itself."""
     lines = [line for part in text.split() for line in part.wrap(out, max(20, out.width - indent))]
     for i, line in enumerate(lines):
@@ -190,12 +191,12 @@ def _print_failure(result: LawResult, report: Report, printed_causes: set[str], 
         rows.append(("digits", _digits(example.correct_digits)))
     for label, text in rows:
         if text:
-            _print_hanging(Text(label, "dim"), text, LABEL, out)
+            print_hanging(Text(label, "dim"), text, LABEL, out)
     if example is None or not example.script:
         return
     if cause(result) in printed_causes and max(map(len, example.script.splitlines())) > LONG:
         hint = "as above, on a case too long to print again: --json keeps it, dynprop replay runs it"
-        _print_hanging(Text("code", "dim"), Text(hint), LABEL, out)
+        print_hanging(Text("code", "dim"), Text(hint), LABEL, out)
         return
     printed_causes.update({cause(result)} - {""})
     out.print()
@@ -231,9 +232,9 @@ def _print_summary(report: Report, out: Console) -> None:
         each = report.effective_lags
         if lag != decided and len(set(each.values())) > 1:
             line.append(f" ({', '.join(f'{dtype} {value}' for dtype, value in each.items())})")
-        _print_hanging(Text(), line, 0, out)
+        print_hanging(Text(), line, 0, out)
     verdict = Text.assemble((_word(report.verdict), STYLES[report.verdict]), ": ", sentence(report))
-    _print_hanging(Text(), verdict, 0, out)
+    print_hanging(Text(), verdict, 0, out)
 
 
 def sentence(report: Report) -> str:
@@ -268,8 +269,8 @@ def print_laws(laws: Iterable[Law], console: Console | None = None) -> None:
             kind = law.kind
             out.print(Rule(Text(f"kind {kind}", "bold"), align="left", style="dim", characters="─"))
         out.print(Text.assemble((law.id, "bold"), f"  {law.claim}"))
-        _print_hanging(Text(), Text(law.statement), 4, out)
-        _print_hanging(Text(), Text(law.source, "dim"), 4, out)
+        print_hanging(Text(), Text(law.statement), 4, out)
+        print_hanging(Text(), Text(law.source, "dim"), 4, out)
 
 
 def print_retrials(retrials: Sequence[Retrial], report: Report, console: Console | None = None) -> None:

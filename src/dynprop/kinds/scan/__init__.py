@@ -24,6 +24,7 @@ KIND = Kind(
     adapter="dynprop.kinds.scan.target:Scan",
     laws=(
         "dynprop.kinds.scan.forward",
+        "dynprop.kinds.scan.calls",
         "dynprop.kinds.scan.gradient",
         "dynprop.kinds.scan.hygiene",
         "dynprop.kinds.scan.invariance",
@@ -41,4 +42,6 @@ KIND = Kind(
     framework="torch",
     promise="dynprop.kinds.scan.show:promise",
     setup="dynprop.kinds.scan.show:setup",
+    plan="dynprop.kinds.scan.plan:plan",
+    classes="dynprop.kinds.scan.plan:classes",
 )

@@ -29,10 +29,12 @@ __all__ = [
     "ScanBound",
     "absolute_adjoint",
     "cancelling_log_bound",
+    "carried_back",
     "forward_bound",
     "lag_bound",
     "largest_products",
     "normwise_gradient_bound",
+    "recurrence",
 ]
 
 
@@ -67,29 +69,46 @@ class ScanBound:
         }
 
 
+# Stands for log2(0) in sums of logarithms: below the logarithm of every product of a format's numbers.
+_LOG_OF_ZERO = -1e7
+
+
 def largest_products(gates: FloatArray) -> FloatArray:
-    """Return log2 of the largest contiguous product within steps 1..t (at least 0, the empty one)."""
+    """Return log2 of the largest contiguous product within steps 1..t (at least 0, the empty one).
+
+    With S_t the sum of the first t logarithms, it is the largest S_t - S_s over s <= t, up to the present.
+    """
     with np.errstate(all="ignore"):
-        logs = np.log2(np.abs(gates))
-    best = np.zeros_like(logs)
-    ending = np.zeros_like(logs[:, :0].sum(axis=1))
-    peak = ending
-    for t in range(logs.shape[1]):
-        ending = np.maximum(ending, 0.0) + logs[:, t]
-        peak = np.maximum(peak, ending)
-        best[:, t] = peak
-    return best
+        logs = np.maximum(np.log2(np.abs(gates)), _LOG_OF_ZERO)
+    sums = np.cumsum(np.concatenate([np.zeros_like(logs[:, :1]), logs], axis=1), axis=1)
+    ending = sums - np.minimum.accumulate(sums, axis=1)
+    return np.asarray(np.maximum.accumulate(ending, axis=1)[:, 1:] if logs.shape[1] else logs)
+
+
+def recurrence(gates: FloatArray, inputs: FloatArray, initial: FloatArray | None) -> FloatArray:
+    """Return the states h_t = a_t h_{t-1} + x_t in float64, step by step."""
+    by_step = np.empty((inputs.shape[1], inputs.shape[0], inputs.shape[2]), inputs.dtype)
+    state = np.zeros_like(inputs[:, :0].sum(axis=1)) if initial is None else initial.copy()
+    factors, terms = (np.ascontiguousarray(values.swapaxes(0, 1)) for values in (gates, inputs))
+    with np.errstate(all="ignore"):
+        for factor, term, states in zip(factors, terms, by_step, strict=True):
+            np.multiply(factor, state, out=states)
+            states += term
+            state = states
+    return np.ascontiguousarray(by_step.swapaxes(0, 1))
 
 
 def absolute_states(gates: FloatArray, inputs: FloatArray, initial: FloatArray | None) -> FloatArray:
     """Return A_t = |a_t| A_{t-1} + |x_t|, the sum of the absolute terms of each state."""
-    states = np.empty_like(inputs)
-    state = np.zeros_like(inputs[:, :0].sum(axis=1)) if initial is None else np.abs(initial)
-    with np.errstate(all="ignore"):
-        for t in range(inputs.shape[1]):
-            state = np.abs(gates[:, t]) * state + np.abs(inputs[:, t])
-            states[:, t] = state
+    start = None if initial is None else np.abs(initial)
+    states = recurrence(np.abs(gates), np.abs(inputs), start)
     return np.nan_to_num(states, nan=np.inf, posinf=np.inf)
+
+
+def carried_back(gates: FloatArray, incoming: FloatArray) -> FloatArray:
+    """Return the adjoint l_t = g_t + a_{t+1} l_{t+1} of every step, in float64."""
+    later = np.concatenate([gates[:, 1:], np.zeros_like(gates[:, :1])], axis=1)
+    return recurrence(later[:, ::-1], incoming[:, ::-1], None)[:, ::-1]
 
 
 def _log_extent(inputs: FloatArray) -> FloatArray:
@@ -189,6 +208,8 @@ def cancelling_log_bound(case: ScanCase, cotangent: FloatArray, leaf: FloatArray
 
     The gradient to log(leaf) is a difference of sums over all states, and dividing by the leaf follows.
     """
+    if case.steps == 0:
+        return np.zeros_like(leaf)
     format_ = FORMATS[case.dtype]
     steps = np.full((1, 1, 1), float(depth * case.steps))
     absolute = absolute_states(case.gates, case.inputs, case.initial)
@@ -212,6 +233,7 @@ def absolute_adjoint(
     """
     a, start = np.abs(case.gates), None if case.initial is None else np.abs(case.initial)
     zero = np.zeros_like(case.inputs[:, :0].sum(axis=1))
+    first = zero if start is None else start
     levels = [np.abs(case.inputs)]
     for _ in range(depth):
         levels.append(absolute_states(a, levels[-1], start))
@@ -219,17 +241,11 @@ def absolute_adjoint(
     incoming = np.abs(cotangent)
     largest = np.max([level.max(axis=1, initial=0.0) for level in levels], axis=0)
     with np.errstate(all="ignore"):
-        for level in reversed(range(depth)):
-            states = levels[level + 1]
-            first = zero if start is None else start
-            carried, outgoing = zero, np.empty_like(a)
-            for t in reversed(range(case.steps)):
-                carried = incoming[:, t] + carried
-                outgoing[:, t] = carried
-                to_gates[:, t] += carried * (states[:, t - 1] if t else first)
-                carried = a[:, t] * carried
-            to_initial += carried
-            incoming = outgoing
+        for states in reversed(levels[1:]):
+            incoming = carried_back(a, incoming)
+            before = np.concatenate([first[:, None], states], axis=1)[:, : case.steps]
+            to_gates += incoming * before
+            to_initial += (a[:, :1] * incoming[:, :1]).sum(axis=1)
         largest = np.maximum(largest, 1.0) * np.maximum(incoming.max(axis=1, initial=0.0), 1.0)
         peak = largest_products(case.gates).max(axis=1, initial=0.0)
         in_range = largest * np.exp2(peak) <= FORMATS[case.dtype].safe

@@ -11,18 +11,18 @@ import numpy as np
 from dynprop.arrays import round_to
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.formats import FORMATS
-from dynprop.kinds.scan.bounds import forward_bound
+from dynprop.kinds.scan.bounds import recurrence
 from dynprop.kinds.scan.cases import ScanCase, build_case, long_case, scan_case, sized_case
 from dynprop.kinds.scan.judging import AXES, judge, run
+from dynprop.kinds.scan.plan import planned
+from dynprop.kinds.scan.references import bound_of
+from dynprop.kinds.scan.regimes import gate_regimes
 from dynprop.kinds.scan.subject import ScanSubject
 from dynprop.laws.draw import Source
 from dynprop.laws.evidence import Evidence, compare
-from dynprop.laws.exact import scan_states
-from dynprop.laws.gates import gate_classes
+from dynprop.laws.exact import Exact
 from dynprop.laws.law import law
 
-LENGTHS = (0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 257, 511, 1025)
-FEW_LENGTHS = (0, 1, 2, 3, 5, 7, 8, 9, 17, 33, 64)
 BOOK = "Goodfellow, Bengio and Courville 2016, section 10.7, eq. 10.37"
 
 at_least_two: partial[ScanCase] = partial(scan_case, shortest=2)
@@ -37,10 +37,16 @@ for t, h in enumerate(expected):
     print(t, states[:, t], h)"""
 
 
-def every_class(domain: Domain, _subject: ScanSubject) -> Iterator[ScanCase]:
-    """Yield one case of every class of gates in every dtype, and the long case."""
+PLANNED = planned()
+LONGER = planned(shortest=2)
+
+
+def every_regime(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
+    """Yield the planned cases, one small case of every regime of gates in every dtype, and the long case."""
+    yield from LONGER(domain, subject)
+    names = [name for regimes in gate_regimes(domain).values() for name in regimes]
     for dtype in domain.dtypes:
-        for i, name in enumerate(gate_classes(domain)):
+        for i, name in enumerate(names):
             shape = (2, min(9, domain.max_length), 2)
             rng = np.random.default_rng([i, 5])
             yield build_case(rng, shape, name, dtype, domain, initial=i % 2 == 0)
@@ -54,7 +60,7 @@ def every_class(domain: Domain, _subject: ScanSubject) -> Iterator[ScanCase]:
     "order of evaluation, for gates in (0,1), negative, exactly 0 and +-1, above 1 and tiny",
     source=BOOK,
     draw=at_least_two,
-    fixed=every_class,
+    fixed=every_regime,
     script=FORWARD_SCRIPT,
 )
 def forward(subject: ScanSubject, case: ScanCase) -> Evidence:
@@ -63,11 +69,11 @@ def forward(subject: ScanSubject, case: ScanCase) -> Evidence:
 
 
 def every_length(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
-    """Yield lengths 0, 1, odd, powers of two and their neighbours, with and without a state."""
-    for steps in FEW_LENGTHS if subject.compiles else LENGTHS:
-        if steps <= domain.max_length:
-            for initial in (True, False) if steps <= 2 else (True,):
-                yield sized_case(steps, domain.dtypes[0], domain, initial=initial)
+    """Yield the planned cases, which have every length, and the shortest with and without a state."""
+    yield from PLANNED(domain, subject)
+    for steps in range(min(3, domain.max_length + 1)):
+        for initial in (True, False):
+            yield sized_case(steps, domain.dtypes[0], domain, initial=initial)
 
 
 @law(
@@ -78,18 +84,31 @@ def every_length(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
     draw=scan_case,
     fixed=every_length,
     script=FORWARD_SCRIPT,
+    share=0.6,
 )
 def lengths(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Judge the states at a given length; lengths 0 and 1 may be refused."""
-    return Evidence((judge(subject, case, run(subject, case)),))
+    # Of an empty scan there is the shape, which is checked where states are read.
+    return Evidence((judge(subject, case, run(subject, case)),), detail={"checked": case.steps == 0})
 
 
 def _whole_numbers(source: Source, domain: Domain, subject: ScanSubject) -> ScanCase:
-    case = scan_case(source, domain.limited(32), subject, shortest=2)
+    return whole(scan_case(source, domain.limited(32), subject, shortest=2), domain)
+
+
+def _planned_whole_numbers(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
+    for case in LONGER(domain, subject):
+        yield whole(case, domain)
+
+
+def whole(case: ScanCase, domain: Domain) -> ScanCase:
+    """Return a case of the same shape with gates 0, 1 and -1 and small whole inputs."""
     rng = np.random.default_rng(case.seed)
     gates = rng.choice([0.0, 1.0, -1.0, 1.0], case.gates.shape)
     if domain.gates == "unit":
         gates = np.ones(case.gates.shape)
+    if domain.gates == "reset":
+        gates = np.abs(gates)
     if domain.gates == "constant":
         gates = np.broadcast_to(gates[:, :1], gates.shape).copy()
     low = 1 if domain.inputs == "positive" else -3
@@ -97,7 +116,16 @@ def _whole_numbers(source: Source, domain: Domain, subject: ScanSubject) -> Scan
     initial = None
     if case.initial is not None:
         initial = rng.integers(low, 4, case.initial.shape).astype(np.float64)
-    return replace(case, gates=gates, inputs=inputs, initial=initial, stratum="whole numbers")
+    stratum = {"unit": "unit with exact ones", "reset": "zeros at every other step"}
+    regime = "ones" if domain.inputs == "positive" else "whole"
+    return replace(
+        case,
+        gates=gates,
+        inputs=inputs,
+        initial=initial,
+        stratum=stratum.get(domain.gates, "exactly 0, 1 and -1"),
+        regime=regime,
+    )
 
 
 def _multiplies(subject: ScanSubject) -> str | None:
@@ -112,14 +140,17 @@ def _multiplies(subject: ScanSubject) -> str | None:
     statement="with gates 0, 1 and -1 and small whole inputs nothing is rounded: the states are exact",
     source="integer certificate; AccelerateHS/accelerate#348 (order errors that tolerances hid)",
     draw=_whole_numbers,
+    fixed=_planned_whole_numbers,
     applies=_multiplies,
     script=FORWARD_SCRIPT,
+    share=0.6,
 )
 def exact_on_integers(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Check bitwise equality where every order of evaluation is exact."""
     value = run(subject, case)
-    exact = scan_states(case.gates, case.inputs, case.initial)
-    bound = forward_bound(case, subject.domain)
+    # Sums of small whole numbers are exact in float64.
+    exact = Exact(recurrence(case.gates, case.inputs, case.initial), np.zeros_like(case.inputs))
+    bound = bound_of(case, subject.domain)
     # Whole numbers below 1/u are exact in the format; larger ones are not decided.
     representable = bound.scale * FORMATS[case.dtype].unit < 1.0
     representable &= np.array_equal(case.inputs, round_to(case.inputs, case.dtype))

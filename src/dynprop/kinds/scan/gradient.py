@@ -8,6 +8,7 @@ relative error of :math:`\gamma_{2\max(k,1)}` however small the product is (Beng
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -17,6 +18,7 @@ from dynprop.arrays import BoolArray, FloatArray
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.formats import FORMATS
 from dynprop.contracts.subject import Native, Program
+from dynprop.kinds.scan import calling
 from dynprop.kinds.scan.bounds import (
     LARGEST_TERM,
     ScanBound,
@@ -26,27 +28,53 @@ from dynprop.kinds.scan.bounds import (
     largest_products,
     normwise_gradient_bound,
 )
+from dynprop.kinds.scan.calling import LEAVES, ONE_CALL, PIECES
 from dynprop.kinds.scan.cases import ScanCase, build_case, long_case, scan_case
 from dynprop.kinds.scan.judging import AXES
+from dynprop.kinds.scan.plan import planned
+from dynprop.kinds.scan.references import adjoint, adjoint_is_exact
+from dynprop.kinds.scan.regimes import gate_regimes
 from dynprop.kinds.scan.subject import ScanSubject
+from dynprop.laws.draw import Source
 from dynprop.laws.evidence import Comparison, Evidence, LagProfile, compare
-from dynprop.laws.exact import Exact, gate_products, scan_adjoint
-from dynprop.laws.gates import gate_classes
+from dynprop.laws.exact import Exact, gate_products
 from dynprop.laws.law import law
 from dynprop.laws.rounding import gamma
+from dynprop.subjects.calls import TargetMismatchError, TargetRaisedError
 
-LEAVES = ("gates", "inputs", "initial")
+PLANNED = planned("layout", "form", shortest=2)
+CALLS = ("layout", "wants", "form")
 deep: partial[ScanCase] = partial(scan_case, shortest=2, usual=48)
 
 
-def lag_cases(domain: Domain, _subject: ScanSubject) -> Iterator[ScanCase]:
-    """Yield the long case of 2,048 lags and one medium case per class of gates, in every dtype."""
+def lag_cases(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
+    """Yield the planned cases, 2,047 lags, 300 lags with batch and state, 47 lags of every regime of gates.
+
+    The long cases are called in every form.
+    """
+    yield from PLANNED(domain, subject)
     for dtype in domain.dtypes:
         yield long_case(dtype, domain)
-        for i, name in enumerate(gate_classes(domain)):
+        names = (name for regimes in gate_regimes(domain).values() for name in regimes)
+        for i, name in enumerate(names):
             shape = (2, min(48, domain.max_length), 2)
             rng = np.random.default_rng([i, 13])
             yield build_case(rng, shape, name, dtype, domain, initial=False)
+    if subject.differentiable and not subject.compiles:
+        # The finest formats decide most lags.
+        finest = sorted(domain.dtypes, key=lambda dtype: FORMATS[dtype].unit)[:2]
+        forms = [name for values in calling.forms().values() for name in values]
+        for i, form in enumerate(forms):
+            dtype = finest[i % len(finest)]
+            yield replace(_with_state(long_case(dtype, domain, 301)), form=form)
+            if form != ONE_CALL:
+                yield replace(long_case(dtype, domain), form=form)
+
+
+def _with_state(case: ScanCase) -> ScanCase:
+    """Return a case with three rows and an initial state."""
+    tripled = replace(case, gates=np.repeat(case.gates, 3, axis=0), inputs=np.repeat(case.inputs, 3, axis=0))
+    return replace(tripled, initial=tripled.inputs[:, 0])
 
 
 def _has_lags(subject: ScanSubject) -> str | None:
@@ -105,13 +133,18 @@ for lag in range(inputs.shape[1]):
     print(lag, response[:, lag], product)
     product = product * gates[:, min(lag + 1, inputs.shape[1] - 1)]""",
     },
+    share=0.7,
 )
 def gradient_by_lag(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Judge one backward pass from the last state; without autodiff, the impulse response."""
     gates = case.gates
     if subject.differentiable:
         arrays = {"gates": gates, "inputs": case.inputs}
-        response = subject.gradients(_last_state, arrays, case.dtype, ("inputs",))["inputs"][:, ::-1]
+        if case.initial is not None:
+            arrays["initial"] = case.initial
+        program = _in_form(_last_state, case)
+        found = subject.gradients(program, arrays, case.dtype, ("inputs",), case.layout)
+        response = found["inputs"][:, ::-1]
     else:
         impulse = np.zeros_like(case.inputs)
         impulse[:, :1] = 1.0
@@ -141,6 +174,28 @@ def gradient_by_lag(subject: ScanSubject, case: ScanCase) -> Evidence:
 
 def _worst_lag(comparison: Comparison) -> int:
     return comparison.worst[1] if comparison.value.size else 0
+
+
+def _in_form(program: Program, case: ScanCase) -> Program:
+    """Return the program in the form of a case: resumed in the middle, or after another call."""
+    if case.form == PIECES and case.steps > 1:
+        return {_last_state: _last_resumed, _all_states: _resumed}[program]
+    if case.form == ONE_CALL or case.steps == 0:
+        return program
+
+    def after(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
+        inputs = None if case.form == "after an error" else a["gates"]
+        with suppress(TargetRaisedError, TargetMismatchError, AttributeError):
+            f(a["gates"], inputs, a.get("initial"))
+        return program(f, a)
+
+    return after
+
+
+def _last_resumed(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
+    p = a["gates"].shape[1] // 2
+    head = f(a["gates"][:, :p], a["inputs"][:, :p], a.get("initial"))
+    return f(a["gates"][:, p:], a["inputs"][:, p:], head[:, -1])[:, -1].sum()
 
 
 def _last_state(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
@@ -191,18 +246,20 @@ def _gradients(
     program: Program,
     wrt: tuple[str, ...],
 ) -> list[Comparison]:
-    """Compare the gradients to the leaves in ``wrt`` with the exact ones."""
+    """Compare the gradients to the leaves in ``wrt`` with those of the adjoint recurrence."""
     arrays = {"gates": case.gates, "inputs": case.inputs, "cotangent": cotangent}
     if program is _permuted:
         arrays["swapped"] = np.ascontiguousarray(cotangent.swapaxes(1, 2))
     if case.initial is not None:
         arrays["initial"] = case.initial
     depth = 2 if program is _chained else 1
-    exact = scan_adjoint(case.gates, case.inputs, case.initial, cotangent, depth)
+    exact = adjoint(case, cotangent, depth)
     *absolute, in_range = absolute_adjoint(case, cotangent, depth)
-    gradients = subject.gradients(program, arrays, case.dtype, wrt)
+    gradients = subject.gradients(program, arrays, case.dtype, wrt, case.layout)
     format_, steps = FORMATS[case.dtype], case.steps
     relative_bound = gamma(4.0 * depth * (steps + 2.0), format_.unit)
+    if not adjoint_is_exact(case, depth):
+        relative_bound += gamma(4.0 * depth * (steps + 2.0), FORMATS["float64"].unit)
     with np.errstate(all="ignore"):
         largest = np.exp2(largest_products(case.gates).max(axis=1, initial=0.0))
     comparisons = []
@@ -253,13 +310,27 @@ def _gradients(
     return comparisons
 
 
+def _wanting(case: ScanCase) -> ScanCase:
+    """Return the case with some wanted gradient: to every argument where none is."""
+    return case if case.wanted else replace(case, wants="+".join(LEAVES))
+
+
+def _drawn_wanting(source: Source, domain: Domain, subject: ScanSubject) -> ScanCase:
+    return _wanting(scan_case(source, domain, subject, usual=48, varied=CALLS))
+
+
+def _planned_wanting(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
+    yield from map(_wanting, planned(*CALLS)(domain, subject))
+
+
 @law(
     "scan/gradient",
     claim="C6",
     statement="the gradients of a weighted sum of all states to gates, inputs and initial state equal "
     "the exact adjoint recurrence",
     source="Pascanu, Mikolov and Bengio 2013, eq. 3 to 5; state-spaces/mamba#75, #368",
-    draw=deep,
+    draw=_drawn_wanting,
+    fixed=_planned_wanting,
     applies=_differentiable,
     script={
         "torch": """\
@@ -279,9 +350,13 @@ for got, want in zip(leaves, same):
 )
 def gradient(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Judge the dense gradient, within a running bound (Higham-style), never a fixed tolerance."""
-    wrt = LEAVES if case.initial is not None else LEAVES[:2]
+    wrt = case.wanted
     cotangent = case.cotangent(case.inputs.shape)
-    return Evidence(tuple(_gradients(subject, case, cotangent, _all_states, wrt)))
+    program = _in_form(_all_states, case)
+    # Of an empty scan there is a gradient to the initial state alone.
+    checked = case.steps == 0 and "initial" not in wrt
+    comparisons = _gradients(subject, case, cotangent, program, wrt)
+    return Evidence(tuple(comparisons), detail={"checked": checked})
 
 
 WIRINGS: dict[str, tuple[Program, tuple[str, ...]]] = {
@@ -301,6 +376,16 @@ WIRINGS: dict[str, tuple[Program, tuple[str, ...]]] = {
 }
 
 
+def _wirings(case: ScanCase) -> Iterator[tuple[str, tuple[Program, tuple[str, ...]]]]:
+    """Yield every wiring for a short case, a few for a longer one."""
+    every = list(WIRINGS.items())
+    if case.steps <= 33:
+        yield from every
+    else:
+        start = case.seed % len(every)
+        yield from (every + every)[start : start + (3 if case.steps <= 129 else 1)]
+
+
 @law(
     "scan/gradient-wiring",
     claim="C6",
@@ -308,6 +393,7 @@ WIRINGS: dict[str, tuple[Program, tuple[str, ...]]] = {
     "use of the gates, or on another scan behind",
     source="pytorch/pytorch#184528, #172568, #153679; strides of grad_output in hand-written backwards",
     draw=partial(scan_case, shortest=2, usual=8),
+    fixed=planned("layout", shortest=2, longest=1025),
     applies=_differentiable,
     script="# wiring: {wiring}\n# give requires_grad to exactly those leaves, run f, and compare the "
     "gradients with those of a loop",
@@ -318,7 +404,7 @@ def gradient_wiring(subject: ScanSubject, case: ScanCase) -> Evidence:
     comparisons: list[Comparison] = []
     detail: dict[str, str] = {}
     worst = -1.0
-    for name, (program, leaves) in WIRINGS.items():
+    for name, (program, leaves) in _wirings(case):
         wrt = tuple(w for w in leaves if w != "initial" or case.initial is not None)
         if not wrt:
             continue

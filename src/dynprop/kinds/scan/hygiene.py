@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
 from dynprop.arrays import FloatArray
-from dynprop.kinds.scan.bounds import forward_bound
-from dynprop.kinds.scan.cases import ScanCase
-from dynprop.kinds.scan.forward import at_least_two
-from dynprop.kinds.scan.judging import agree
+from dynprop.contracts.domain import Domain
+from dynprop.kinds.scan.cases import ScanCase, scan_case
+from dynprop.kinds.scan.forward import LONGER, PLANNED, at_least_two
+from dynprop.kinds.scan.judging import agree, run
+from dynprop.kinds.scan.plan import planned
+from dynprop.kinds.scan.references import bound_of
 from dynprop.kinds.scan.subject import ScanSubject
 from dynprop.laws.array_laws import (
     Agree,
@@ -23,7 +29,7 @@ from dynprop.laws.law import law
 
 
 def _agree(subject: ScanSubject, case: ScanCase) -> Agree[FloatArray]:
-    bound = forward_bound(case, subject.domain)
+    bound = bound_of(case, subject.domain)
     return lambda result, label, value, other: agree(label, value, other, case, bound)
 
 
@@ -33,6 +39,7 @@ def _agree(subject: ScanSubject, case: ScanCase) -> Agree[FloatArray]:
     statement="states have the shape, dtype and device of the inputs",
     source="lucidrains/assoc-scan 0.0.6; public contract",
     draw=at_least_two,
+    fixed=PLANNED,
     script="states = f(gates, inputs, initial)\nprint(states.shape, states.dtype, 'for', inputs.shape, "
     "inputs.dtype)",
     share=0.5,
@@ -47,7 +54,8 @@ def shape_and_dtype(subject: ScanSubject, case: ScanCase) -> Evidence:
     claim="C1",
     statement="non-contiguous, transposed, broadcast and read-only arguments give the same states",
     source="proger/accelerated-scan (contiguity demanded); array-api-tests",
-    draw=at_least_two,
+    draw=partial(scan_case, shortest=2, varied=("layout",)),
+    fixed=planned("layout", shortest=2),
     applies=laid_out,
     script="""\
 # layout: {layout}
@@ -58,8 +66,13 @@ print(f(gates, inputs, initial) - f(transposed(gates), transposed(inputs), initi
     share=0.5,
 )
 def memory_layout(subject: ScanSubject, case: ScanCase) -> Evidence:
-    """Compare contiguous arguments with every other layout."""
-    return layouts_agree(subject, case, _agree(subject, case))
+    """Compare contiguous arguments with the layout of the case, or with every one that needs no case."""
+    agreement = _agree(subject, case)
+    if case.layout == "contiguous":
+        return layouts_agree(subject, case, agreement)
+    plain, other = run(subject, replace(case, layout="contiguous")), run(subject, case)
+    comparison = agreement("states", f"states for {case.layout} arguments", other, plain)
+    return Evidence((comparison,), detail={"layout": case.layout})
 
 
 @law(
@@ -68,12 +81,19 @@ def memory_layout(subject: ScanSubject, case: ScanCase) -> Evidence:
     statement="the caller's arrays are not modified: neither values nor shape, strides or flags",
     source="xlstm 2.0.6 (squeeze_ on the caller's tensors)",
     draw=at_least_two,
+    fixed=LONGER,
     script="before = inputs.copy() if hasattr(inputs, 'copy') else inputs.clone()\n"
     "f(gates, inputs, initial)\nprint(inputs.shape, before.shape, abs(inputs - before).max())",
+    share=0.6,
 )
 def inputs_unchanged(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Compare the arguments before and after a call."""
     return arguments_unchanged(subject, case)
+
+
+def _repeated(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
+    for case in LONGER(domain, subject):
+        yield replace(case, form="after the same shape")
 
 
 @law(
@@ -82,8 +102,10 @@ def inputs_unchanged(subject: ScanSubject, case: ScanCase) -> Evidence:
     statement="two calls agree: nothing is kept between calls, and a result is not overwritten later",
     source="state kept between calls is the commonest defect of hand-written layers",
     draw=at_least_two,
+    fixed=_repeated,
     script="first = f(gates, inputs, initial)\nf(gates, 2 * inputs, initial)\n"
     "print(f(gates, inputs, initial) - first)",
+    share=0.6,
 )
 def repeatable(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Call, call with other inputs, read the first result again, call a third time."""
@@ -97,6 +119,7 @@ def repeatable(subject: ScanSubject, case: ScanCase) -> Evidence:
     statement="several thread counts agree",
     source="numpy/numpy#25100 (threads change results)",
     draw=at_least_two,
+    fixed=LONGER,
     applies=threaded,
     script="import torch\ntorch.set_num_threads(1)\none = f(gates, inputs, initial)\n"
     "torch.set_num_threads(2)\nprint(f(gates, inputs, initial) - one)",

@@ -13,20 +13,26 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.contracts.domain import Domain
-from dynprop.kinds.scan.bounds import absolute_states, forward_bound
+from dynprop.kinds.scan.bounds import absolute_states
+from dynprop.kinds.scan.calling import ONE_CALL, PIECES
 from dynprop.kinds.scan.cases import ScanCase, scan_case, sized_case
-from dynprop.kinds.scan.forward import at_least_two
+from dynprop.kinds.scan.forward import LONGER, at_least_two
 from dynprop.kinds.scan.judging import AXES, agree, cut_bound, run
+from dynprop.kinds.scan.references import bound_of
 from dynprop.kinds.scan.subject import ScanSubject
 from dynprop.laws.draw import Source, split_points
 from dynprop.laws.evidence import Alternatives, Evidence, compare, worst
 from dynprop.laws.law import law
 
 crowded: partial[ScanCase] = partial(scan_case, shortest=2, usual=8)
+# Beyond this many steps a law that calls once for each split point, row or channel takes a few of them.
+MANY_STEPS = 257
 
 
 def cut_cases(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
-    """Yield longer cases, which span several chunks and blocks."""
+    """Yield the planned cases, and longer ones, which span several chunks and blocks."""
+    for case in LONGER(domain, subject):
+        yield replace(case, form=PIECES)
     for dtype in domain.dtypes:
         for steps in (33,) if subject.compiles else (33, 130, 257):
             if steps <= domain.max_length:
@@ -46,9 +52,13 @@ def cut_cases(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
 )
 def split_resume(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Split at every split point; compare the head alone and the resumed tail with the full states."""
-    states, bound = run(subject, case), forward_bound(case, subject.domain)
+    case = replace(case, form=ONE_CALL)
+    states, bound = run(subject, case), bound_of(case, subject.domain)
     pairs = []
-    for p in split_points(case.steps, subject.compiles):
+    points = split_points(case.steps, subject.compiles)
+    if case.steps > MANY_STEPS:
+        points = points[case.seed % 2 :: max(1, len(points) // 2)]
+    for p in points:
         tail = replace(case.part(p, case.steps), initial=states[:, p - 1])
         for part, time in ((case.part(0, p), slice(0, p)), (tail, slice(p, None))):
             label = "states resumed from the state there" if part is tail else "states of the head"
@@ -83,9 +93,11 @@ def _zero_allowed(subject: ScanSubject) -> str | None:
     statement="a gate of exactly 0 forgets: later states do not depend on what came before it",
     source="state-spaces/mamba#368; packing of sequences by reset gates",
     draw=at_least_two,
+    fixed=LONGER,
     applies=_zero_allowed,
     script="p = {reset}\nother = inputs + 0\nother[:, :p] = 1\n"
     "print(f(gates, inputs, initial)[:, p:] - f(gates, other, None)[:, p:])  # gates[:, p] is 0",
+    share=0.6,
 )
 def reset(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Change the past before a gate of 0 and compare what follows."""
@@ -97,7 +109,7 @@ def reset(subject: ScanSubject, case: ScanCase) -> Evidence:
     past[:, :p] = 1.0
     states = run(subject, case)
     perturbed = run(subject, replace(case, inputs=past, initial=None))
-    bound = forward_bound(case, subject.domain)
+    bound = bound_of(case, subject.domain)
     later = slice(p, None)
     comparison = agree(
         "states after a gate of 0, with another past",
@@ -110,7 +122,7 @@ def reset(subject: ScanSubject, case: ScanCase) -> Evidence:
 
 
 def _padding_allowed(subject: ScanSubject) -> str | None:
-    if subject.domain.gates == "constant" or subject.domain.inputs == "positive":
+    if subject.domain.gates in ("constant", "reset") or subject.domain.inputs == "positive":
         return "the domain has no step with gate 1 and input 0"
     return None
 
@@ -122,16 +134,18 @@ def _padding_allowed(subject: ScanSubject) -> str | None:
     "put in front they leave the initial state",
     source="state-spaces/mamba#368 (padding and softplus in the backward pass)",
     draw=crowded,
+    fixed=LONGER,
     applies=_padding_allowed,
     script="# append {padding} steps with gate 1 and input 0 to gates and inputs: the states before stay,\n"
     "# and the new ones repeat the last",
+    share=0.6,
 )
 def padding(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Pad both ends and compare with the sequence alone."""
     count = 1 + case.seed % 4
     batch, _, channels = case.gates.shape
     ones, zeros = np.ones((batch, count, channels)), np.zeros((batch, count, channels))
-    plain, bound = run(subject, case), forward_bound(case, subject.domain)
+    plain, bound = run(subject, case), bound_of(case, subject.domain)
     padded_end = replace(
         case,
         gates=np.concatenate([case.gates, ones], axis=1),
@@ -143,7 +157,7 @@ def padding(subject: ScanSubject, case: ScanCase) -> Evidence:
         inputs=np.concatenate([zeros, case.inputs], axis=1),
     )
     repeated = np.concatenate([plain, np.repeat(plain[:, -1:], count, axis=1)], axis=1)
-    padded_bound = forward_bound(padded_end, subject.domain)
+    padded_bound = bound_of(padded_end, subject.domain)
     pairs = [
         agree("states with padding behind", run(subject, padded_end), repeated, padded_end, padded_bound),
         agree("states with padding in front", run(subject, padded_front)[:, count:], plain, case, bound),
@@ -151,11 +165,19 @@ def padding(subject: ScanSubject, case: ScanCase) -> Evidence:
     return Evidence(tuple(pairs), detail={"padding": count})
 
 
+def _some(count: int, case: ScanCase) -> list[int]:
+    """Return positions along an axis: all of a few, else the first and last and one or two between."""
+    if count <= 5 and case.steps <= MANY_STEPS:
+        return list(range(count))
+    between = [1 + case.seed % (count - 1), count // 2] if count > 2 else []
+    return sorted({0, count - 1, *between} if case.steps <= MANY_STEPS else {count - 1, *between[:1]})
+
+
 def _independent_along(subject: ScanSubject, case: ScanCase, axis: str, name: str) -> Evidence:
     """Compare each index of an axis, computed in its batch, with the same index computed alone."""
-    states, bound = run(subject, case), forward_bound(case, subject.domain)
+    states, bound = run(subject, case), bound_of(case, subject.domain)
     pairs, dimension = [], AXES.index(axis)
-    for i in range(case.gates.shape[dimension]):
+    for i in _some(case.gates.shape[dimension], case):
         single = case.take(axis, np.array([i]))
         value = run(subject, single)
         together = states.take([i], axis=dimension)
@@ -173,8 +195,10 @@ def _independent_along(subject: ScanSubject, case: ScanCase, axis: str, name: st
     statement="a row gives the same states alone and in any batch, with a state given",
     source="LRU-pytorch 0.1.3 (the state reaches row 0 only)",
     draw=crowded,
+    fixed=LONGER,
     script="r = {row}\nalone = f(gates[r:r+1], inputs[r:r+1], None if initial is None else initial[r:r+1])\n"
     "print(f(gates, inputs, initial)[r:r+1] - alone)",
+    share=0.6,
 )
 def batch_independence(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Compare each row in the batch with the row alone."""
@@ -187,8 +211,10 @@ def batch_independence(subject: ScanSubject, case: ScanCase) -> Evidence:
     statement="a channel gives the same states alone and among others",
     source="broadcast errors of fused kernels",
     draw=crowded,
+    fixed=LONGER,
     script="c = {channel}\nalone = f(gates[..., c:c+1], inputs[..., c:c+1], "
     "None if initial is None else initial[:, c:c+1])\nprint(f(gates, inputs, initial)[..., c:c+1] - alone)",
+    share=0.6,
 )
 def channel_independence(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Compare each channel among others with the channel alone."""
@@ -201,7 +227,9 @@ def channel_independence(subject: ScanSubject, case: ScanCase) -> Evidence:
     statement="a state does not depend on later gates and inputs",
     source="time reversal errors: pytorch/pytorch#137943",
     draw=at_least_two,
+    fixed=LONGER,
     script="p = {split}\nprint(f(gates, inputs, initial)[:, :p] - f(gates[:, :p], inputs[:, :p], initial))",
+    share=0.6,
 )
 def causality(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Change the future and compare the past."""
@@ -210,15 +238,23 @@ def causality(subject: ScanSubject, case: ScanCase) -> Evidence:
     inputs[:, p:] = 3.0
     states = run(subject, case)
     perturbed = run(subject, replace(case, inputs=inputs))
-    bound = cut_bound(forward_bound(case, subject.domain), slice(0, p))
+    bound = cut_bound(bound_of(case, subject.domain), slice(0, p))
     comparison = agree("states with another future", perturbed[:, :p], states[:, :p], case.part(0, p), bound)
     return Evidence((comparison,), detail={"split": p})
 
 
 def _summable(source: Source, domain: Domain, subject: ScanSubject) -> ScanCase:
-    case = scan_case(source, domain, subject, shortest=2)
+    return _with_small_numbers(scan_case(source, domain, subject, shortest=2), domain)
+
+
+def _planned_summable(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
+    for case in LONGER(domain, subject):
+        yield _with_small_numbers(case, domain)
+
+
+def _with_small_numbers(case: ScanCase, domain: Domain) -> ScanCase:
     rng = np.random.default_rng(case.seed)
-    return replace(case, inputs=_small_numbers(rng, case.inputs.shape, domain))
+    return replace(case, inputs=_small_numbers(rng, case.inputs.shape, domain), regime="normal")
 
 
 def _small_numbers(rng: np.random.Generator, shape: tuple[int, ...], domain: Domain) -> FloatArray:
@@ -233,8 +269,10 @@ def _small_numbers(rng: np.random.Generator, shape: tuple[int, ...], domain: Dom
     statement="the states are linear in inputs and initial state: f(x + y) = f(x) + f(y)",
     source="linearity of eq. 10.37; state-spaces/mamba#75",
     draw=_summable,
+    fixed=_planned_summable,
     script="y = inputs / inputs  # any second input\n"
     "print(f(gates, inputs, None) + f(gates, y, None) - f(gates, inputs + y, None))",
+    share=0.6,
 )
 def superposition(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Add two inputs, exactly, and compare the sum of states with the states of the sum."""
@@ -246,7 +284,7 @@ def superposition(subject: ScanSubject, case: ScanCase) -> Evidence:
     parts = [run(subject, c) for c in (first, second)]
     with np.errstate(all="ignore"):
         total = parts[0] + parts[1]
-    bounds = [forward_bound(c, subject.domain) for c in (first, second, combined)]
+    bounds = [bound_of(c, subject.domain) for c in (first, second, combined)]
     total_bound = replace(
         bounds[2],
         bound=sum((b.bound for b in bounds), np.zeros_like(total)),
@@ -262,8 +300,10 @@ def superposition(subject: ScanSubject, case: ScanCase) -> Evidence:
     statement="the scan run backwards in time with shifted gates is its transpose: <f(x), y> = <x, f*(y)>",
     source="dot-product test (Claerbout 1992, Earth Soundings Analysis, chapter 5)",
     draw=at_least_two,
+    fixed=LONGER,
     script="# sum(f(gates, inputs, None) * y) equals sum(inputs * g), g the flipped states of the flipped y\n"
     "# under gates shifted by one step and flipped",
+    share=0.6,
 )
 def adjoint(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Compare two inner products that are equal for a linear map and its transpose."""
@@ -274,7 +314,7 @@ def adjoint(subject: ScanSubject, case: ScanCase) -> Evidence:
     shifted = np.concatenate([case.gates[:, 1:], case.gates[:, :1]], axis=1)
     reversed_case = replace(case, gates=shifted[:, ::-1].copy(), inputs=weights[:, ::-1].copy())
     states, adjoint_states = run(subject, case), run(subject, reversed_case)[:, ::-1]
-    forward, backward = (forward_bound(c, subject.domain) for c in (case, reversed_case))
+    forward, backward = (bound_of(c, subject.domain) for c in (case, reversed_case))
     with np.errstate(all="ignore"):
         left = (states * weights).sum(axis=1)
         right = (case.inputs * adjoint_states).sum(axis=1)

@@ -1,6 +1,14 @@
-__all__: list[str]
-
+from .by_lag import GradientProfile as GradientProfile
+from .by_lag import assert_gradient_reach as assert_gradient_reach
+from .by_lag import gradient_by_lag as gradient_by_lag
 from .cells import CELLS as CELLS
 from .cells import Cell as Cell
 from .cells import cell_named as cell_named
+from .lags.steps import DiagonalStep as DiagonalStep
+from .lags.steps import ElmanStep as ElmanStep
+from .lags.steps import GruStep as GruStep
+from .lags.steps import LstmStep as LstmStep
+from .lags.steps import MinGruStep as MinGruStep
+from .lags.steps import lru_step as lru_step
+from .lags.steps import ssm_step as ssm_step
 from .profile import cell_gradient_by_lag as cell_gradient_by_lag

@@ -19,7 +19,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray, IntArray
 from dynprop.errors import ArgumentError
-from dynprop.gradients.lags.chain import Chain, probed_norms, product_norms
+from dynprop.gradients.lags.chain import Chain, FirstSequences, probed_norms, product_norms
 from dynprop.results import Result
 
 __all__ = ["GradientProfile", "assert_gradient_reach", "gradient_by_lag"]
@@ -73,7 +73,7 @@ class GradientProfile(Result):
     @property
     def median(self) -> FloatArray:
         """Median over sequences of ln of what is left at each lag, norm over norm at lag 0, (lags,)."""
-        return _median(self.log_norms - self.log_norms[:, :1])
+        return median_over_sequences(self.log_norms - self.log_norms[:, :1])
 
     @property
     def slope(self) -> float:
@@ -120,7 +120,7 @@ class GradientProfile(Result):
         return known[name]
 
 
-def _median(values: FloatArray) -> FloatArray:
+def median_over_sequences(values: FloatArray) -> FloatArray:
     """Return the median over sequences, ignoring those that are too short."""
     ordered = np.sort(values, axis=0)  # NaN last
     counts = np.maximum((~np.isnan(values)).sum(axis=0), 1)
@@ -172,6 +172,7 @@ def gradient_by_lag(
     norm: Norm = "spectral",
     probes: int | None = None,
     most: int | None = None,
+    sequences: int | None = None,
     seed: int = 0,
 ) -> GradientProfile:
     """Return the norms of ∂s(T)/∂s(T-k) of a recurrent model at every lag k.
@@ -194,6 +195,7 @@ def gradient_by_lag(
         probes: number of random probes for an estimate of the Frobenius norm in the memory of a backward
             pass; 0 for exact norms. Default 0 for states of up to 512 numbers, 16 above.
         most: the largest lag; all by default.
+        sequences: how many of the batch are profiled, its first ones; all by default.
         seed: of the probes.
 
     Returns:
@@ -228,6 +230,7 @@ def gradient_by_lag(
     limit = 10**9 if most is None else require_count("most", most, 1)
     if probes is not None and require_count("probes", probes, 0) == 1:
         raise ArgumentError("probes", "1", "0, or 2 and more: one probe has no standard error")
+    rows = 10**9 if sequences is None else require_count("sequences", sequences, 1)
     require_count("seed", seed, 0)
     from dynprop.gradients.models.parts import parts_of
 
@@ -236,7 +239,7 @@ def gradient_by_lag(
 
         def measured(name: str, chain: Chain, remarks: tuple[str, ...] = ()) -> GradientProfile:
             count = (PROBES if chain.size > EXACT else 0) if probes is None else probes
-            return profile_of(name, chain, limit, norm, count, seed, remarks)
+            return profile_of(name, FirstSequences(chain, rows), limit, norm, count, seed, remarks)
 
         members = tuple(measured(name, chain) for name, chain in part.members)
         whole = measured(part.name, part.chain, part.remarks)

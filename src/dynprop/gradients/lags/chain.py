@@ -25,7 +25,17 @@ import numpy as np
 from dynprop.arrays import BoolArray, FloatArray, IntArray
 from dynprop.gradients.lags.steps import Step
 
-__all__ = ["Block", "CellChain", "Chain", "LagNorms", "Matrices", "probed_norms", "product_norms", "products"]
+__all__ = [
+    "Block",
+    "CellChain",
+    "Chain",
+    "FirstSequences",
+    "LagNorms",
+    "Matrices",
+    "probed_norms",
+    "product_norms",
+    "products",
+]
 
 # Numbers in the Jacobians of one block, 2 MiB: they stay in the cache of a core.
 BLOCK = 2**18
@@ -127,6 +137,33 @@ class CellChain:
         )
 
 
+@dataclass(frozen=True)
+class FirstSequences:
+    """The first sequences of a chain.
+
+    Attributes:
+        chain: of all of them.
+        count: how many.
+    """
+
+    chain: Chain
+    count: int
+
+    @property
+    def size(self) -> int:
+        """Numbers in the state."""
+        return self.chain.size
+
+    @property
+    def lengths(self) -> IntArray:
+        """Steps of each sequence."""
+        return self.chain.lengths[: self.count]
+
+    def block(self, rows: IntArray, times: IntArray) -> Block:
+        """Return the derivatives of these steps."""
+        return self.chain.block(rows, times)
+
+
 class Matrices:
     """A chain whose Jacobians are given, (sequences, time, n, n), such as those of other software."""
 
@@ -191,6 +228,8 @@ class Products:
         matrices: products of the lags, (k, b, n, n).
         exponents: integers; the products are matrices · 2^exponents, (k, b).
         norms: Frobenius norms of the matrices, (k, b).
+        before: the product of the lag before the first of these, (b, n, n).
+        before_exponents: its exponents, (b,).
         active: whether the lag lies within the sequence, (k, b).
         block: the derivatives of the last factors, in the order of (k, b).
     """
@@ -200,6 +239,8 @@ class Products:
     matrices: FloatArray
     exponents: IntArray
     norms: FloatArray
+    before: FloatArray
+    before_exponents: IntArray
     active: BoolArray
     block: Block
 
@@ -226,7 +267,7 @@ def blocks_of(chain: Chain, rows: IntArray, most: int, numbers: int) -> Iterator
         yield lags, chain.lengths[rows][None, :] - lags[:, None] + 1
 
 
-def _taken(chain: Chain, rows: IntArray, times: IntArray) -> Block:
+def taken(chain: Chain, rows: IntArray, times: IntArray) -> Block:
     """Return the derivatives at times (k, b); steps before the first are replaced by the first."""
     every = np.broadcast_to(rows, times.shape)
     return chain.block(every.ravel(), np.maximum(times, 1).ravel())
@@ -243,7 +284,7 @@ def products(chain: Chain, most: int) -> Iterator[Products]:
         exponent = np.zeros(len(rows), dtype=np.int64)
         room = np.empty((steps_of(len(rows), n * n), len(rows), n, n))
         for lags, times in blocks_of(chain, rows, most, n * n):
-            block = _taken(chain, rows, times)
+            block = taken(chain, rows, times)
             factors = block.jacobians().reshape(*times.shape, n, n)
             found = room[: len(lags)]
             with np.errstate(over="ignore", invalid="ignore", under="ignore"):
@@ -254,7 +295,7 @@ def products(chain: Chain, most: int) -> Iterator[Products]:
             if not ((norms > 1.0 / SAFE) & (norms < SAFE)).all():
                 exponents = _carefully(held, exponent, factors, found)
                 norms = frobenius_norms(found)
-            yield Products(rows, lags, found, exponents, norms, times >= 1, block)
+            yield Products(rows, lags, found, exponents, norms, held, exponent, times >= 1, block)
             shift = np.frexp(norms[-1])[1]
             held = np.ldexp(found[-1], -shift[:, None, None])
             exponent = exponents[-1] + shift
@@ -328,7 +369,7 @@ def probed_norms(chain: Chain, most: int, probes: int, seed: int) -> LagNorms:
         vectors = np.stack([generators[row].standard_normal((probes, n)) for row in rows], axis=1)
         exponent = np.zeros(len(rows), dtype=np.int64)
         for lags, times in blocks_of(chain, rows, most, 8 * n):
-            block = _taken(chain, rows, times)
+            block = taken(chain, rows, times)
             for k, lag in enumerate(lags):
                 vectors = block.pulled(vectors, slice(k * len(rows), (k + 1) * len(rows)))
                 shift = np.frexp(np.abs(vectors).max(axis=(0, 2)))[1]

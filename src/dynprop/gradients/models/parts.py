@@ -43,7 +43,7 @@ def parts_of(model: Any, inputs: Any, module: str | None = None) -> tuple[Part, 
         parts = [_whole(model, inputs)]
     if not parts:
         raise ArgumentError("module", repr(module), "a module that the model calls; it calls this one never")
-    return tuple(Part(p.name, p.chain, p.members, (*p.remarks, *recording.remarks), p.outputs) for p in parts)
+    return tuple(Part(p.name, p.chain, p.members, (*p.remarks, *recording.remarks), p.visible) for p in parts)
 
 
 def _part(name: str, module: nn.Module, calls: Sequence[Call]) -> Part:
@@ -113,4 +113,4 @@ def _of_step(step: Step, inputs: Any) -> Part:
     lengths = np.full(len(values), values.shape[1])
     states = step.run(values)
     require_finite_states(states, lengths, type(step).__name__)
-    return Part("", CellChain(step, values, states, lengths), (), (), step.size)
+    return Part("", CellChain(step, values, states, lengths))

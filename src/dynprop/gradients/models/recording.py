@@ -83,12 +83,14 @@ def copied(model: nn.Module) -> nn.Module:
 
 def moved(value: Any, dtype: torch.dtype, device: torch.device) -> Any:
     """Return arguments as tensors of one floating dtype on one device; integers stay integers."""
+    if isinstance(value, Call):
+        return Call(moved(value.arguments, dtype, device), moved(value.keywords, dtype, device), None)
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "fiub":
             raise ArgumentError("inputs", describe(value), "real numbers or integers")
         value = torch.from_numpy(np.array(value))
     if isinstance(value, PackedSequence):
-        return value.to(device).to(dtype)
+        return value.to(dtype).to(device)  # type: ignore[arg-type]  # torch annotates the dtype only
     if isinstance(value, Tensor):
         held = value.detach().to(device)
         return held.to(dtype) if held.is_floating_point() else held
@@ -101,6 +103,8 @@ def moved(value: Any, dtype: torch.dtype, device: torch.device) -> Any:
 
 def arguments_of(inputs: Any) -> Arguments:
     """Return the positional and keyword arguments that inputs stand for."""
+    if isinstance(inputs, Call):
+        return inputs.arguments, dict(inputs.keywords)
     if isinstance(inputs, Mapping):
         return (), dict(inputs)
     if isinstance(inputs, tuple) and not isinstance(inputs, PackedSequence):

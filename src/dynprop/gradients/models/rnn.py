@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,14 +35,14 @@ class Part:
         chain: its whole state.
         members: its layers or directions by name, where there are several.
         remarks: what the reader should know.
-        outputs: numbers of the state, its last ones but the cell state, that the rest of the model reads.
+        visible: the numbers of the state that are the output: h of the last layer.
     """
 
     name: str
     chain: Chain
     members: tuple[tuple[str, Chain], ...] = ()
     remarks: tuple[str, ...] = ()
-    outputs: int = 0
+    visible: slice = field(default_factory=lambda: slice(None))
 
 
 def require_finite_states(states: FloatArray, lengths: IntArray, name: str) -> None:
@@ -147,11 +147,13 @@ def layers_part(name: str, module: nn.RNNBase, calls: Sequence[Call]) -> Part | 
     members = tuple(zip(names, chains, strict=True)) if len(chains) > 1 else ()
     if module.bidirectional:
         said = f"bidirectional: shown is {names[-2]}; each direction is a recurrence of its own"
-        return Part(name, chains[-2], members, (*remarks, said), module.hidden_size)
+        return Part(name, chains[-2], members, (*remarks, said), slice(0, module.hidden_size))
     if len(chains) > 1:
         whole = StackChain(chains, [module.hidden_size] * len(chains))
-        return Part(name, whole, members, (*remarks, f"{len(chains)} layers, end to end"), module.hidden_size)
-    return Part(name, chains[0], (), remarks, module.hidden_size)
+        top = whole.size - chains[-1].size
+        visible = slice(top, top + module.hidden_size)
+        return Part(name, whole, members, (*remarks, f"{len(chains)} layers, end to end"), visible)
+    return Part(name, chains[0], (), remarks, slice(0, module.hidden_size))
 
 
 def _argument(call: Call, place: int, name: str) -> Any:
@@ -212,4 +214,4 @@ def cell_part(name: str, cell: nn.RNNCellBase, calls: Sequence[Call]) -> Part:
     lengths = np.full(len(inputs), inputs.shape[1])
     states = step.run(inputs, start)
     require_finite_states(states, lengths, name)
-    return Part(name, CellChain(step, inputs, states, lengths), (), remarks, int(cell.hidden_size))
+    return Part(name, CellChain(step, inputs, states, lengths), (), remarks, slice(0, int(cell.hidden_size)))

@@ -66,12 +66,18 @@ class SteppedChain:
         inputs: (sequences, time, ...).
         states: (sequences, time + 1, size).
         lengths: steps of each sequence.
+        form: how a state is written as a row.
     """
 
     step: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     inputs: Tensor
     states: Tensor
     lengths: IntArray
+    form: Form
+
+    def rows(self, state: Any) -> Tensor:
+        """Return a state of the module as rows, (sequences, size)."""
+        return self.form.rows(state)
 
     @property
     def size(self) -> int:
@@ -259,7 +265,7 @@ def _stepped(
     held = torch.stack(states, dim=1)
     lengths = np.full(batch, steps)
     require_finite_states(held.to("cpu", torch.float64).numpy(), lengths, name)
-    return Part(name, SteppedChain(step, by_batch, held, lengths), (), (), size)
+    return Part(name, SteppedChain(step, by_batch, held, lengths, form))
 
 
 def _require_same(title: str, what: str, found: Tensor, expected: Tensor) -> None:
@@ -298,4 +304,4 @@ def own_cell(name: str, calls: Sequence[Call], module: nn.Module) -> Part | None
     held = torch.stack([form.rows(c.arguments[1]) for c in calls] + [form.rows(last.output)], dim=1)
     lengths = np.full(len(inputs), len(calls))
     require_finite_states(held.to("cpu", torch.float64).numpy(), lengths, name)
-    return Part(name, SteppedChain(step, inputs, held, lengths), (), (), int(held.shape[2]))
+    return Part(name, SteppedChain(step, inputs, held, lengths, form))

@@ -5,7 +5,15 @@ Every message contains the value received, the value expected, and the remedy.
 
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "DynpropError", "LedgerError", "PlanError", "PrecisionError", "TargetError"]
+__all__ = [
+    "ArgumentError",
+    "DynpropError",
+    "LedgerError",
+    "NotFiniteError",
+    "PlanError",
+    "PrecisionError",
+    "TargetError",
+]
 
 
 class DynpropError(Exception):
@@ -26,6 +34,17 @@ class ArgumentError(DynpropError, ValueError):
 
 class PrecisionError(DynpropError, ArithmeticError):
     """The promised accuracy is not reached within the stated limits."""
+
+
+class NotFiniteError(DynpropError, ArithmeticError):
+    """A model computes NaN or infinity from finite inputs, so that nothing can be measured."""
+
+    def __init__(self, what: str, where: str) -> None:
+        """Compose the message from what is not finite and where it first is not."""
+        super().__init__(
+            f"{what}: NaN or infinity from {where} on, expected finite numbers; look at the weights and the "
+            "inputs of that step"
+        )
 
 
 class TargetError(DynpropError):

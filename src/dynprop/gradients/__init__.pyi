@@ -1,6 +1,33 @@
-__all__: list[str]
-
+from .by_lag import GradientProfile as GradientProfile
+from .by_lag import assert_gradient_reach as assert_gradient_reach
+from .by_lag import gradient_by_lag as gradient_by_lag
 from .cells import CELLS as CELLS
 from .cells import Cell as Cell
 from .cells import cell_named as cell_named
+from .clipping import Cliff as Cliff
+from .clipping import cliff as cliff
+from .clipping import clip_by_norm as clip_by_norm
+from .clipping import clip_by_value as clip_by_value
+from .exponents import LyapunovSpectrum as LyapunovSpectrum
+from .exponents import lyapunov_spectrum as lyapunov_spectrum
+from .lags.steps import DiagonalStep as DiagonalStep
+from .lags.steps import ElmanStep as ElmanStep
+from .lags.steps import GruStep as GruStep
+from .lags.steps import LstmStep as LstmStep
+from .lags.steps import MinGruStep as MinGruStep
+from .lags.steps import lru_step as lru_step
+from .lags.steps import ssm_step as ssm_step
+from .latching import Latch as Latch
+from .latching import VanishingCondition as VanishingCondition
+from .latching import latch as latch
+from .latching import vanishing_condition as vanishing_condition
+from .memory import MemoryProfile as MemoryProfile
+from .memory import memory_by_lag as memory_by_lag
 from .profile import cell_gradient_by_lag as cell_gradient_by_lag
+from .shares import WeightGradient as WeightGradient
+from .shares import weight_gradient_by_lag as weight_gradient_by_lag
+from .signal import LagSignal as LagSignal
+from .signal import signal_to_noise_by_lag as signal_to_noise_by_lag
+from .watching import Watch as Watch
+from .watching import Watched as Watched
+from .watching import watch as watch

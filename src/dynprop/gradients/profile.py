@@ -2,7 +2,7 @@ r"""The gradient of the last state with respect to earlier ones, lag by lag, for
 
 ∂s(T)/∂s(T-k) is a product of k Jacobians (Pascanu, Mikolov and Bengio 2013, eq. 5), s the whole state: (h, c)
 for an LSTM. Each Jacobian comes from automatic differentiation of one step at the cell's own states. The
-product is rescaled at every step, so that it neither underflows nor overflows.
+norms of the products are those of `lags.chain`, in log scale.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from torch import Tensor
 from dynprop.arrays import FloatArray, describe, library_of, require_floating
 from dynprop.errors import ArgumentError
 from dynprop.gradients.cells import Cell, Parameters, State
+from dynprop.gradients.lags.chain import Matrices, product_norms
 
 __all__ = ["cell_gradient_by_lag"]
 
@@ -61,17 +62,9 @@ def cell_gradient_by_lag(cell: Cell, parameters: Parameters, inputs: Tensor) -> 
         jacobians.append(_jacobian(cell, held, now, state))
         with torch.no_grad():
             state = cell.step(held, now, state)
-    size = cell.parts * hidden
-    product = torch.eye(size, dtype=inputs.dtype).expand(models, size, size).contiguous()
-    log_scale = torch.zeros(models, dtype=inputs.dtype)
-    logs = torch.zeros(models, steps + 1, dtype=inputs.dtype)
-    for lag, jacobian in enumerate(reversed(jacobians), start=1):
-        product = torch.bmm(product, jacobian)
-        norm: Tensor = torch.linalg.matrix_norm(product, ord=2)
-        product = product / torch.where(norm > 0, norm, torch.ones_like(norm))[:, None, None]
-        log_scale = log_scale + torch.log(norm)
-        logs[:, lag] = log_scale
-    found: FloatArray = logs.numpy()
+    chain = Matrices(torch.stack(jacobians, dim=1).numpy())
+    found = product_norms(chain, steps, singular=True).spectral
+    assert found is not None
     return found
 
 

@@ -7,12 +7,8 @@ the gradient on the same sequences with the targets of others. Both contain the 
 only g contains the dependence of targets on inputs, so that μ = E(g - g') is the signal. After n small steps
 its drift n‖μ‖ exceeds the wandering √(n tr Σ) once n > tr Σ/‖μ‖²: the number of updates after which the
 signal exceeds its fluctuation (Bengio, Simard and Frasconi 1994, section IV; Goodfellow, Bengio and Courville
-2016, section 10.7). From differences d(1)..d(K) of K batches ‖μ‖² is estimated without bias by the mean of
-d(i)·d(j), i ≠ j, and its error by the jackknife (Efron and Stein 1981), which does not underestimate it. A
-signal below three errors is not significant; then there is only a lower bound on the updates, from the
-largest m = ‖μ‖² whose own error, variance 2 tr Σ²/K² + 4 μᵀΣμ/K at the most 2 tr Σ²/K² + 4m √(tr Σ²)/K,
-explains the estimate. (The jackknife's error falls with the estimate: as an upper limit it fails one time in
-ten.)
+2016, section 10.7). ‖μ‖² is estimated
+from the differences of K batches, as in `dynprop.gradients.estimates`.
 """
 
 from __future__ import annotations
@@ -25,6 +21,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.gradients import cell_gradient_by_lag
+from dynprop.gradients.estimates import ERRORS, largest_squared_mean, squared_mean
 from dynprop.training.trials.ensemble import Ensemble
 from dynprop.training.trials.setting import Setting
 from dynprop.training.trials.training import group_size
@@ -32,11 +29,6 @@ from dynprop.training.whole import require_whole
 
 __all__ = ["GradientSignal", "initial_gradient_by_lag", "signal_to_noise"]
 
-# A signal is significant if it exceeds this number of standard errors.
-ERRORS = 3.0
-# Standard errors of the upper limit: with the bound on the variance it missed at most 1 of 100 samples of
-# Gaussian gradients, of 1 to 10 dimensions, weak and strong (tests).
-OWN_ERRORS = 2.0
 # Number of batches whose gradients are computed together: more of them do not fit into the caches.
 TOGETHER = 256
 
@@ -137,25 +129,13 @@ def signal_to_noise(setting: Setting, models: int = 8, batches: int = 4096) -> G
 def _signal(samples: list[tuple[FloatArray, FloatArray]]) -> tuple[float, float, float, float]:
     gradients, shuffled = (np.concatenate(each) for each in zip(*samples, strict=True))
     differences = gradients - shuffled
-    signal, error = _squared_mean(differences)
+    signal, error = squared_mean(differences)
     return (
         signal,
         error,
         float(gradients.var(axis=0, ddof=1).sum()),
-        _largest_squared_mean(differences, signal),
+        largest_squared_mean(differences, signal),
     )
-
-
-def _largest_squared_mean(values: FloatArray, estimate: float) -> float:
-    """Return the largest m = ‖E x‖² with m - estimate ≤ 2 √(2 tr Σ²/K² + 4m √(tr Σ²)/K)."""
-    count = len(values)
-    centred = values - values.mean(axis=0)
-    # Of two products with the same norm, the smaller one.
-    product = centred.T @ centred if values.shape[1] <= count else centred @ centred.T
-    spread = float(np.linalg.norm(product)) / (count - 1)
-    linear = 0.5 * OWN_ERRORS**2 * 4.0 * spread / count
-    constant = OWN_ERRORS**2 * 2.0 * (spread / count) ** 2
-    return estimate + linear + math.sqrt(max(0.0, linear * (linear + 2.0 * estimate) + constant))
 
 
 def _gradients(ensemble: Ensemble, block: int, count: int) -> tuple[FloatArray, FloatArray]:
@@ -174,14 +154,3 @@ def _gradients(ensemble: Ensemble, block: int, count: int) -> tuple[FloatArray, 
         copies.gradients(own_inputs, each, own_ends).numpy() for each in (own_targets, other_targets)
     )
     return gradients, shuffled
-
-
-def _squared_mean(values: FloatArray) -> tuple[float, float]:
-    """Return an unbiased estimate of ‖E x‖² from rows of independent x, and its standard error."""
-    count = len(values)
-    total, squares = values.sum(axis=0), (values * values).sum(axis=1)
-    estimate = float((total @ total - squares.sum()) / (count * (count - 1)))
-    # Estimates that leave one row out.
-    pairs = total @ total - 2.0 * (values @ total) + squares - (squares.sum() - squares)
-    without = pairs / ((count - 1) * (count - 2))
-    return estimate, float(math.sqrt((count - 1) * without.var()))

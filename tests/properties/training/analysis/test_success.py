@@ -14,7 +14,7 @@ import torch
 from scipy.special import betaln
 
 from dynprop.errors import ArgumentError
-from dynprop.training.analysis import prediction
+from dynprop.gradients.estimates import ERRORS, largest_squared_mean, squared_mean
 from dynprop.training.analysis.prediction import initial_gradient_by_lag, signal_to_noise
 from dynprop.training.analysis.success import (
     SuccessCurve,
@@ -338,7 +338,7 @@ def test_the_signal_is_the_mean_over_pairs_and_its_error_the_jackknife() -> None
 
     everyone = list(range(9))
     without = np.array([over_pairs([j for j in everyone if j != i]) for i in everyone])
-    estimate, error = prediction._squared_mean(rows)
+    estimate, error = squared_mean(rows)
     assert estimate == pytest.approx(over_pairs(everyone), rel=1e-12)
     assert error**2 == pytest.approx(8 / 9 * ((without - without.mean()) ** 2).sum(), rel=1e-12)
 
@@ -351,9 +351,9 @@ def test_the_least_number_of_updates_is_seldom_above_the_truth(strength: float) 
     missed = {"limit": 0, "jackknife": 0}
     for _ in range(500):
         rows = truth + scale * rng.standard_normal((256, 4))
-        signal, error = prediction._squared_mean(rows)
-        missed["limit"] += prediction._largest_squared_mean(rows, signal) < truth @ truth
-        missed["jackknife"] += max(signal, 0.0) + prediction.ERRORS * error < truth @ truth
+        signal, error = squared_mean(rows)
+        missed["limit"] += largest_squared_mean(rows, signal) < truth @ truth
+        missed["jackknife"] += max(signal, 0.0) + ERRORS * error < truth @ truth
     # One in 100 gives 15 or more with probability 2e-4; seen: 0 and 5, by three jackknife errors 50 and 6.
     assert missed["limit"] < 15
     assert missed["jackknife"] > missed["limit"]
@@ -371,9 +371,9 @@ def test_initial_gradients_are_those_of_the_nets_that_are_trained() -> None:
 @pytest.mark.parametrize("rank", [1, 3, 50])
 def test_a_signal_that_is_not_there_is_not_seen(rank: int) -> None:
     rng = np.random.default_rng(rank)
-    estimates = [prediction._squared_mean(rng.standard_normal((64, rank))) for _ in range(500)]
+    estimates = [squared_mean(rng.standard_normal((64, rank))) for _ in range(500)]
     # Three jackknife errors: at the most one in 1,000 of normal tails; 10 of 500 have probability 1e-9 then.
-    assert sum(signal > prediction.ERRORS * error for signal, error in estimates) < 10
+    assert sum(signal > ERRORS * error for signal, error in estimates) < 10
     # Without bias: within 5 standard errors of 0.
     signals = np.array([signal for signal, _ in estimates])
     assert abs(signals.mean()) < 5.0 * signals.std() / math.sqrt(500)

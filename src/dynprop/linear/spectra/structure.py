@@ -238,7 +238,8 @@ def on_true_scale(polynomial: fmpz_poly | fmpq_poly, shift: int) -> fmpq_poly:
     """Return p(2**shift x): the roots of a polynomial of 2**shift · W become those of W itself."""
     from flint import fmpq, fmpq_poly
 
-    return fmpq_poly([c * fmpq(2) ** (shift * i) for i, c in enumerate(polynomial.coeffs())])
+    coefficients: list[Any] = polynomial.coeffs()
+    return fmpq_poly([c * fmpq(2) ** (shift * i) for i, c in enumerate(coefficients)])
 
 
 def reverse(polynomial: fmpq_poly) -> fmpq_poly:

@@ -22,11 +22,11 @@ CASES ?= 1000000
 CALLS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check survey lint docs bench ratios evidence faults controls powers calls records experiments kills clean
+.PHONY: help setup test check survey lint docs bench ratios evidence faults controls powers calls activations records experiments kills clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: $(STAMPS)/dev ## create .venv and install dynprop with everything that tests and linters need
 	@echo "==> ready: $(BIN)/dynprop"
@@ -97,6 +97,9 @@ calls: $(STAMPS)/dev ## record random calls of every public function, CALLS=1000
 	@echo "==> random calls, $(CALLS)"
 	$(RECORD).calls --calls $(CALLS) --shard $(SHARD) --resume
 	$(PY) docs/generate.py
+
+activations: $(STAMPS)/dev ## simulate every activation of torch.nn at its critical gain: the table of docs/products.md
+	@OMP_NUM_THREADS=1 $(PY) -m tests.properties.products.gains.activation_table
 
 records: $(STAMPS)/dev ## show names that records lack, and code that changed since they were made
 	$(PY) docs/records.py

@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 
 from dynprop.errors import PrecisionError
-from dynprop.products.variance_map import VarianceMap, resolved
+from dynprop.products.variance_map import VarianceMap, require_derivative, resolved
 from dynprop.products.weights.activations import Activation, ActivationLike, resolve_activation
 from dynprop.products.weights.scalar import require_number
 
@@ -75,10 +75,17 @@ def edge_of_chaos(activation: ActivationLike, bias_variance: float) -> Edge:
     sb2 = require_number("bias_variance", bias_variance, 0.0)
     if phi.homogeneous is not None:
         return Edge(1.0 / phi.homogeneous, 1.0 if sb2 == 0.0 else math.inf)
+    require_derivative(phi)
     rejected: list[Edge] = []
     for q in _solutions(phi, sb2):
         point = resolved(phi, q)
-        edge = Edge(1.0 / phi.slope_moment(q, point.nodes), q, point.error)
+        slope = phi.slope_moment(q, point.nodes)
+        if not 1e-300 < slope < 1e300:
+            raise PrecisionError(
+                f"edge of chaos of {phi.name}: E phi'^2 is {slope:.3g}, near the end of the range of floats; "
+                "rescale the activation"
+            )
+        edge = Edge(1.0 / slope, q, point.error)
         if _is_reached(phi, edge, sb2):
             return edge
         rejected.append(edge)
@@ -113,7 +120,8 @@ def _solutions(phi: Activation, bias: float) -> list[float]:
     from scipy.optimize import brentq
 
     found: list[float] = []
-    starts_at_zero = phi.second_moment(0.0) == 0.0
+    # Where phi jumps at 0 the variance map jumps there too, and q = 0 is no limit of small variances.
+    starts_at_zero = phi.second_moment(0.0) == 0.0 and 0.0 not in phi.jumps
     if bias == 0.0 and starts_at_zero and phi.slope_moment(0.0) > 0.0:
         found.append(0.0)
 
@@ -132,15 +140,16 @@ def _solutions(phi: Activation, bias: float) -> list[float]:
             exponent = round(math.log(second / first, 4.0))
             found.append(_SMALL * (bias / first) ** (1.0 / exponent))
         low = _SMALL
-    value = excess(low)
+    value, last = excess(low), low
     while low <= _LARGEST and len(found) < _MOST_SOLUTIONS:
         high = low * _GRID
         new = excess(high)
         if abs(new) <= significant * high:
-            new = value
+            low = high
+            continue
         if (value < 0.0 < new or new < 0.0 < value) and math.isfinite(value) and math.isfinite(new):
-            found.append(float(brentq(excess, low, high, xtol=1e-300, rtol=1e-15)))
+            found.append(float(brentq(excess, last, high, xtol=1e-300, rtol=1e-15)))
         elif value < 0.0 < new:
-            found.append(float(brentq(lambda q: max(excess(q), -1e300), low, high, rtol=1e-15)))
-        low, value = high, new
+            found.append(float(brentq(lambda q: max(excess(q), -1e300), last, high, rtol=1e-15)))
+        low, last, value = high, high, new
     return found

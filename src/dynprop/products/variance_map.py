@@ -10,12 +10,13 @@ V is at most 1 in size. Averages are checked by a second resolution of the quadr
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 
 from dynprop.errors import PrecisionError
 from dynprop.products.weights.activation import Activation
 
-__all__ = ["Point", "VarianceMap", "resolved"]
+__all__ = ["Point", "VarianceMap", "require_derivative", "resolved"]
 
 # The search for a limit starts at q = 1 and ends outside these.
 _LEAST, _LARGEST = 1e-280, 1e30
@@ -24,7 +25,7 @@ _ROUNDING = 4e-14
 # Nodes on each piece of the line: from, to. Averages of two resolutions agree to this.
 _FEWEST, _MOST, _AGREEMENT, _REFUSED = 128, 2048, 1e-11, 1e-8
 # Layers that are followed before the scan, and before an oscillation is given up.
-_FOLLOWED, _PATIENCE = 4, 3000
+_FOLLOWED, _PATIENCE, _SECONDS = 4, 3000, 4.0
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,12 @@ def resolved(
     """Return the number of nodes at which two resolutions agree on averages at q.
 
     Raises:
-        PrecisionError: they differ by more than 1e-8 at 2048 nodes on each piece.
+        PrecisionError: they differ by more than 1e-8 at 2048 nodes on each piece, or the derivative is known
+            no better.
     """
+    require_derivative(phi)
     if phi.exact or q == 0.0 or not math.isfinite(q):
-        return Point(q, _FEWEST, 0.0)
+        return Point(q, _FEWEST, phi.derivative_error)
     nodes, error = _FEWEST, math.inf
     scale = phi.slope_moment(q, nodes) + phi.second_moment(q, nodes) / q
     while nodes <= _MOST:
@@ -63,6 +66,15 @@ def resolved(
             f" of their size, {_REFUSED:g} is allowed; an Activation can supply derivative and kinks"
         )
     return Point(q, min(nodes, _MOST), max(error, phi.derivative_error, 1e-15))
+
+
+def require_derivative(phi: Activation) -> None:
+    """Raise PrecisionError if the derivative is not known to 1e-8."""
+    if not phi.derivative_error <= _REFUSED:
+        raise PrecisionError(
+            f"derivative of {phi.name}: two steps of its difference quotient differ by "
+            f"{phi.derivative_error:.1g} of its size, {_REFUSED:g} is allowed; an Activation can supply it"
+        )
 
 
 def _change(q: float, new: float) -> float:
@@ -173,9 +185,11 @@ class VarianceMap:
         """Return the limit of a variance that steps over a fixed point.
 
         Raises:
-            PrecisionError: it does not settle within 3000 layers.
+            PrecisionError: it does not settle within 3000 layers or 4 seconds of processor time.
         """
-        for _ in range(_PATIENCE):
+        end, layers = time.process_time() + _SECONDS, 0
+        while layers < _PATIENCE and time.process_time() < end:
+            layers += 1
             new = self(q, nodes)
             low, high = min(q, new), max(q, new)
             close = high - low <= 1e-3 * high
@@ -186,7 +200,7 @@ class VarianceMap:
             q = new
         raise PrecisionError(
             f"mean field of {self.phi.name}: the variance oscillates, between {low:g} and {high:g} after "
-            f"{_PATIENCE} layers; a smaller weight_variance has a fixed point that attracts"
+            f"{layers} layers; a smaller weight_variance has a fixed point that attracts"
         )
 
     def _polished(self, q: float, nodes: int) -> float:

@@ -1,8 +1,11 @@
 r"""Exact decisions about the stored matrix: defective, nilpotent, eigenvalues on the unit circle.
 
 A float is an integer times a power of two, so :math:`N = 2^s W` is an integer matrix with the
-eigenvectors of W. W is diagonalisable iff its minimal polynomial m has distinct roots, that is iff
-gcd(m, m') is constant: diag(1, 1, 2) is. A complex :math:`A + iB` is first written as the real
+eigenvectors of W. Let r be the product of the factors of its characteristic polynomial with roots of
+multiplicity above one, each factor once. W is diagonalisable iff r(N) has the kernel of full dimension, the
+sum of those multiplicities: diag(1, 1, 2) is. FLINT's minimal polynomial would say the same, but is wrong for
+some matrices, such as diag(2⁷⁰, 3) (`fmpz_mat_minpoly`, FLINT 3.3); its characteristic polynomial and ranks
+are not. A complex :math:`A + iB` is first written as the real
 :math:`[[A, -B], [B, A]]`, similar to :math:`(A + iB) \oplus (A - iB)`, which is diagonalisable,
 nilpotent or of spectral radius ρ exactly where A + iB is.
 
@@ -15,6 +18,7 @@ exact arithmetic, whose cost is estimated in advance.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -97,8 +101,64 @@ def is_defective(W: Matrix, max_work: float = MAX_WORK) -> bool:
         return False
     form = integer_form(W)
     form.require_affordable(max_work)
-    minimal = form.matrix.minpoly()
-    return int(minimal.gcd(minimal.derivative()).degree()) > 0
+    return not _semisimple(form, _squarefree(form.characteristic()))
+
+
+def _squarefree(polynomial: fmpz_poly) -> list[tuple[fmpz_poly, int]]:
+    """Return squarefree factors, coprime to one another, with their multiplicities (Yun 1976).
+
+    The polynomial is monic with integer coefficients, and so are the factors.
+    """
+    rest = polynomial.gcd(polynomial.derivative())
+    radical, found, multiplicity = polynomial // rest, [], 1
+    while radical.degree() > 0:
+        repeated = radical.gcd(rest)
+        if (once := radical // repeated).degree() > 0:
+            found.append((once, multiplicity))
+        radical, rest, multiplicity = repeated, rest // repeated, multiplicity + 1
+    return found
+
+
+def _semisimple(form: IntegerForm, factors: list[tuple[fmpz_poly, int]]) -> bool:
+    """Whether roots of factors of the characteristic polynomial have as many eigenvectors as they should."""
+    from flint import nmod_mat
+
+    repeated = [(factor, count) for factor, count in factors if count > 1 and factor.degree() > 0]
+    if not repeated:
+        return True
+    rank = form.matrix.nrows() - sum(count * int(factor.degree()) for factor, count in repeated)
+    product = _product([factor for factor, _ in repeated])
+    # A rank modulo a prime is at most the rank.
+    if _evaluated(product, nmod_mat(form.matrix, _PRIME)).rank() > rank:
+        return False
+    return int(_evaluated(product, form.matrix).rank()) == rank
+
+
+def _product(factors: list[fmpz_poly]) -> fmpz_poly:
+    from flint import fmpz_poly
+
+    product = fmpz_poly([1])
+    for factor in factors:
+        product *= factor
+    return product
+
+
+def _evaluated(polynomial: fmpz_poly, matrix: Any) -> Any:
+    """Return a polynomial of an integer or modular matrix, in about 2 √degree products of matrices.
+
+    Source: Paterson and Stockmeyer (1973), SIAM J. Comput. 2.
+    """
+    coefficients = polynomial.coeffs()
+    step = math.isqrt(len(coefficients)) + 1
+    powers = [matrix**0]
+    for _ in range(step):
+        powers.append(powers[-1] * matrix)
+    value = powers[0] * 0
+    for start in reversed(range(0, len(coefficients), step)):
+        value = value * powers[step]
+        for power, coefficient in zip(powers[:step], coefficients[start : start + step], strict=False):
+            value = value + power * coefficient
+    return value
 
 
 def nilpotency_index(W: Matrix) -> int | None:
@@ -147,19 +207,23 @@ def _distinct_modulo_prime(W: Matrix) -> bool:
 def powers_stay_bounded(W: Matrix, max_work: float = MAX_WORK) -> bool | None:
     """Whether sup ‖Wᵗ‖ is finite; exact, None beyond max_work or 4,096 bits.
 
-    It is finite iff no eigenvalue exceeds modulus one and those on the circle are semisimple. Let m be the
-    minimal polynomial of the real form and a the greatest common divisor of m and its reverse. The roots of
-    a are the roots of m on the circle, with their multiplicity in m, and pairs λ, 1/λ. So sup ‖Wᵗ‖ is finite
-    iff a is squarefree, has all roots on the circle, and m/a has all roots inside it.
+    It is finite iff no eigenvalue exceeds modulus one and those on the circle are semisimple. Let p be a
+    squarefree factor of the characteristic polynomial of the real form and a the greatest common divisor of
+    p and its reverse. The roots of a are the roots of p on the circle, and pairs λ, 1/λ. So sup ‖Wᵗ‖ is
+    finite iff every a has all roots on the circle, all p/a have all roots inside it, and the roots of every a
+    have as many eigenvectors as p has multiplicity.
     """
     form = integer_form(W)
     if form.work > max_work:
         return None
-    minimal = on_true_scale(form.matrix.minpoly(), form.shift)
-    circle = minimal.gcd(reverse(minimal))
-    if circle.gcd(circle.derivative()).degree() > 0:
+    factors = _squarefree(form.characteristic())
+    radical = on_true_scale(_product([factor for factor, _ in factors]), form.shift)
+    circle = radical.gcd(reverse(radical))
+    inside = radical / circle
+    # In the scale of the integers the common factors are monic with integer coefficients again.
+    scaled = on_true_scale(circle, -form.shift).numer()
+    if not _semisimple(form, [(factor.gcd(scaled), count) for factor, count in factors]):
         return False
-    inside = minimal / circle
     for bits in (64, 256, 1024, 4096):
         with working_precision(bits):
             on, off = _roots(circle), _roots(inside)
@@ -170,11 +234,12 @@ def powers_stay_bounded(W: Matrix, max_work: float = MAX_WORK) -> bool | None:
     return None
 
 
-def on_true_scale(polynomial: fmpz_poly, shift: int) -> fmpq_poly:
+def on_true_scale(polynomial: fmpz_poly | fmpq_poly, shift: int) -> fmpq_poly:
     """Return p(2**shift x): the roots of a polynomial of 2**shift · W become those of W itself."""
     from flint import fmpq, fmpq_poly
 
-    return fmpq_poly([fmpq(c) * fmpq(2) ** (shift * i) for i, c in enumerate(polynomial.coeffs())])
+    coefficients: list[Any] = polynomial.coeffs()
+    return fmpq_poly([c * fmpq(2) ** (shift * i) for i, c in enumerate(coefficients)])
 
 
 def reverse(polynomial: fmpq_poly) -> fmpq_poly:

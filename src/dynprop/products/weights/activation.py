@@ -71,7 +71,8 @@ class Activation:
         if self.closed is not None:
             return self.closed.second_moment(q)
         if q == 0.0:
-            return float(np.mean(self.function(np.array([-0.0, 0.0])) ** 2))
+            with np.errstate(over="ignore", invalid="ignore"):
+                return float(np.mean(self.function(np.array([-0.0, 0.0])) ** 2))
         z, weights = line(q, nodes, self.kinks)
         with np.errstate(over="ignore", invalid="ignore"):
             return float(weights @ self.function(math.sqrt(q) * z) ** 2)
@@ -83,7 +84,8 @@ class Activation:
         if self.closed is not None:
             return self.closed.slope_moment(q)
         if q == 0.0:
-            return float(np.mean(self.derivative(np.array([-0.0, 0.0])) ** 2))
+            with np.errstate(over="ignore", invalid="ignore"):
+                return float(np.mean(self.derivative(np.array([-0.0, 0.0])) ** 2))
         z, weights = line(q, nodes, self.kinks)
         with np.errstate(over="ignore", invalid="ignore"):
             return float(weights @ self.derivative(math.sqrt(q) * z) ** 2)
@@ -101,10 +103,11 @@ class Activation:
             return self.slope_moment(0.0)
         z, weights = line(q, nodes, self.kinks)
         x = math.sqrt(q) * z
-        if self.jumps:
-            squares = self.function(x) ** 2 - self.function(np.zeros(1))[0] ** 2
-            return float(weights @ (squares * (z * z - 1.0))) / (2.0 * q)
-        return float(weights @ (self.function(x) * self.derivative(x) * z)) / math.sqrt(q)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.jumps:
+                squares = self.function(x) ** 2 - self.function(np.zeros(1))[0] ** 2
+                return float(weights @ (squares * (z * z - 1.0))) / (2.0 * q)
+            return float(weights @ (self.function(x) * self.derivative(x) * z)) / math.sqrt(q)
 
     def pair_moments(self, q: float, c: float, nodes: int = 48) -> tuple[float, float]:
         """E phi(u) phi(v) and E phi'(u) phi'(v) for Gaussians of variance q and correlation c, |c| < 1."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 import sys
 from collections.abc import Callable
@@ -25,6 +26,9 @@ ActivationLike = str | Activation | Callable[[Any], Any]
 # Step of the difference quotient, times the root of max(1, abs(x)), and its error.
 _STEP = 2.0**-10
 _ERROR = 1e-11
+# The quotients of two steps agree to this, relative to the largest; the coarser one errs by 16/15 of it.
+_RESOLVED = 1e-10
+_STEP_PROBE = np.concatenate([sign * np.geomspace(1e-8, 8.0, 300) for sign in (-1.0, 1.0)])
 _PROBE = (-2.0, -0.5, 0.0, 0.5, 2.0)
 # A function is positively homogeneous if f(x)/x agrees at these x, on each side of 0, to 1e-14.
 _SIZES = np.array([1e-6, 1e-3, 0.02, 0.37, 1.0, 2.9, 31.0, 1e3, 1e6])
@@ -92,6 +96,7 @@ class _DifferenceQuotient:
 
     function: Callable[[FloatArray], FloatArray]
     kinks: tuple[float, ...]
+    step: float
 
     def __call__(self, x: FloatArray) -> FloatArray:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -103,7 +108,7 @@ class _DifferenceQuotient:
         # A negative zero belongs to the negative half line.
         right -= (x == 0.0) & np.signbit(x)
         below, above = x - breaks[right - 1], breaks[right] - x
-        step = _STEP * np.sqrt(np.maximum(1.0, np.abs(x)))
+        step = self.step * np.sqrt(np.maximum(1.0, np.abs(x)))
         outward = np.where(below <= above, 1.0, -1.0) * np.minimum(step, 0.24 * np.maximum(below, above))
         values = [self.function(x + k * outward) for k in range(5)]
         sided = sum(c * v for c, v in zip((-25.0, 48.0, -36.0, 16.0, -3.0), values, strict=True))
@@ -152,10 +157,31 @@ def resolve_activation(activation: object) -> Activation:
         if slopes is not None:
             mean = 0.5 * (slopes.negative**2 + slopes.positive**2)
             return Activation(name, function, slopes, homogeneous=mean)
-    derivative = _DifferenceQuotient(function, found.places)
+    derivative, error = _resolved_quotient(function, found.places)
     return Activation(
-        name, function, derivative, kinks=found.places, jumps=found.jumps, derivative_error=_ERROR
+        name, function, derivative, kinks=found.places, jumps=found.jumps, derivative_error=error
     )
+
+
+def _resolved_quotient(
+    function: Callable[[FloatArray], FloatArray], kinks: tuple[float, ...]
+) -> tuple[_DifferenceQuotient, float]:
+    """Return the quotient of the longest step that one of half the length agrees with, and its error.
+
+    The error is relative to the largest derivative on the probe. The step counts only where the function
+    changes within some 1e-3, as sin(100 x) does.
+    """
+    best, least = _DifferenceQuotient(function, kinks, _STEP), math.inf
+    for level in range(0, 30, 3):
+        coarse, fine = (_DifferenceQuotient(function, kinks, _STEP * 2.0**-k) for k in (level, level + 1))
+        with np.errstate(all="ignore"):
+            slopes = fine(_STEP_PROBE)
+            missed = np.abs(coarse(_STEP_PROBE) - slopes).max() / max(float(np.abs(slopes).max()), 1e-300)
+        if missed < least:
+            best, least = coarse, float(missed)
+        if missed <= _RESOLVED:
+            return coarse, _ERROR
+    return best, max(_ERROR, least)
 
 
 def _elementwise(given: Callable[[Any], Any]) -> _Elementwise:
@@ -171,10 +197,30 @@ def _elementwise(given: Callable[[Any], Any]) -> _Elementwise:
         if values.shape != probe.shape or not np.isfinite(values).all():
             got = f"a callable that gives {values!r:.80}"
             raise ArgumentError("activation", got, "finite values, shape kept")
+        _require_elementwise(function, probe, values)
         return function
     raise ArgumentError(
         "activation", f"a callable that raises {failure!r}", "a callable on float arrays, tensors or floats"
     ) from failure
+
+
+def _require_elementwise(function: _Elementwise, probe: FloatArray, values: FloatArray) -> None:
+    """Raise ArgumentError if values change with the entries beside them or with the shape."""
+    try:
+        rows = function(np.stack([probe, 0.5 * probe, probe[::-1]]))
+        alone = function(probe[1:2])
+    except Exception as error:
+        got = f"a callable that raises {error!r:.120} for another shape"
+        raise ArgumentError("activation", got, "an elementwise function of arrays of any shape") from error
+    pairs = ((rows.shape, (3, len(probe))), (alone.shape, (1,)))
+    # float32 inside a callable may round differently in vectors; a layer that normalises differs by far more.
+    if any(got != expected for got, expected in pairs) or not (
+        np.allclose(rows[0], values, 1e-4, 1e-6)
+        and np.allclose(rows[2], values[::-1], 1e-4, 1e-6)
+        and np.allclose(alone, values[1:2], 1e-4, 1e-6)
+    ):
+        got = "a callable whose values depend on the entries beside them, or on the shape"
+        raise ArgumentError("activation", got, "an elementwise function")
 
 
 def _forms(given: Callable[[Any], Any]) -> list[_Elementwise]:

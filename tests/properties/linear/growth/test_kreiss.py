@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from dynprop.errors import ArgumentError, PrecisionError
 from dynprop.linear.growth.kreiss import kreiss_constant
 from dynprop.linear.growth.stability import certified_growth, is_stable
+from dynprop.linear.spectra.structure import powers_stay_bounded
 from tests.properties.linear.matrix_cases import (
     BAD_MATRICES,
     NORMAL,
@@ -152,3 +153,13 @@ def test_empty_zero_and_one_by_one_matrices_are_valid() -> None:
 def test_a_bad_matrix_is_refused(name: str) -> None:
     with pytest.raises(ArgumentError, match="W: got"):
         kreiss_constant(BAD_MATRICES[name])
+
+
+@pytest.mark.parametrize("values", [(2.0, 1e-300), (1e100, 1e-100), (1e300, 1e-300), (3.0, 2.0**-70)])
+def test_a_diagonal_matrix_of_entries_far_apart_has_no_bounded_powers(values: tuple[float, float]) -> None:
+    # FLINT's minimal polynomial of such a matrix is wrong, and its roots were taken for eigenvalues.
+    assert kreiss_constant(np.diag(values)) == math.inf
+    assert powers_stay_bounded(np.diag(values)) is False
+    assert powers_stay_bounded(np.diag([1.0, values[1], values[1]])) is True
+    assert powers_stay_bounded(np.array([[values[1], 1.0, 0], [0, values[1], 0], [0, 0, -1.0]])) is True
+    assert powers_stay_bounded(np.array([[1.0, values[1], 0], [0, 1.0, 0], [0, 0, values[1]]])) is False

@@ -138,6 +138,20 @@ def test_numbers_of_any_scale_are_neither_lost_nor_infinite() -> None:
 # Defective: exact, never a guess
 
 
+def test_matrices_of_entries_far_apart_are_defective_where_they_have_a_jordan_block() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(60):
+        sizes = 2.0 ** rng.integers(-200, 200, 4)
+        values = rng.standard_normal(4) * sizes
+        values[1] = values[0] if rng.integers(2) else values[1]
+        W = np.diag(values)
+        W[0, 1] = rng.integers(2) * rng.standard_normal() * 2.0 ** rng.integers(-200, 200)
+        order = rng.permutation(4)
+        assert is_defective(W[np.ix_(order, order)]) == (values[0] == values[1] and W[0, 1] != 0.0)
+        diagonal = np.diag(values[[0, 0, 2, 3]])
+        assert is_defective(diagonal) is False
+
+
 @settings(max_examples=150)
 @given(structures(complex_=False))
 def test_a_hidden_jordan_block_is_always_found_and_never_invented(

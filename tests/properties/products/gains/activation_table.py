@@ -1,6 +1,6 @@
 """Every elementwise activation of torch.nn at its critical gain, simulated forward and backward.
 
-    python -m tests.properties.products.gains.activation_table
+    make activations
 
 prints the table of docs/products.md: width 300, depth 50, four nets, seed 0, about 40 s on one core.
 """

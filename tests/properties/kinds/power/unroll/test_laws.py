@@ -28,7 +28,7 @@ LAWS = [law.id for law in laws_for("unroll")]
     ],
 )
 def test_a_mistake_is_named(fault: str, hypothesis: str) -> None:
-    law = thinned(law_by_id("unroll/exact-states"), 4)
+    law = thinned(law_by_id("unroll/exact-states"), 5)
     result = judged(law, planted(f"unroll/{fault}"), Options(examples=20, patience=0.0))
     assert result.hypothesis is not None
     assert result.hypothesis.startswith(hypothesis)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+import numpy as np
+
 from dynprop.arrays import FloatArray, NumericArray
 from dynprop.contracts.domain import Domain
 
@@ -31,7 +33,7 @@ __all__ = [
 # Any: an array of the subject's own library.
 Native = Any
 Program = Callable[[Callable[..., Native], Mapping[str, Native]], Native]
-Argument = NumericArray | float | None
+Argument = NumericArray | np.integer[Any] | float | None
 Arguments = Sequence[Argument]
 V_co = TypeVar("V_co", covariant=True)
 

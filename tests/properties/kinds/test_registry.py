@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dynprop.contracts.domain import Domain
+from dynprop.contracts.domain import INTEGERS, Domain
 from dynprop.errors import ArgumentError
 from dynprop.evidence.kill_matrix import chosen_entries, kill_matrix
 from dynprop.kinds import all_controls, all_faults, all_kinds, all_laws, law_by_id, laws_for
@@ -137,11 +137,11 @@ WITH_STEPS = [f for f in LAWS if f.kind in ("scan", "unroll", "closed-form")]
 @pytest.mark.parametrize("found", WITH_STEPS, ids=lambda found: found.id)
 @pytest.mark.parametrize("longest", [1, 5, 2048])
 def test_fixed_cases_keep_to_the_longest_length_of_a_domain(found: Law, longest: int) -> None:
-    domain = Domain(max_length=longest)
+    domain = Domain(max_length=longest, integers=INTEGERS)
     for compiles in (False, True):
         for case in found.fixed(domain, SimpleNamespace(domain=domain, compiles=compiles)):
             assert case.steps <= longest
-            assert case.dtype in domain.dtypes
+            assert case.dtype in (domain.integers if found.numbers == "integer" else domain.dtypes)
 
 
 def test_the_kill_matrix_says_which_law_caught_what_and_accuses_no_control() -> None:

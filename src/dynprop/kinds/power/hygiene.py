@@ -39,7 +39,7 @@ REPEATABLE = "two calls agree: nothing is kept between calls, and a result is no
 REPEATABLE_SCRIPT = "first = f(W, h0, t)\nf(W, 2 * h0, t)\nprint(f(W, h0, t) - first)"
 NUMPY_T_SCRIPT = """\
 import numpy as np
-print(f(W, h0, np.{integer}(t)), f(W, h0, t))"""
+print(f(W, h0, np.dtype("{integer}").type(t)), f(W, h0, t))"""
 
 
 def agreement(case: PowerCase) -> Agree[NumericArray]:

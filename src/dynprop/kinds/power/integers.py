@@ -19,7 +19,8 @@ Rng = np.random.Generator
 
 
 def _signed_permutation(rng: Rng, n: int) -> IntArray:
-    return np.eye(n, dtype=np.int64)[rng.permutation(n)] * rng.choice([-1, 1], (n, 1))
+    signs = rng.choice([-1, 1], (n, 1))
+    return np.asarray(np.eye(n, dtype=np.int64)[rng.permutation(n)] * signs, dtype=np.int64)
 
 
 def _symmetric(rng: Rng, n: int) -> IntArray:

@@ -190,7 +190,7 @@ class LayerSubject(Subject, Protocol):
         weights: Cotangents,
         *,
         cuts: Container[int] = (),
-        disturb: Callable[[NumericArray], NumericArray] = ...,
+        disturb: Callable[[Leaves, int], Leaves] = ...,
     ) -> StepProducts:
         """Return the gradients of the same loss by vector-Jacobian products of single float64 steps.
 

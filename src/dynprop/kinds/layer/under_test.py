@@ -7,14 +7,12 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from dynprop.arrays import FloatArray, NumericArray
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.states import State
 from dynprop.kinds.layer.calls import LayerCalls
 from dynprop.kinds.layer.cases import LayerCase
-from dynprop.kinds.layer.derivatives import EVERYTHING, Derivatives
+from dynprop.kinds.layer.derivatives import EVERYTHING, Derivatives, unmoved
 from dynprop.kinds.layer.interface import Interface
 from dynprop.kinds.layer.layouts import Layouts
 from dynprop.kinds.layer.parameters import Parameters
@@ -260,7 +258,7 @@ class LayerUnderTest(Adapter):
         weights: Cotangents,
         *,
         cuts: Container[int] = (),
-        disturb: Callable[[NumericArray], NumericArray] = np.asarray,
+        disturb: Callable[[Leaves, int], Leaves] = unmoved,
     ) -> StepProducts:
         """Return the gradients by single float64 steps of ``stepper``; see ``Derivatives.step_products``."""
         return self._derivatives.step_products(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dynprop.arrays import FloatArray, NumericArray
 from dynprop.contracts.states import State
@@ -13,6 +13,9 @@ from dynprop.kinds.layer.layouts import Layouts
 from dynprop.kinds.layer.parameters import Parameters
 from dynprop.kinds.layer.pullback import Cotangents, Leaves, Pullback, StepProducts
 from dynprop.kinds.layer.remembered import Remembered
+
+if TYPE_CHECKING:
+    from dynprop.kinds.layer.referred import Reference
 
 __all__ = ["LayerSubject"]
 
@@ -150,6 +153,11 @@ class LayerSubject(Subject, Protocol):
         self, inputs: FloatArray, state: State | None, dtype: str, sides: Mapping[str, FloatArray]
     ) -> tuple[str, str, tuple[str, ...]]:
         """Return the dtype and device of the outputs and the dtypes of the returned state."""
+        ...
+
+    @property
+    def reference(self) -> Reference | None:
+        """Another layer that must agree with it."""
         ...
 
     @property

@@ -18,6 +18,7 @@ from dynprop.kinds.layer.layouts import Layouts
 from dynprop.kinds.layer.parameters import Parameters
 from dynprop.kinds.layer.probe import Findings, probe
 from dynprop.kinds.layer.pullback import Cotangents, Leaves, Pullback, StepProducts
+from dynprop.kinds.layer.referred import Reference
 from dynprop.kinds.layer.remembered import Remembered
 from dynprop.kinds.layer.side_effects import SideEffects
 from dynprop.subjects.adapter import Adapter
@@ -31,18 +32,29 @@ class LayerUnderTest(Adapter):
     Attributes:
         domain: the declared domain, without the formats that the probe leaves out.
         findings: what the probe found out; before ``preflight`` nothing is known of the state.
+        reference: another layer that must agree with it, or None.
     """
 
     kind = "layer"
 
-    def __init__(self, calls: LayerCalls, domain: Domain, optional: frozenset[str]) -> None:
+    def __init__(
+        self,
+        calls: LayerCalls,
+        domain: Domain,
+        optional: frozenset[str],
+        declared_reference: tuple[Any, Mapping[str, str]] = (None, {}),
+    ) -> None:
         """Compose the subject.
 
         Args:
             calls: calls the forms of the layer.
             domain: what the layer promises.
             optional: formats of the domain that are left out where the layer does not keep them.
+            declared_reference: the layer that it is compared with, of any type that a target may have, and
+                the names of its parameters there.
         """
+        self.declared_reference = declared_reference
+        self.reference: Reference | None = None
         self.name = calls.interface.name
         self.library = calls.library
         self.framework = calls.library.name
@@ -65,6 +77,8 @@ class LayerUnderTest(Adapter):
             TargetError: it cannot be called as its kind demands, in one line.
         """
         self._accept(self.calls, probe(self.calls, self._declared.dtypes, self._optional))
+        if self.reference is not None:
+            self.reference.preflight(self)
 
     @staticmethod
     def case_from_json(data: dict[str, Any]) -> LayerCase:

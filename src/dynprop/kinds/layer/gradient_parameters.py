@@ -38,7 +38,7 @@ NUDGES = 3
 # A difference in a weight moves a unit by its state: beyond, it would cross the kinks of other units.
 LARGEST_STATE = 2.0**8
 CONSTANT = 16.0
-LONG = 40
+LONG = 24
 Pair = tuple[Mapping[str, str], Comparison]
 Pairs = list[Pair]
 

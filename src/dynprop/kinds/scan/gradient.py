@@ -147,12 +147,13 @@ def _last_state(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
     return f(a["gates"], a["inputs"], a.get("initial"))[:, -1].sum()
 
 
-def _all_states(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
+def all_states(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
+    """Return the sum of all states, weighted by the cotangent."""
     return (f(a["gates"], a["inputs"], a.get("initial")) * a["cotangent"]).sum()
 
 
 def _shared_gates(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
-    return _all_states(f, a) + (a["gates"] * a["gates"] * a["cotangent"]).sum()
+    return all_states(f, a) + (a["gates"] * a["gates"] * a["cotangent"]).sum()
 
 
 def _chained(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
@@ -176,7 +177,8 @@ def _permuted(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
     return (f(a["gates"], a["inputs"], a.get("initial")).swapaxes(1, 2) * a["swapped"]).sum()
 
 
-def _differentiable(subject: ScanSubject) -> str | None:
+def differentiable(subject: ScanSubject) -> str | None:
+    """Return why the gradients of all states are not judged, or None."""
     if not subject.differentiable:
         return "the library has no automatic differentiation"
     if subject.domain.reach is not None:
@@ -184,7 +186,7 @@ def _differentiable(subject: ScanSubject) -> str | None:
     return None
 
 
-def _gradients(
+def gradients_of(
     subject: ScanSubject,
     case: ScanCase,
     cotangent: FloatArray,
@@ -260,7 +262,7 @@ def _gradients(
     "the exact adjoint recurrence",
     source="Pascanu, Mikolov and Bengio 2013, eq. 3 to 5; state-spaces/mamba#75, #368",
     draw=deep,
-    applies=_differentiable,
+    applies=differentiable,
     script={
         "torch": """\
 leaves = [v.clone().requires_grad_() for v in (gates, inputs, initial) if v is not None]
@@ -281,16 +283,16 @@ def gradient(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Judge the dense gradient, within a running bound (Higham-style), never a fixed tolerance."""
     wrt = LEAVES if case.initial is not None else LEAVES[:2]
     cotangent = case.cotangent(case.inputs.shape)
-    return Evidence(tuple(_gradients(subject, case, cotangent, _all_states, wrt)))
+    return Evidence(tuple(gradients_of(subject, case, cotangent, all_states, wrt)))
 
 
 WIRINGS: dict[str, tuple[Program, tuple[str, ...]]] = {
-    "only the gates want a gradient": (_all_states, ("gates",)),
-    "only the inputs want a gradient": (_all_states, ("inputs",)),
-    "only the initial state wants a gradient": (_all_states, ("initial",)),
-    "all but the gates": (_all_states, ("inputs", "initial")),
-    "all but the inputs": (_all_states, ("gates", "initial")),
-    "all but the initial state": (_all_states, ("gates", "inputs")),
+    "only the gates want a gradient": (all_states, ("gates",)),
+    "only the inputs want a gradient": (all_states, ("inputs",)),
+    "only the initial state wants a gradient": (all_states, ("initial",)),
+    "all but the gates": (all_states, ("inputs", "initial")),
+    "all but the inputs": (all_states, ("gates", "initial")),
+    "all but the initial state": (all_states, ("gates", "inputs")),
     "only the last state is used": (_last_state, LEAVES),
     "the gates are used elsewhere too": (_shared_gates, LEAVES),
     "a residual connection adds the inputs": (_residual, LEAVES),
@@ -308,7 +310,7 @@ WIRINGS: dict[str, tuple[Program, tuple[str, ...]]] = {
     "use of the gates, or on another scan behind",
     source="pytorch/pytorch#184528, #172568, #153679; strides of grad_output in hand-written backwards",
     draw=partial(scan_case, shortest=2, usual=8),
-    applies=_differentiable,
+    applies=differentiable,
     script="# wiring: {wiring}\n# give requires_grad to exactly those leaves, run f, and compare the "
     "gradients with those of a loop",
     share=0.3,
@@ -326,7 +328,7 @@ def gradient_wiring(subject: ScanSubject, case: ScanCase) -> Evidence:
         if program is _last_state:
             cotangent = np.zeros_like(case.inputs)
             cotangent[:, -1] = 1.0
-        for comparison in _gradients(subject, case, cotangent, program, wrt):
+        for comparison in gradients_of(subject, case, cotangent, program, wrt):
             comparisons.append(replace(comparison, label=f"{comparison.label} ({name})"))
             if comparison.ratio > worst:
                 worst, detail = comparison.ratio, {"wiring": name}

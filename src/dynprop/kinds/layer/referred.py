@@ -10,6 +10,7 @@ import numpy as np
 
 from dynprop.errors import ArgumentError, TargetError
 from dynprop.kinds.layer.subject import LayerSubject
+from dynprop.kinds.layer.under_test import LayerUnderTest
 
 __all__ = ["Reference"]
 
@@ -23,11 +24,11 @@ class Reference:
         names: what it calls each parameter, by the name that the other layer has for it.
     """
 
-    subject: LayerSubject
+    subject: LayerUnderTest
     names: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, target: LayerSubject, reference: LayerSubject, names: Mapping[str, str]) -> Reference:
+    def of(cls, target: LayerSubject, reference: LayerUnderTest, names: Mapping[str, str]) -> Reference:
         """Return a reference that has taken the parameters of a target.
 
         Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from dynprop.arrays import FloatArray, NumericArray
 from dynprop.contracts.states import State
@@ -14,10 +14,7 @@ from dynprop.kinds.layer.parameters import Parameters
 from dynprop.kinds.layer.pullback import Cotangents, Leaves, Pullback, StepProducts
 from dynprop.kinds.layer.remembered import Remembered
 
-if TYPE_CHECKING:
-    from dynprop.kinds.layer.referred import Reference
-
-__all__ = ["LayerSubject"]
+__all__ = ["LayerSubject", "Referred"]
 
 
 class LayerSubject(Subject, Protocol):
@@ -156,7 +153,7 @@ class LayerSubject(Subject, Protocol):
         ...
 
     @property
-    def reference(self) -> Reference | None:
+    def reference(self) -> Referred | None:
         """Another layer that must agree with it."""
         ...
 
@@ -222,4 +219,30 @@ class LayerSubject(Subject, Protocol):
         Shapes (rows, S, S) and (rows, S, features), S the size of the state of one row; with ``outputs``
         the rows of the Jacobians are those of the output instead of the next state.
         """
+        ...
+
+
+class Referred(Protocol):
+    """Another layer with the same parameters, which a layer must agree with."""
+
+    @property
+    def subject(self) -> LayerSubject:
+        """The other layer."""
+        ...
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """What it calls each parameter, by the name that the layer has for it."""
+        ...
+
+    def preflight(self, target: LayerSubject) -> None:
+        """Call it as its kind demands; TargetError if it takes or returns other arrays than the target."""
+        ...
+
+    def dtype(self, dtype: str) -> str:
+        """Return the format in which it runs a case."""
+        ...
+
+    def parameters_as(self, dtype: str) -> AbstractContextManager[None]:
+        """Return the context in which its parameters have the values that they have in a format."""
         ...

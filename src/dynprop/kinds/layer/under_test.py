@@ -18,9 +18,9 @@ from dynprop.kinds.layer.layouts import Layouts
 from dynprop.kinds.layer.parameters import Parameters
 from dynprop.kinds.layer.probe import Findings, probe
 from dynprop.kinds.layer.pullback import Cotangents, Leaves, Pullback, StepProducts
-from dynprop.kinds.layer.referred import Reference
 from dynprop.kinds.layer.remembered import Remembered
 from dynprop.kinds.layer.side_effects import SideEffects
+from dynprop.kinds.layer.subject import Referred
 from dynprop.subjects.adapter import Adapter
 
 __all__ = ["LayerUnderTest"]
@@ -54,7 +54,7 @@ class LayerUnderTest(Adapter):
                 the names of its parameters there.
         """
         self.declared_reference = declared_reference
-        self.reference: Reference | None = None
+        self.reference: Referred | None = None
         self.name = calls.interface.name
         self.library = calls.library
         self.framework = calls.library.name

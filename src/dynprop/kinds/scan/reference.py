@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
@@ -18,7 +19,16 @@ from dynprop.laws.law import law
 __all__ = ["reference"]
 
 
-def _is_compared(subject: ScanSubject) -> str | None:
+class ComparedScan(ScanSubject, Protocol):
+    """A scan that may have a reference."""
+
+    @property
+    def reference(self) -> ScanSubject | None:
+        """Another scan that must agree with it."""
+        ...
+
+
+def _is_compared(subject: ComparedScan) -> str | None:
     return "no reference is given (--reference)" if subject.reference is None else None
 
 
@@ -32,7 +42,7 @@ def _is_compared(subject: ScanSubject) -> str | None:
     script="# {what} of f and of the reference beside each other",
     share=0.5,
 )
-def reference(subject: ScanSubject, case: ScanCase) -> Evidence:
+def reference(subject: ComparedScan, case: ScanCase) -> Evidence:
     """Compare states, and the gradients of a weighted sum of them, with those of the reference."""
     other = subject.reference
     if other is None:

@@ -12,8 +12,3 @@ __all__ = ["ScanSubject"]
 
 class ScanSubject(ArraySubject[FloatArray], Protocol):
     """A function (gates, inputs, initial) -> states."""
-
-    @property
-    def reference(self) -> ScanSubject | None:
-        """Another scan that must agree with it."""
-        ...

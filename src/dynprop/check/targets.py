@@ -24,7 +24,7 @@ from typing import Any
 from dynprop.check.run.subjects import LoadedSubject
 from dynprop.errors import ArgumentError, TargetError
 from dynprop.kinds import Kind, all_kinds, kind_named
-from dynprop.kinds.record import Adapter, one_line
+from dynprop.kinds.record import Adapter, TargetOption, one_line
 
 __all__ = ["load_subject", "locate", "package_versions", "resolve"]
 
@@ -216,7 +216,7 @@ def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> Lo
         changed = {**changed, "seed": seed}
     try:
         _require_kind(target_object, record, target)
-        subject = adapter.of(target_object, **changed)
+        subject = adapter.of(target_object, **{**changed, **_named_targets(record, changed)})
     except (TargetError, ArgumentError):
         raise
     except Exception as error:
@@ -239,6 +239,17 @@ def _changed_options(record: Kind, adapter: Adapter, options: Mapping[str, Any])
         if value != defaults.get(name):
             changed[name] = tuple(value) if isinstance(value, list) else value
     return changed
+
+
+def _named_targets(record: Kind, changed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the objects that options of this kind name, such as a reference."""
+    found = {}
+    for option in record.options:
+        if isinstance(option, TargetOption) and isinstance(changed.get(option.name), str):
+            place = changed[option.name]
+            found[option.name] = resolve(place)
+            _require_kind(found[option.name], record, place)
+    return found
 
 
 def _require_kind(target: object, record: Kind, place: str) -> None:

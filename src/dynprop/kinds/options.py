@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dynprop.errors import ArgumentError
-from dynprop.kinds.record import Option
+from dynprop.kinds.record import Option, TargetOption
 
 __all__ = [
     "ARITHMETIC",
@@ -17,8 +17,10 @@ __all__ = [
     "INPUTS",
     "MAX_LENGTH",
     "REACH",
+    "REFERENCE",
     "WINDOWS",
     "parse_list",
+    "parse_names",
     "parse_promises",
     "parse_sizes",
 ]
@@ -35,6 +37,14 @@ def parse_sizes(text: str) -> dict[str, int]:
     if not pairs or not all(name.strip().isidentifier() and n.strip().isdigit() for name, _, n in pairs):
         raise ArgumentError("sizes", repr(text), "NAME=N,... such as input_size=4,hidden_size=6")
     return {name.strip(): int(n) for name, _, n in pairs}
+
+
+def parse_names(text: str) -> dict[str, str]:
+    """Parse NAME=NAME,...; raises ArgumentError."""
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if not pairs or not all(name.strip() and other.strip() for name, _, other in pairs):
+        raise ArgumentError("reference_parameters", repr(text), "NAME=NAME,... such as cell.weight_ih=W")
+    return {name.strip(): other.strip() for name, _, other in pairs}
 
 
 def parse_promises(given: Sequence[str]) -> dict[str, str]:
@@ -55,6 +65,7 @@ MAX_LENGTH = Option("max_length", "Longest sequence; default 2048.", "N", int)
 ARITHMETIC = Option("arithmetic", "How it forms products; log: by sums of logarithms.", "product|log")
 REACH = Option("reach", "It cuts its gradient after lag K on purpose.", "K", int)
 WINDOWS = Option("windows", "With --reach K: cuts every K steps, counted from there.", "start|end")
+REFERENCE = TargetOption("reference", "Another target of the kind that must agree with it.", "TARGET")
 
 # What every function of arrays can declare.
 COMMON = (FRAMEWORK, DEVICE, DTYPES, MAX_LENGTH)

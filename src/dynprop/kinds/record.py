@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # `dynprop --help` reads the records without numpy
     from dynprop.laws.covering import Plan
     from dynprop.laws.law import Case
 
-__all__ = ["Adapter", "JudgedSubject", "Kind", "Option", "Setup"]
+__all__ = ["Adapter", "JudgedSubject", "Kind", "Option", "Setup", "TargetOption"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,14 @@ class Option:
         if given is None or given is False or given == []:
             return None
         return given if self.parse is None else self.parse(given)
+
+
+@dataclass(frozen=True)
+class TargetOption(Option):
+    """An option whose value on the command line names another target of the same kind.
+
+    The keyword of the adapter takes the object that it names, any that the adapter takes as a target.
+    """
 
 
 @dataclass(frozen=True)

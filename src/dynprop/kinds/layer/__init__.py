@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from dynprop.kinds.options import DEVICE, DTYPES, FRAMEWORK, INPUTS, MAX_LENGTH, REACH, WINDOWS, parse_sizes
+from dynprop.kinds.options import (
+    DEVICE,
+    DTYPES,
+    FRAMEWORK,
+    INPUTS,
+    MAX_LENGTH,
+    REACH,
+    REFERENCE,
+    WINDOWS,
+    parse_names,
+    parse_sizes,
+)
 from dynprop.kinds.record import Kind, Option
 
 __all__ = ["KIND"]
@@ -21,6 +32,7 @@ KIND = Kind(
         "dynprop.kinds.layer.gradient_rows",
         "dynprop.kinds.layer.hygiene",
         "dynprop.kinds.layer.memory",
+        "dynprop.kinds.layer.reference",
         "dynprop.kinds.layer.step_gradient",
         "dynprop.kinds.layer.truncation",
     ),
@@ -33,6 +45,7 @@ KIND = Kind(
         "dynprop.kinds.layer.faults.ends",
         "dynprop.kinds.layer.faults.truncation",
         "dynprop.kinds.layer.faults.memory",
+        "dynprop.kinds.layer.faults.reference",
     ),
     controls=("dynprop.kinds.layer.controls",),
     options=(
@@ -43,6 +56,13 @@ KIND = Kind(
         MAX_LENGTH,
         REACH,
         WINDOWS,
+        REFERENCE,
+        Option(
+            "reference_parameters",
+            "Its parameters, and what the reference calls them, where names differ.",
+            "NAME=NAME,...",
+            parse=parse_names,
+        ),
         Option("sizes", "Sizes with which a layer is built.", "NAME=N,...", parse=parse_sizes),
     ),
     framework="torch",

@@ -363,3 +363,16 @@ class WindowsFromTheStart(LstmCells):
                 h, (h, c) = self.step(x_t, (h, c))
                 outputs.append(h.unsqueeze(0))
         return torch.cat(outputs), (h, c)
+
+
+@layer.control(
+    "control/gru-beside-torch",
+    domain={
+        "reference": nn.GRU,
+        "reference_parameters": {
+            f"cell.{name}": f"{name}_l0" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        },
+    },
+)
+class GruBesideTorch(GruCells):
+    """A loop over torch.nn.GRUCell, which torch.nn.GRU with the same parameters agrees with."""

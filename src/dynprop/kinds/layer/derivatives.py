@@ -15,10 +15,15 @@ from dynprop.kinds.layer.calls import LayerCalls
 from dynprop.kinds.layer.pullback import Cotangents, Leaves, Pullback, StepProducts
 from dynprop.subjects.calls import TargetMismatchError
 
-__all__ = ["EVERYTHING", "Derivatives", "flat"]
+__all__ = ["EVERYTHING", "Derivatives", "flat", "in_float64", "unmoved"]
 
 REAL = ("float", "bfloat")
 EVERYTHING = frozenset({"sides", "parameters"})
+
+
+def unmoved(leaves: Leaves, step: int) -> Leaves:
+    """Return a gradient as it is."""
+    return leaves
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ class Derivatives:
         weights: Cotangents,
         *,
         cuts: Container[int] = (),
-        disturb: Callable[[NumericArray], NumericArray] = np.asarray,
+        disturb: Callable[[Leaves, int], Leaves] = unmoved,
     ) -> StepProducts:
         """Return the gradients of a loss by vector-Jacobian products of single float64 steps.
 
@@ -148,7 +153,7 @@ class Derivatives:
             sides: side inputs by name, shape (batch, time, ...).
             weights: the weights of the loss; an empty ``state`` is zero.
             cuts: steps before which the gradient is cut.
-            disturb: moves the gradient to the state after each step.
+            disturb: moves the gradient to the state after a step.
         """
         calls = self.calls
         steps = inputs.shape[1]
@@ -157,13 +162,13 @@ class Derivatives:
         whole: list[Pullback] = []
         after: list[Leaves] = []
         for t in reversed(range(steps)):
-            gradient = tuple(disturb(leaf) for leaf in gradient)
+            gradient = disturb(gradient, t)
             after.append(gradient)
             piece = {name: values[:, t : t + 1] for name, values in sides.items()}
             outputs = weights.outputs[:, t : t + 1]
             one = self.pullback(
                 inputs[:, t : t + 1],
-                _in_float64(states[t]),
+                in_float64(states[t]),
                 "float64",
                 piece,
                 Cotangents(outputs, gradient),
@@ -226,7 +231,7 @@ class Derivatives:
         """
         calls = self.calls
         one = {name: values[:, None] for name, values in sides.items()}
-        double = _in_float64(state)
+        double = in_float64(state)
         count, widths = len(inputs), self._widths(form, inputs, double, one, outputs)
         width = sum(widths)
         # One backward pass for all entries: every row is repeated, one copy for each entry.
@@ -319,7 +324,7 @@ def flat(gradient: NumericArray) -> FloatArray:
     return values.view(np.float64) if np.iscomplexobj(values) else np.asarray(values, dtype=np.float64)
 
 
-def _in_float64(state: State) -> State:
+def in_float64(state: State) -> State:
     """Return a state with its floating leaves in float64."""
     leaves = tuple(
         np.asarray(leaf, dtype=np.float64) if i in state.floating else leaf

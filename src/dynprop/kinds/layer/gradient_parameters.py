@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -20,12 +20,12 @@ from dynprop.contracts.formats import FORMATS
 from dynprop.contracts.states import State
 from dynprop.kinds.layer.cases import LayerCase, layer_case, made_case
 from dynprop.kinds.layer.chain import joined
-from dynprop.kinds.layer.derivatives import flat
+from dynprop.kinds.layer.derivatives import flat, in_float64
 from dynprop.kinds.layer.gradient import first_state, uncut_jacobians, ways
-from dynprop.kinds.layer.judging import agree, steps_of
+from dynprop.kinds.layer.judging import agree, nudged, steps_of
 from dynprop.kinds.layer.pullback import Cotangents, Pullback
-from dynprop.kinds.layer.step_chain import Chained, chained, flat_state, rows_first
-from dynprop.kinds.layer.step_gradient import slopes
+from dynprop.kinds.layer.step_chain import Chained, by_step, chained, flat_state, rows_first
+from dynprop.kinds.layer.step_gradient import STEP, slopes
 from dynprop.kinds.layer.subject import LayerSubject
 from dynprop.laws.draw import Source
 from dynprop.laws.evidence import Comparison, Evidence, worst
@@ -35,7 +35,10 @@ __all__ = ["dense", "gradient_case", "gradient_cases", "passes", "uncut"]
 
 GROUPS = 8
 NUDGES = 3
-LONG = 40
+# A difference in a weight moves a unit by its state: beyond, it would cross the kinks of other units.
+LARGEST_STATE = 2.0**8
+CONSTANT = 16.0
+LONG = 24
 Pair = tuple[Mapping[str, str], Comparison]
 Pairs = list[Pair]
 
@@ -203,13 +206,20 @@ def _steps_by_parameter(subject: LayerSubject, case: LayerCase, expected: Chaine
     values = subject.parameters.values
     names = list(values)
     groups = [names[i :: min(GROUPS, len(names))] for i in range(min(GROUPS, len(names)))]
+    states = _largest_states(expected)
+    size = max(1.0, float(states[states <= LARGEST_STATE].max(initial=1.0)))
     for group in groups:
-        directions = {name: _direction(values[name], rng) for name in group}
+        directions = {name: _direction(values[name], rng) / size for name in group}
         value = sum(np.asarray(expected.products.shares[name] @ flat(directions[name])) for name in group)
         label = f"gradient of single steps to {', '.join(group)}"
         shift = partial(subject.parameters.shifted, directions)
         detail = {"form": "single steps", "parameter": ", ".join(group)}
         yield detail, _against_slopes(subject, case, expected, label, np.asarray(value), shift, {})
+
+
+def _largest_states(expected: Chained) -> FloatArray:
+    """Return the largest entry of the state before each step, shape (time,)."""
+    return np.array([np.abs(flat_state(state)).max(initial=0.0) for state in expected.states])
 
 
 def _direction(values: NumericArray, rng: np.random.Generator) -> NumericArray:
@@ -241,40 +251,80 @@ def _against_slopes(
         shift: moves parameters by a multiple of the direction inside a block.
         push: direction of side inputs by name, shape (batch, time, ...).
     """
-    # Steps are rows of one batch. Weights are divided by their largest, which may explode or vanish.
-    outputs = expected.products.outputs
-    passed = np.stack([rows_first(expected.states[0], leaves) for leaves in expected.products.states])
-    norms = np.maximum(np.abs(outputs).max(axis=(1, 2)), np.abs(passed).max(axis=(1, 2), initial=0.0))
-    norms = np.where(norms > 0.0, norms, 1.0)
-    rows = joined(list(expected.states))
-    rows = rows.map(lambda leaf: np.asarray(leaf, dtype=np.float64))
-    dtypes = tuple("float64" if i in rows.floating else d for i, d in enumerate(rows.dtypes))
-    rows = replace(rows, dtypes=dtypes)
+    steps = _weighted_steps(subject, case, expected)
 
     def ends(step: float) -> tuple[FloatArray]:
-        def by_step(values: FloatArray) -> FloatArray:
-            moved = values.swapaxes(0, 1)
-            return moved.reshape(-1, 1, *moved.shape[2:])
-
-        sides = {n: by_step(v + step * push.get(n, 0.0)) for n, v in case.sides.items()}
-        one = replace(case, inputs=by_step(case.inputs), sides=sides, dtype="float64", warm_up=None)
-        with subject.parameters.rounded(case.dtype), shift(step):
-            y, after = steps_of(subject, subject.stepper, one, rows)
-        total = (y[:, 0].reshape(outputs.shape) * outputs).sum(axis=(1, 2))
-        if after is not None:
-            total = total + (flat_state(after).reshape(passed.shape) * passed).sum(axis=(1, 2))
-        return (total[:, None] / norms[:, None],)
+        sides = {n: v + step * push.get(n, 0.0) for n, v in case.sides.items()}
+        with shift(step):
+            return (steps.total(replace(case, sides=sides), steps.rows),)
 
     slope, bound = slopes(ends, 1)[0]
-    usable = np.isfinite(slope)
+    bound = bound + CONSTANT * steps.noise / STEP
+    near = _largest_states(expected)[:, None] <= LARGEST_STATE
+    usable = np.isfinite(slope) & np.isfinite(bound) & near
     return agree(
         label,
-        (value / norms)[None],
+        (value / steps.norms)[None],
         np.where(usable, slope, 0.0).T,
         np.where(usable, bound, np.inf).T,
         "float64",
         axes=("row", "time"),
     )
+
+
+@dataclass(frozen=True)
+class WeightedSteps:
+    """The weighted outputs and next states of all single steps of a case in float64, as rows of one batch.
+
+    Attributes:
+        subject, dtype: the layer, and the format in which it has its parameters.
+        rows: the states before the steps.
+        outputs, passed: the weights of outputs and next states, shape (time, batch, entries).
+        norms: the largest weight of each step, by which its sum is divided: it may explode or vanish.
+        noise: how far rounding moves the sums, shape (time, 1).
+    """
+
+    subject: LayerSubject
+    dtype: str
+    rows: State
+    outputs: FloatArray
+    passed: FloatArray
+    norms: FloatArray
+    noise: FloatArray
+
+    def total(self, case: LayerCase, rows: State) -> FloatArray:
+        """Return the sum of every step over the rows of the case, shape (time, 1)."""
+        sides = {n: by_step(v) for n, v in case.sides.items()}
+        one = replace(case, inputs=by_step(case.inputs), sides=sides, dtype="float64", warm_up=None)
+        with self.subject.parameters.rounded(self.dtype):
+            y, after = steps_of(self.subject, self.subject.stepper, one, rows)
+        total = (y[:, 0].reshape(self.outputs.shape) * self.outputs).sum(axis=(1, 2))
+        if after is not None:
+            total = total + (flat_state(after).reshape(self.passed.shape) * self.passed).sum(axis=(1, 2))
+        return np.asarray((total / self.norms)[:, None])
+
+
+def _weighted_steps(subject: LayerSubject, case: LayerCase, expected: Chained) -> WeightedSteps:
+    """Return the weighted steps of a case; the noise is that of three moves by one unit of float64."""
+    outputs = expected.products.outputs
+    passed = np.stack([rows_first(expected.states[0], leaves) for leaves in expected.products.states])
+    norms = np.maximum(np.abs(outputs).max(axis=(1, 2)), np.abs(passed).max(axis=(1, 2), initial=0.0))
+    norms = np.where(norms > 0.0, norms, 1.0)
+    rows = in_float64(joined(list(expected.states)))
+    steps = WeightedSteps(subject, case.dtype, rows, outputs, passed, norms, np.zeros(1))
+    rng, unit = np.random.default_rng(case.seed), FORMATS["float64"].unit
+
+    def nudge(values: NumericArray) -> NumericArray:
+        return nudged(values, unit, rng, "float64")
+
+    plain = steps.total(case, rows)
+    noise = np.abs(plain) * unit
+    for _ in range(NUDGES):
+        sides = {name: nudge(values) for name, values in case.sides.items()}
+        near = replace(case, inputs=nudge(case.inputs), sides=sides)
+        with subject.nudged(int(rng.integers(2**31))):
+            noise = np.maximum(noise, np.abs(steps.total(near, rows.map(nudge)) - plain))
+    return replace(steps, noise=noise)
 
 
 def _drives(subject: LayerSubject) -> str | None:

@@ -123,7 +123,12 @@ class Parameters:
         """The original values of the trained parameters, in float64 or complex128."""
         return {name: self._original[name].copy() for name in self.trained}
 
-    def replace(self, values: Mapping[str, NumericArray]) -> None:
+    @property
+    def everything(self) -> dict[str, NumericArray]:
+        """The original values of all floating parameters and buffers."""
+        return {name: values.copy() for name, values in self._original.items()}
+
+    def take(self, values: Mapping[str, NumericArray]) -> None:
         """Take other values, by name, as the original ones."""
         self._original |= {
             name: np.array(v).reshape(self._original[name].shape) for name, v in values.items()

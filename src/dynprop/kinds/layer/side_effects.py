@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -124,7 +125,8 @@ class SideEffects:
     def _settings(self) -> dict[str, object]:
         """Return what is global in the process and in the layer's module."""
         kind, keys, *rest = np.random.get_state()  # noqa: NPY002  (the process's global state)
-        modules = getattr(self.calls.interface.module, "modules", tuple)()
+        # Modules of the user's own classes.
+        modules: list[Any] = list(getattr(self.calls.interface.module, "modules", tuple)())
         return {
             **self.calls.library.settings(),
             "numpy's random numbers": (kind, np.asarray(keys).tobytes(), *rest),

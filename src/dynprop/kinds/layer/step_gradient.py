@@ -4,7 +4,8 @@ Products of single-step Jacobians do not show a gradient that is missing from ev
 differences do. They are taken in float64 over s = 2^-15 and s/2: the truncation error falls with the square
 of the step, so that eight times the difference of the two bounds the rest. Where a kink (a ReLU, a clamp)
 lies within the step, slopes to the left and to the right differ by an amount that does not shrink with it;
-that amount is added to the bound.
+that amount is added to the bound. Kinks on both sides may hide each other: a step of s/64 crosses few of
+those that s/2 crosses, and eight times the difference of these two is added as well.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def slopes(ends: Ends, parts: int) -> list[tuple[FloatArray, FloatArray]]:
         parts: how many there are.
     """
     middle = ends(0.0)
-    moved = [(ends(step), ends(-step), step) for step in (STEP, STEP / 2.0)]
+    moved = [(ends(step), ends(-step), step) for step in (STEP, STEP / 2.0, STEP / 64.0)]
     found = []
     for part in range(parts):
         central, jump = [], []
@@ -77,6 +78,7 @@ def slopes(ends: Ends, parts: int) -> list[tuple[FloatArray, FloatArray]]:
             central.append((up - down) / (2.0 * step))
             jump.append(np.abs(up - 2.0 * middle[part] + down) / step)
         left = 8.0 * np.abs(central[0] - central[1]) + np.abs(2.0 * jump[1] - jump[0])
+        left = left + 8.0 * np.abs(central[1] - central[2])
         size = np.abs(central[1]).max(axis=1, keepdims=True, initial=0.0)
         bound = left.max(axis=1, keepdims=True, initial=0.0) + ROUNDING * (1.0 + size)
         found.append((central[1], bound))

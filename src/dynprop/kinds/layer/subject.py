@@ -14,7 +14,7 @@ from dynprop.kinds.layer.parameters import Parameters
 from dynprop.kinds.layer.pullback import Cotangents, Leaves, Pullback, StepProducts
 from dynprop.kinds.layer.remembered import Remembered
 
-__all__ = ["LayerSubject"]
+__all__ = ["LayerSubject", "Referred"]
 
 
 class LayerSubject(Subject, Protocol):
@@ -153,6 +153,11 @@ class LayerSubject(Subject, Protocol):
         ...
 
     @property
+    def reference(self) -> Referred | None:
+        """Another layer that must agree with it."""
+        ...
+
+    @property
     def parameters(self) -> Parameters:
         """The parameters that are known."""
         ...
@@ -190,7 +195,7 @@ class LayerSubject(Subject, Protocol):
         weights: Cotangents,
         *,
         cuts: Container[int] = (),
-        disturb: Callable[[NumericArray], NumericArray] = ...,
+        disturb: Callable[[Leaves, int], Leaves] = ...,
     ) -> StepProducts:
         """Return the gradients of the same loss by vector-Jacobian products of single float64 steps.
 
@@ -214,4 +219,30 @@ class LayerSubject(Subject, Protocol):
         Shapes (rows, S, S) and (rows, S, features), S the size of the state of one row; with ``outputs``
         the rows of the Jacobians are those of the output instead of the next state.
         """
+        ...
+
+
+class Referred(Protocol):
+    """Another layer with the same parameters, which a layer must agree with."""
+
+    @property
+    def subject(self) -> LayerSubject:
+        """The other layer."""
+        ...
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """What it calls each parameter, by the name that the layer has for it."""
+        ...
+
+    def preflight(self, target: LayerSubject) -> None:
+        """Call it as its kind demands; TargetError if it takes or returns other arrays than the target."""
+        ...
+
+    def dtype(self, dtype: str) -> str:
+        """Return the format in which it runs a case."""
+        ...
+
+    def parameters_as(self, dtype: str) -> AbstractContextManager[None]:
+        """Return the context in which its parameters have the values that they have in a format."""
         ...

@@ -16,6 +16,7 @@ from dynprop.kinds.layer.build import build, is_module
 from dynprop.kinds.layer.calls import LayerCalls
 from dynprop.kinds.layer.interface import FORMS, Interface
 from dynprop.kinds.layer.parameters import Parameters
+from dynprop.kinds.layer.referred import Reference
 from dynprop.kinds.layer.state_conversion import StateConverter
 from dynprop.kinds.layer.under_test import LayerUnderTest
 from dynprop.subjects.calls import guard
@@ -57,6 +58,10 @@ class Layer:
         inputs, dtypes, max_length, reach, windows: what the target promises; see
             ``dynprop.contracts.domain.Domain``. dtypes None means the usual formats of the framework that the
             forms of an adapter keep.
+        reference: another layer that must agree with it in outputs and gradients: anything that may be a
+            target, such as a slow loop. It gets the same parameters.
+        reference_parameters: what the reference calls a parameter, by the name that it has here; those that
+            have one name in both are left out.
         device: the device of its arrays.
         name: the name in reports.
 
@@ -94,6 +99,8 @@ class Layer:
     max_length: int = field(default=2048, kw_only=True)
     reach: int | None = field(default=None, kw_only=True)
     windows: str | None = field(default=None, kw_only=True)
+    reference: Any = field(default=None, kw_only=True)
+    reference_parameters: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     device: str = field(default="cpu", kw_only=True)
     name: str = field(default="", kw_only=True)
 
@@ -127,7 +134,20 @@ class Layer:
         """
         given = {name: value for name, value in options.items() if value is not None}
         declared = replace(target, **given) if isinstance(target, cls) else cls(target, **given)
-        sizes = sizes or {}
+        subject = cls._settled(declared, sizes or {}, seed, given)
+        # A builder may return a Layer that has a reference of its own.
+        reference, names = subject.declared_reference
+        if reference is not None:
+            kept = {n: v for n, v in given.items() if n in ("device", "max_length", "inputs")}
+            other = cls.of(reference, sizes=sizes, seed=seed, **kept)
+            subject.reference = Reference.of(subject, other, names)
+        return subject
+
+    @classmethod
+    def _settled(
+        cls, declared: Layer, sizes: Mapping[str, int], seed: int, given: Mapping[str, Any]
+    ) -> LayerUnderTest:
+        """Build a declared target and settle its defaults."""
         if declared._forms:
             return declared._under_test(declared.target, sizes)
         module = declared.target
@@ -181,6 +201,7 @@ class Layer:
             LayerCalls(interface, library, parameters, states),
             Domain("any", self.inputs, dtypes, self.max_length, reach=self.reach, windows=self.windows),
             optional=frozenset(dtypes if adapted and self.dtypes is None else ()),
+            declared_reference=(self.reference, self.reference_parameters),
         )
 
 

@@ -35,7 +35,8 @@ def outputs_near_cuts(domain: Domain, steps: int) -> list[int]:
     """Return the steps whose outputs are judged: the last, those beside cuts, and the first."""
     reach = domain.reach or 0
     wanted = [steps - 1, reach, reach + 1, reach - 1, 2 * reach, steps - 2, 2 * reach - 1, 0]
-    found, spent = [], 0
+    found: list[int] = []
+    spent = 0
     for t in dict.fromkeys(t for t in wanted if 0 <= t < steps):
         spent += t + 1 - domain.first_seen(t, steps)
         if not found or spent <= MOST_STEPS:

@@ -7,14 +7,12 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from dynprop.arrays import FloatArray, NumericArray
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.states import State
 from dynprop.kinds.layer.calls import LayerCalls
 from dynprop.kinds.layer.cases import LayerCase
-from dynprop.kinds.layer.derivatives import EVERYTHING, Derivatives
+from dynprop.kinds.layer.derivatives import EVERYTHING, Derivatives, unmoved
 from dynprop.kinds.layer.interface import Interface
 from dynprop.kinds.layer.layouts import Layouts
 from dynprop.kinds.layer.parameters import Parameters
@@ -22,6 +20,7 @@ from dynprop.kinds.layer.probe import Findings, probe
 from dynprop.kinds.layer.pullback import Cotangents, Leaves, Pullback, StepProducts
 from dynprop.kinds.layer.remembered import Remembered
 from dynprop.kinds.layer.side_effects import SideEffects
+from dynprop.kinds.layer.subject import Referred
 from dynprop.subjects.adapter import Adapter
 from dynprop.subjects.frameworks import Framework
 
@@ -34,18 +33,29 @@ class LayerUnderTest(Adapter):
     Attributes:
         domain: the declared domain, without the formats that the probe leaves out.
         findings: what the probe found out; before ``preflight`` nothing is known of the state.
+        reference: another layer that must agree with it, or None.
     """
 
     kind = "layer"
 
-    def __init__(self, calls: LayerCalls, domain: Domain, optional: frozenset[str]) -> None:
+    def __init__(
+        self,
+        calls: LayerCalls,
+        domain: Domain,
+        optional: frozenset[str],
+        declared_reference: tuple[Any, Mapping[str, str]] = (None, {}),
+    ) -> None:
         """Compose the subject.
 
         Args:
             calls: calls the forms of the layer.
             domain: what the layer promises.
             optional: formats of the domain that are left out where the layer does not keep them.
+            declared_reference: the layer that it is compared with, of any type that a target may have, and
+                the names of its parameters there.
         """
+        self.declared_reference = declared_reference
+        self.reference: Referred | None = None
         self.name: str = calls.interface.name
         self.library: Framework = calls.library
         self.framework: str = calls.library.name
@@ -69,6 +79,8 @@ class LayerUnderTest(Adapter):
             TargetError: it cannot be called as its kind demands, in one line.
         """
         self._accept(self.calls, probe(self.calls, self._declared.dtypes, self._optional))
+        if self.reference is not None:
+            self.reference.preflight(self)
 
     @staticmethod
     def case_from_json(data: dict[str, Any]) -> LayerCase:
@@ -262,7 +274,7 @@ class LayerUnderTest(Adapter):
         weights: Cotangents,
         *,
         cuts: Container[int] = (),
-        disturb: Callable[[NumericArray], NumericArray] = np.asarray,
+        disturb: Callable[[Leaves, int], Leaves] = unmoved,
     ) -> StepProducts:
         """Return the gradients by single float64 steps of ``stepper``; see ``Derivatives.step_products``."""
         return self._derivatives.step_products(

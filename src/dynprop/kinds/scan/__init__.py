@@ -11,6 +11,7 @@ from dynprop.kinds.options import (
     INPUTS,
     MAX_LENGTH,
     REACH,
+    REFERENCE,
     WINDOWS,
 )
 from dynprop.kinds.record import Kind
@@ -29,15 +30,17 @@ KIND = Kind(
         "dynprop.kinds.scan.hygiene",
         "dynprop.kinds.scan.invariance",
         "dynprop.kinds.scan.truncation",
+        "dynprop.kinds.scan.reference",
     ),
     faults=(
         "dynprop.kinds.scan.faults.numpy_faults",
         "dynprop.kinds.scan.faults.torch_faults",
         "dynprop.kinds.scan.faults.gradients",
         "dynprop.kinds.scan.faults.truncation",
+        "dynprop.kinds.scan.faults.reference",
     ),
     controls=("dynprop.kinds.scan.controls",),
-    options=(FRAMEWORK, DEVICE, GATES, INPUTS, DTYPES, MAX_LENGTH, ARITHMETIC, REACH, WINDOWS),
+    options=(FRAMEWORK, DEVICE, GATES, INPUTS, DTYPES, MAX_LENGTH, ARITHMETIC, REACH, WINDOWS, REFERENCE),
     arguments=("gates", "inputs", "initial"),
     framework="torch",
     promise="dynprop.kinds.scan.show:promise",

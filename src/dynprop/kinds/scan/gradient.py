@@ -179,7 +179,7 @@ def _worst_lag(comparison: Comparison) -> int:
 def _in_form(program: Program, case: ScanCase) -> Program:
     """Return the program in the form of a case: resumed in the middle, or after another call."""
     if case.form == PIECES and case.steps > 1:
-        return {_last_state: _last_resumed, _all_states: _resumed}[program]
+        return {_last_state: _last_resumed, all_states: _resumed}[program]
     if case.form == ONE_CALL or case.steps == 0:
         return program
 
@@ -202,12 +202,13 @@ def _last_state(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
     return f(a["gates"], a["inputs"], a.get("initial"))[:, -1].sum()
 
 
-def _all_states(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
+def all_states(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
+    """Return the sum of all states, weighted by the cotangent."""
     return (f(a["gates"], a["inputs"], a.get("initial")) * a["cotangent"]).sum()
 
 
 def _shared_gates(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
-    return _all_states(f, a) + (a["gates"] * a["gates"] * a["cotangent"]).sum()
+    return all_states(f, a) + (a["gates"] * a["gates"] * a["cotangent"]).sum()
 
 
 def _chained(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
@@ -231,7 +232,8 @@ def _permuted(f: Callable[..., Native], a: Mapping[str, Native]) -> Native:
     return (f(a["gates"], a["inputs"], a.get("initial")).swapaxes(1, 2) * a["swapped"]).sum()
 
 
-def _differentiable(subject: ScanSubject) -> str | None:
+def differentiable(subject: ScanSubject) -> str | None:
+    """Return why the gradients of all states are not judged, or None."""
     if not subject.differentiable:
         return "the library has no automatic differentiation"
     if subject.domain.reach is not None:
@@ -239,7 +241,7 @@ def _differentiable(subject: ScanSubject) -> str | None:
     return None
 
 
-def _gradients(
+def gradients_of(
     subject: ScanSubject,
     case: ScanCase,
     cotangent: FloatArray,
@@ -331,7 +333,7 @@ def _planned_wanting(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]
     source="Pascanu, Mikolov and Bengio 2013, eq. 3 to 5; state-spaces/mamba#75, #368",
     draw=_drawn_wanting,
     fixed=_planned_wanting,
-    applies=_differentiable,
+    applies=differentiable,
     script={
         "torch": """\
 leaves = [v.clone().requires_grad_() for v in (gates, inputs, initial) if v is not None]
@@ -352,20 +354,20 @@ def gradient(subject: ScanSubject, case: ScanCase) -> Evidence:
     """Judge the dense gradient, within a running bound (Higham-style), never a fixed tolerance."""
     wrt = case.wanted
     cotangent = case.cotangent(case.inputs.shape)
-    program = _in_form(_all_states, case)
+    program = _in_form(all_states, case)
     # Of an empty scan there is a gradient to the initial state alone.
     checked = case.steps == 0 and "initial" not in wrt
-    comparisons = _gradients(subject, case, cotangent, program, wrt)
+    comparisons = gradients_of(subject, case, cotangent, program, wrt)
     return Evidence(tuple(comparisons), detail={"checked": checked})
 
 
 WIRINGS: dict[str, tuple[Program, tuple[str, ...]]] = {
-    "only the gates want a gradient": (_all_states, ("gates",)),
-    "only the inputs want a gradient": (_all_states, ("inputs",)),
-    "only the initial state wants a gradient": (_all_states, ("initial",)),
-    "all but the gates": (_all_states, ("inputs", "initial")),
-    "all but the inputs": (_all_states, ("gates", "initial")),
-    "all but the initial state": (_all_states, ("gates", "inputs")),
+    "only the gates want a gradient": (all_states, ("gates",)),
+    "only the inputs want a gradient": (all_states, ("inputs",)),
+    "only the initial state wants a gradient": (all_states, ("initial",)),
+    "all but the gates": (all_states, ("inputs", "initial")),
+    "all but the inputs": (all_states, ("gates", "initial")),
+    "all but the initial state": (all_states, ("gates", "inputs")),
     "only the last state is used": (_last_state, LEAVES),
     "the gates are used elsewhere too": (_shared_gates, LEAVES),
     "a residual connection adds the inputs": (_residual, LEAVES),
@@ -394,7 +396,7 @@ def _wirings(case: ScanCase) -> Iterator[tuple[str, tuple[Program, tuple[str, ..
     source="pytorch/pytorch#184528, #172568, #153679; strides of grad_output in hand-written backwards",
     draw=partial(scan_case, shortest=2, usual=8),
     fixed=planned("layout", shortest=2, longest=1025),
-    applies=_differentiable,
+    applies=differentiable,
     script="# wiring: {wiring}\n# give requires_grad to exactly those leaves, run f, and compare the "
     "gradients with those of a loop",
     share=0.3,
@@ -412,7 +414,7 @@ def gradient_wiring(subject: ScanSubject, case: ScanCase) -> Evidence:
         if program is _last_state:
             cotangent = np.zeros_like(case.inputs)
             cotangent[:, -1] = 1.0
-        for comparison in _gradients(subject, case, cotangent, program, wrt):
+        for comparison in gradients_of(subject, case, cotangent, program, wrt):
             comparisons.append(replace(comparison, label=f"{comparison.label} ({name})"))
             if comparison.ratio > worst:
                 worst, detail = comparison.ratio, {"wiring": name}

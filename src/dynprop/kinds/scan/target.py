@@ -10,6 +10,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.contracts.domain import Domain
+from dynprop.errors import TargetError
 from dynprop.kinds.scan.cases import ScanCase
 from dynprop.subjects.array_function import ArrayFunction, Result, Signature, real_numbers
 
@@ -34,6 +35,8 @@ class Scan(ArrayFunction[FloatArray]):
         device: where its arrays live, such as "cpu" or "cuda".
         gates, inputs, dtypes, max_length, arithmetic, reach, windows: what the target promises; see
             ``dynprop.contracts.domain.Domain``. ``dtypes`` None means those usual for the framework.
+        reference: another scan that must agree with it in states and gradients: a function of the same
+            arrays, or a Scan of any library, such as a slow loop.
         name: how reports call it; default its qualified name.
 
     Raises:
@@ -62,10 +65,14 @@ class Scan(ArrayFunction[FloatArray]):
     arithmetic: str = "product"
     reach: int | None = None
     windows: str | None = None
+    reference: Any = None
     name: str = ""
     kind: str = field(default="scan", init=False)
 
     def __post_init__(self) -> None:
+        if self.reference is not None and not isinstance(self.reference, Scan):
+            other = Scan(self.reference, self.framework, self.device, dtypes=self.dtypes)
+            object.__setattr__(self, "reference", other)
         self._settle_function(
             lambda dtypes: Domain(
                 self.gates,
@@ -82,6 +89,19 @@ class Scan(ArrayFunction[FloatArray]):
     def signature(self) -> Signature[FloatArray]:
         """The call f(gates, inputs, initial) -> states."""
         return SIGNATURE
+
+    def preflight(self) -> None:
+        """Call the target once, and the reference.
+
+        Raises:
+            TargetError: one of them cannot be called as its kind demands.
+        """
+        super().preflight()
+        if self.reference is not None:
+            try:
+                self.reference.preflight()
+            except TargetError as error:
+                raise TargetError(f"the reference: {' '.join(str(error).split())}") from error
 
     @staticmethod
     def case_from_json(data: dict[str, Any]) -> ScanCase:

@@ -108,5 +108,5 @@ def truncation(subject: ScanSubject, case: ScanCase) -> Evidence:
                 nothing = np.zeros_like(value)
                 text = f"{label} to {name}, beyond the cut"
                 pairs.append((detail, compare(text, value, nothing, nothing, dtype=case.dtype, axes=AXES)))
-    comparisons, detail = worst(pairs)
-    return Evidence(comparisons, detail=detail)
+    comparisons, place = worst(pairs)
+    return Evidence(comparisons, detail=place)

@@ -41,7 +41,7 @@ def judged(law: str, layer: Any, options: Options = BRIEF) -> LawResult:
 
 # Between them these layers have every form; a law that none of them can be asked would go untested.
 SOUND = (
-    "control/torch-gru",
+    "control/gru-beside-torch",
     "control/diagonal-forms",
     "control/padded-rows",
     "control/time-spans",

@@ -6,9 +6,9 @@ import random
 import warnings
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from dynprop.kinds.layer.faults.bases import Diagonal, Elman, over_time
+from dynprop.kinds.layer.faults.bases import Diagonal, Elman, over_time, stacked
 from dynprop.kinds.layer.faults.state import Convolved, State
 from dynprop.laws.catalogue import Catalogue
 
@@ -62,7 +62,7 @@ class ArrivingStridesIgnored(Elman):
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Run over the sequence."""
         y, last = super().forward(x, state)
-        return GradientStridesIgnored.apply(y), last
+        return GradientStridesIgnored.apply(y), last  # type: ignore[no-untyped-call]  # torch
 
 
 # Results that are kept
@@ -156,6 +156,32 @@ class StepForgetsConvolution(Convolved):
         """Take one step."""
         y, following = self.forward(x_t[None], (state[0], torch.zeros_like(state[1])))
         return y[0], following
+
+
+@layer.fault("layer/step-forgets-position", gross=False, caught_by={"state-read": "wrong"})
+class StepForgetsPosition(nn.Module):
+    """Counts its steps in its state and adds their phase, which its step form leaves out."""
+
+    def __init__(self, input_size: int = 3, hidden_size: int = 8) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.inner = Elman(input_size, hidden_size)
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Run over the sequence; the state is (h, steps so far)."""
+        h = self.inner.begin(x, None if state is None else state[0])
+        steps = x.new_zeros(x.shape[1]) if state is None else state[1]
+        outputs = []
+        for x_t in x.unbind(0):
+            h = self.inner.cell(x_t + torch.sin(steps)[:, None], h)
+            steps = steps + 1
+            outputs.append(h)
+        return stacked(outputs, x, self.inner.hidden_size), (h, steps)
+
+    def step(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
+        """Take one step."""
+        h = self.inner.cell(x_t, state[0])
+        return h, (h, state[1] + 1)
 
 
 class Blocked(Diagonal):

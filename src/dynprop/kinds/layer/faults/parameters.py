@@ -69,7 +69,7 @@ class WeightsPairedWithLateState(Elman):
 
     def cell(self, x_t: Tensor, state: Tensor) -> Tensor:
         """Return the next state."""
-        moved: Tensor = LateState.apply(self.recur.weight, state)
+        moved: Tensor = LateState.apply(self.recur.weight, state)  # type: ignore[no-untyped-call]  # torch
         return torch.tanh(self.read(x_t) + moved)
 
 

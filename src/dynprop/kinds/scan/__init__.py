@@ -23,6 +23,7 @@ KIND = Kind(
         "dynprop.kinds.scan.faults.numpy_faults",
         "dynprop.kinds.scan.faults.torch_faults",
         "dynprop.kinds.scan.faults.gradients",
+        "dynprop.kinds.scan.faults.one_regime",
     ),
     controls=("dynprop.kinds.scan.controls",),
     options=(FRAMEWORK, DEVICE, GATES, INPUTS, DTYPES, MAX_LENGTH, ARITHMETIC, REACH),

@@ -1,4 +1,4 @@
-"""A plan meets every pair and every strong triple, spends no more than its limit, and refuses contradictions."""
+"""A plan meets every pair and every strong triple, keeps to its limit, and refuses contradictions."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def test_no_row_costs_more_than_the_limit() -> None:
     [
         (
             (Exclusion({"b": ("b3",), "a": ("a1",)}, "p"), Exclusion({"b": ("b4",), "a": ("a1",)}, "q")),
-            "plan of cases: got exclusions that leave no case with a a1 (p; q), expected at least one case of "
-            "each class; remove one of these exclusions, or the class a1",
+            "plan of cases: got exclusions that leave no case with a a1 (p; q), expected at least one case "
+            "of each class; remove one of these exclusions, or the class a1",
         ),
         (
             (Exclusion({"b": ("b9",)}, "p"),),
@@ -98,7 +98,7 @@ def test_other_impossible_plans_are_one_line() -> None:
         {"factors": FACTORS, "strong": ("a", "b", "nothing")},
     ):
         with pytest.raises(PlanError) as caught:
-            Plan(**arguments)  # type: ignore[arg-type]  # the point of the test
+            Plan(**arguments)
         assert "\n" not in str(caught.value)
     with pytest.raises(PlanError, match="above the limit of cost"):
         _ = Plan(FACTORS, cost=lambda values: 2.0, limit=1.0).rows

@@ -179,7 +179,7 @@ def _worst_lag(comparison: Comparison) -> int:
 def _in_form(program: Program, case: ScanCase) -> Program:
     """Return the program in the form of a case: resumed in the middle, or after another call."""
     if case.form == PIECES and case.steps > 1:
-        return {_last_state: _last_resumed, _all_states: _resumed}[program]
+        return _last_resumed if program is _last_state else _resumed
     if case.form == ONE_CALL or case.steps == 0:
         return program
 

@@ -170,7 +170,7 @@ def _scaled(values: FloatArray, gates: FloatArray, format_: Format, share: float
     room = np.log2(format_.safe) - np.log2(largest) - 2.0
     if not np.isfinite(room) or room <= 0.0:
         return values
-    return values * 2.0 ** np.floor(room * share)
+    return np.asarray(values * np.exp2(np.floor(room * share)))
 
 
 def inputs(

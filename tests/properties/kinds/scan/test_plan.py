@@ -1,4 +1,4 @@
-"""The plan of a scan: every fine value is met, every pair is decided, faults in one regime are caught by it."""
+"""The plan of a scan: every value is met, every pair decided, faults in one regime caught."""
 
 from __future__ import annotations
 

@@ -35,6 +35,8 @@ from dynprop.kinds.associative_scan.laws import draw as draw_associative
 from dynprop.kinds.layer.cases import LayerCase, layer_case
 from dynprop.kinds.power.strategies import matrices, power_cases
 from dynprop.kinds.scan.cases import ScanCase, scan_case
+from dynprop.kinds.scan.regimes import gate_regimes
+from dynprop.kinds.scan.regimes import gates as regime_of_gates
 from dynprop.laws.draw import Source
 from dynprop.laws.gates import GATE_CLASSES, gate_classes
 from dynprop.laws.hypothesis_source import HypothesisSource, cases
@@ -207,6 +209,9 @@ def gates(
 
 @st.composite
 def _gates(draw: st.DrawFn, shape: tuple[int, int, int], domain: Domain) -> FloatArray:
+    if domain.gates == "reset":
+        name = draw(st.sampled_from([name for names in gate_regimes(domain).values() for name in names]))
+        return regime_of_gates(HypothesisSource(draw).generator(), shape, name, "float64", domain)
     make = GATE_CLASSES[draw(st.sampled_from(gate_classes(domain)))]
     rng = HypothesisSource(draw).generator()
     if domain.gates == "constant":

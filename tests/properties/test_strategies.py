@@ -26,6 +26,7 @@ from dynprop.kinds.associative_scan.monoids import MONOIDS
 from dynprop.kinds.layer.cases import LayerCase, layer_case
 from dynprop.kinds.layer.target import Layer
 from dynprop.kinds.scan.cases import ScanCase, build_case, long_case, scan_case, sized_case
+from dynprop.kinds.scan.regimes import gate_regimes, input_regimes
 from dynprop.laws.draw import RandomSource, length
 from dynprop.laws.gates import GATE_CLASSES, gate_classes
 from dynprop.strategies import associative_cases, cases, gates, layer_cases, scan_cases
@@ -54,6 +55,9 @@ def inside(values: FloatArray, domain: Domain) -> bool:
         return bool((np.abs(values) <= 1.0).all())
     if domain.gates == "constant":
         return bool((values == values[:, :1]).all())
+    if domain.gates == "reset":
+        discounts = np.unique(values[values != 0.0])
+        return len(discounts) <= 1 and bool(((discounts > 0.0) & (discounts <= 1.0)).all())
     return True
 
 
@@ -80,9 +84,11 @@ def valid(case: ScanCase, domain: Domain) -> bool:
 def test_scan_cases_are_representable_and_keep_to_their_domain(data: st.DataObject, domain: Domain) -> None:
     case = data.draw(scan_cases(domain=domain))
     assert valid(case, domain)
-    assert case.stratum in gate_classes(domain)
-    assert case.gates.shape[0] in (1, 2, 3)
-    assert case.gates.shape[2] in (1, 2, 3)
+    assert case.stratum in [name for names in gate_regimes(domain).values() for name in names]
+    assert case.regime in [name for names in input_regimes(domain).values() for name in names]
+    assert 1 <= case.gates.shape[0] <= 65
+    assert 1 <= case.gates.shape[2] <= 65
+    assert case.gates.size <= 4096
 
 
 @given(st.data(), st.sampled_from(DOMAINS))
@@ -144,7 +150,7 @@ def test_every_class_of_gates_is_reached(name: str) -> None:
 @pytest.mark.parametrize("domain", DOMAINS, ids=lambda d: f"{d.gates}-{d.inputs}")
 def test_every_class_of_a_domain_keeps_to_it(domain: Domain) -> None:
     rng = np.random.default_rng(0)
-    for name in gate_classes(domain):
+    for name in () if domain.gates == "reset" else gate_classes(domain):
         if domain.gates != "constant":
             for dtype in DTYPES:
                 assert inside(round_to(GATE_CLASSES[name](rng, (4, 50, 4)), dtype), domain)
@@ -273,7 +279,7 @@ def test_impossible_shapes_are_refused_before_anything_is_drawn(shape: Any) -> N
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"gates": "wild"}, "gates: got 'wild', expected one of unit, signed, any, constant"),
+        ({"gates": "wild"}, "gates: got 'wild', expected one of unit, signed, any, constant, reset"),
         ({"inputs": "negative"}, "inputs: got 'negative', expected one of any, positive"),
         ({"arithmetic": "fft"}, "arithmetic: got 'fft', expected one of product, log"),
         ({"dtypes": ()}, "dtypes: got (), expected some of float64, float32, float16, bfloat16"),

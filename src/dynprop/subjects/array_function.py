@@ -160,7 +160,9 @@ class ArrayFunction(FunctionAdapter, Generic[V]):
             if call.before == "an error":
                 self._call_that_raises(natives, dtype)
             elif call.before:
-                reversed_arguments = [v[:, ::-1] if np.ndim(v) > 2 else v for v in arguments]
+                reversed_arguments = [
+                    v[:, ::-1] if isinstance(v, np.ndarray) and v.ndim > 2 else v for v in arguments
+                ]
                 self._returned(self._natives(reversed_arguments, dtype), dtype)
             results = self._returned(natives, dtype)
         (value,) = self._read(results, natives)

@@ -71,7 +71,7 @@ def exits_at_7(gates: FloatArray, inputs: FloatArray, initial: Initial = None) -
 
 def dies_when_made_smaller(gates: FloatArray, inputs: FloatArray, initial: Initial = None) -> FloatArray:
     """Wrong on long cases; ends the interpreter on the short ones that a counterexample shrinks to."""
-    if 0 < inputs.shape[1] < 5 and initial is not None:
+    if inputs.shape[1] == 1 and initial is not None:
         os._exit(4)
     return right(gates, inputs)
 

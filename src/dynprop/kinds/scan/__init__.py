@@ -38,6 +38,7 @@ KIND = Kind(
         "dynprop.kinds.scan.faults.gradients",
         "dynprop.kinds.scan.faults.truncation",
         "dynprop.kinds.scan.faults.reference",
+        "dynprop.kinds.scan.faults.one_regime",
     ),
     controls=("dynprop.kinds.scan.controls",),
     options=(FRAMEWORK, DEVICE, GATES, INPUTS, DTYPES, MAX_LENGTH, ARITHMETIC, REACH, WINDOWS, REFERENCE),

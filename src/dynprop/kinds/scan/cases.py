@@ -200,7 +200,7 @@ def scan_case(
     while np.prod(shape) > MOST:
         shape = (max(1, shape[0] // 2), steps, max(1, shape[2] // 2))
     initial = source.choice((False, True))
-    how = {
+    how: dict[str, Any] = {
         name: source.choice([value for values in classes(subject).values() for value in values])
         for name, classes in CALLS.items()
         if name in varied

@@ -239,3 +239,38 @@ def torch_windows(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tens
         h = a * h + x
         states.append(h[:, None])
     return torch.cat(states, 1)
+
+
+@torch_scan.control("control/torch-as-strided")
+def torch_as_strided(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
+    """Reads memory in the order of a contiguous array, after making its arguments contiguous."""
+    batch, time, channel = inputs.shape
+    steps = (time * channel, channel, 1)
+    gates, inputs = (v.contiguous().as_strided((batch, time, channel), steps) for v in (gates, inputs))
+    return torch_loop(gates, inputs, initial)
+
+
+@torch_scan.control("control/torch-two-paths")
+def torch_two_paths(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
+    """A path of its own without autograd, which writes the states in place."""
+    if torch.is_grad_enabled():
+        return torch_loop(gates, inputs, initial)
+    states = inputs.clone()
+    for t in range(inputs.shape[1]):
+        previous = states[:, t - 1] if t else initial
+        if previous is not None:
+            states[:, t] += gates[:, t] * previous
+    return states
+
+
+@numpy_scan.control("control/numpy-discounted", domain={"gates": "reset"})
+def numpy_discounted(gates: Array, inputs: Array, initial: Array | None) -> Array:
+    """Discounted sums with done flags: the one discount of the call, and zero where an episode ends."""
+    discount = gates.max(initial=gates.dtype.type(0))
+    done = gates == 0
+    states = np.empty_like(inputs)
+    total = np.zeros_like(inputs[:, :1].sum(axis=1)) if initial is None else initial
+    for t in range(inputs.shape[1]):
+        total = np.where(done[:, t], 0, discount * total) + inputs[:, t]
+        states[:, t] = total
+    return states

@@ -14,7 +14,7 @@ from dynprop.contracts.formats import FORMATS
 from dynprop.kinds.scan.bounds import recurrence
 from dynprop.kinds.scan.cases import ScanCase, build_case, long_case, scan_case, sized_case
 from dynprop.kinds.scan.judging import AXES, judge, run
-from dynprop.kinds.scan.plan import planned
+from dynprop.kinds.scan.plan import planned, planned_lengths
 from dynprop.kinds.scan.references import bound_of
 from dynprop.kinds.scan.regimes import gate_regimes
 from dynprop.kinds.scan.subject import ScanSubject
@@ -69,11 +69,12 @@ def forward(subject: ScanSubject, case: ScanCase) -> Evidence:
 
 
 def every_length(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
-    """Yield the planned cases, which have every length, and the shortest with and without a state."""
+    """Yield the planned cases, every length with a state, and the shortest without one."""
     yield from PLANNED(domain, subject)
-    for steps in range(min(3, domain.max_length + 1)):
-        for initial in (True, False):
-            yield sized_case(steps, domain.dtypes[0], domain, initial=initial)
+    for i, steps in enumerate(planned_lengths(domain, subject)):
+        yield sized_case(steps, domain.dtypes[i % len(domain.dtypes)], domain)
+        if steps <= 2:
+            yield sized_case(steps, domain.dtypes[0], domain, initial=False)
 
 
 @law(

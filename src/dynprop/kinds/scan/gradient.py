@@ -29,9 +29,9 @@ from dynprop.kinds.scan.bounds import (
     normwise_gradient_bound,
 )
 from dynprop.kinds.scan.calling import LEAVES, ONE_CALL, PIECES
-from dynprop.kinds.scan.cases import ScanCase, build_case, long_case, scan_case
+from dynprop.kinds.scan.cases import ScanCase, build_case, long_case, scan_case, sized_case
 from dynprop.kinds.scan.judging import AXES
-from dynprop.kinds.scan.plan import planned
+from dynprop.kinds.scan.plan import planned, planned_lengths
 from dynprop.kinds.scan.references import adjoint, adjoint_is_exact
 from dynprop.kinds.scan.regimes import gate_regimes
 from dynprop.kinds.scan.subject import ScanSubject
@@ -179,7 +179,7 @@ def _worst_lag(comparison: Comparison) -> int:
 def _in_form(program: Program, case: ScanCase) -> Program:
     """Return the program in the form of a case: resumed in the middle, or after another call."""
     if case.form == PIECES and case.steps > 1:
-        return {_last_state: _last_resumed, all_states: _resumed}[program]
+        return _last_resumed if program is _last_state else _resumed
     if case.form == ONE_CALL or case.steps == 0:
         return program
 
@@ -323,6 +323,9 @@ def _drawn_wanting(source: Source, domain: Domain, subject: ScanSubject) -> Scan
 
 def _planned_wanting(domain: Domain, subject: ScanSubject) -> Iterator[ScanCase]:
     yield from map(_wanting, planned(*CALLS)(domain, subject))
+    finest = sorted(domain.dtypes, key=lambda dtype: FORMATS[dtype].unit)[:2]
+    for i, steps in enumerate(planned_lengths(domain, subject)):
+        yield _wanting(sized_case(steps, finest[i % len(finest)], domain))
 
 
 @law(

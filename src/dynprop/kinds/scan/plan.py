@@ -20,7 +20,7 @@ from dynprop.kinds.scan.cases import ScanCase, build_case
 from dynprop.kinds.scan.regimes import gate_regimes, input_regimes
 from dynprop.laws.covering import Exclusion, Factor, Plan, Row, Value
 
-__all__ = ["classes", "plan", "planned"]
+__all__ = ["classes", "plan", "planned", "planned_lengths"]
 
 # Most numbers that the gates of a case have.
 MOST_NUMBERS = 36_000
@@ -203,6 +203,12 @@ def _neutral(case: ScanCase, varied: tuple[str, ...]) -> ScanCase:
     plain = {"layout": "contiguous", "mode": "grad", "wants": "", "form": ONE_CALL}
     changed: dict[str, Any] = {name: value for name, value in plain.items() if name not in varied}
     return replace(case, **changed)
+
+
+def planned_lengths(domain: Domain, subject: Any) -> tuple[int, ...]:
+    """Return every length of the plan, in ascending order."""
+    lengths = _lengths(domain.max_length, bool(subject.compiles))
+    return tuple(sorted({steps for values in lengths.values() for steps in values}))
 
 
 def planned(

@@ -46,14 +46,21 @@ RESETS = {
 def gate_regimes(domain: Domain) -> Mapping[str, tuple[str, ...]]:
     """Return the regimes of gates that a domain contains, by coarse class."""
     if domain.gates == "unit":
-        return {**WITHIN, "small": ("tiny", "smallest")}
+        return {**WITHIN, "small": ("tiny",) if domain.arithmetic == "log" else ("tiny", "smallest")}
     if domain.gates == "reset":
         return RESETS
     return {**WITHIN, **SIGNED} if domain.gates == "signed" else {**WITHIN, **SIGNED, **LARGE}
 
 
 def input_regimes(domain: Domain) -> Mapping[str, tuple[str, ...]]:
-    """Return the regimes of inputs that a domain contains, by coarse class."""
+    """Return the regimes of inputs that a domain contains, by coarse class.
+
+    An evaluation through logarithms has gradients that multiply and divide by the states: their range ends
+    where that of the states does, so that inputs stay of ordinary size.
+    """
+    if domain.arithmetic == "log":
+        exact = ("ones",) if domain.inputs == "positive" else ("zeros of both signs", "ones", "whole")
+        return {"usual": ("normal",), "large": ("thousands",), "exact": exact}
     small = ("smallest",) if domain.inputs == "positive" else ("smallest", "denormal")
     return {
         "usual": ("normal",),
@@ -163,7 +170,7 @@ def _scaled(values: FloatArray, gates: FloatArray, format_: Format, share: float
     room = np.log2(format_.safe) - np.log2(largest) - 2.0
     if not np.isfinite(room) or room <= 0.0:
         return values
-    return values * 2.0 ** np.floor(room * share)
+    return np.asarray(values * np.exp2(np.floor(room * share)))
 
 
 def inputs(

@@ -8,6 +8,8 @@ from .clipping import Cliff as Cliff
 from .clipping import cliff as cliff
 from .clipping import clip_by_norm as clip_by_norm
 from .clipping import clip_by_value as clip_by_value
+from .diagnosis.diagnose import Diagnosis as Diagnosis
+from .diagnosis.diagnose import diagnose as diagnose
 from .exponents import LyapunovSpectrum as LyapunovSpectrum
 from .exponents import lyapunov_spectrum as lyapunov_spectrum
 from .lags.steps import DiagonalStep as DiagonalStep

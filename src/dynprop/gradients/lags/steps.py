@@ -39,6 +39,10 @@ from dynprop.errors import ArgumentError
 __all__ = ["DiagonalStep", "ElmanStep", "GruStep", "LstmStep", "MinGruStep", "Step", "lru_step", "ssm_step"]
 
 
+# A state that is not finite is reported; warnings are not needed.
+_quiet = np.errstate(over="ignore", invalid="ignore")
+
+
 def sigmoid(a: FloatArray) -> FloatArray:
     """Return the logistic function, accurate in both tails."""
     from scipy.special import expit
@@ -94,6 +98,15 @@ class Step(ABC):
     def pulled_to_inputs(self, vectors: FloatArray, coefficients: FloatArray) -> FloatArray:
         """Return v ∂s'/∂x, (p, m, features), for rows v of shape (p, m, size)."""
 
+    def gates(self, inputs: FloatArray, state: FloatArray) -> dict[str, FloatArray]:
+        """Return what lets the gradient through, numbers in [0, 1] by name, each (m, width)."""
+        return {}
+
+    def recurrent_weights(self) -> dict[str, FloatArray]:
+        """Return the square matrices that act on the state, by name."""
+        return {}
+
+    @_quiet
     def run(self, inputs: FloatArray, initial: FloatArray | None = None) -> FloatArray:
         """Return the states, (batch, time + 1, size), the initial one first.
 
@@ -208,6 +221,7 @@ class ElmanStep(Step):
             new if (self.keep, self.gain) == (0.0, 1.0) else self.keep * state + self.gain * new
         )
 
+    @_quiet
     def run(self, inputs: FloatArray, initial: FloatArray | None = None) -> FloatArray:
         """Return the states, with the inputs' share of all steps taken at once."""
         batch, steps, _ = inputs.shape
@@ -229,6 +243,15 @@ class ElmanStep(Step):
         else:
             slope = (a > 0.0).astype(np.float64) if self.activation == "relu" else np.ones_like(a)
         return np.asarray(self.gain * slope)[None]
+
+    def gates(self, inputs: FloatArray, state: FloatArray) -> dict[str, FloatArray]:
+        """Return the slopes of the units, in units of the steepest."""
+        steepest = 0.25 if self.activation == "sigmoid" else 1.0
+        return {"slope": self.coefficients(inputs, state)[0] / (steepest * self.gain)}
+
+    def recurrent_weights(self) -> dict[str, FloatArray]:
+        """Return W."""
+        return {"W": self.recurrent}
 
     def jacobians(self, coefficients: FloatArray) -> FloatArray:
         """Return ∂s'/∂s."""
@@ -287,6 +310,13 @@ class _Gated(Step):
         shape = (len(inputs), -1, n)
         return from_inputs.reshape(shape).swapaxes(0, 1), from_state.reshape(shape).swapaxes(0, 1)
 
+    def recurrent_weights(self) -> dict[str, FloatArray]:
+        """Return the block of each gate."""
+        names = ("reset", "update", "candidate") if len(self._blocks) == 3 else (
+            "input", "forget", "candidate", "output"
+        )  # fmt: skip
+        return dict(zip(names, self._blocks, strict=True))
+
     @cached_property
     def _input_blocks(self) -> FloatArray:
         return self.inputs.reshape(-1, self.width, self.features)
@@ -324,6 +354,11 @@ class GruStep(_Gated):
         reset, keep = sigmoid(x[0] + h[0]), sigmoid(x[1] + h[1])
         new = np.tanh(x[2] + reset * h[2])
         return np.asarray(new + keep * (state - new))
+
+    def gates(self, inputs: FloatArray, state: FloatArray) -> dict[str, FloatArray]:
+        """Return reset and update gate; the update gate keeps the old state."""
+        x, h = self._halves(inputs, state)
+        return {"reset": sigmoid(x[0] + h[0]), "update": sigmoid(x[1] + h[1])}
 
     def coefficients(self, inputs: FloatArray, state: FloatArray) -> FloatArray:
         """Return what the derivatives need beside the weights."""
@@ -394,6 +429,11 @@ class LstmStep(_Gated):
         a = x + h
         cell = sigmoid(a[1]) * state[:, n:] + sigmoid(a[0]) * np.tanh(a[2])
         return np.concatenate([sigmoid(a[3]) * np.tanh(cell), cell], axis=1)
+
+    def gates(self, inputs: FloatArray, state: FloatArray) -> dict[str, FloatArray]:
+        """Return input, forget and output gate."""
+        x, h = self._halves(inputs, state[:, : self.width])
+        return {"input": sigmoid((x + h)[0]), "forget": sigmoid((x + h)[1]), "output": sigmoid((x + h)[3])}
 
     def coefficients(self, inputs: FloatArray, state: FloatArray) -> FloatArray:
         """Return what the derivatives need beside the weights."""
@@ -498,6 +538,10 @@ class MinGruStep(Step):
         a = inputs @ self.gate.T + self.gate_bias
         new = inputs @ self.candidate.T + self.candidate_bias
         return np.asarray(sigmoid(-a) * state + sigmoid(a) * new)
+
+    def gates(self, inputs: FloatArray, state: FloatArray) -> dict[str, FloatArray]:
+        """Return the share of the old state that is kept."""
+        return {"keep": sigmoid(-(inputs @ self.gate.T + self.gate_bias))}
 
     def coefficients(self, inputs: FloatArray, state: FloatArray) -> FloatArray:
         """Return what the derivatives need beside the weights."""

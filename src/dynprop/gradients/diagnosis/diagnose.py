@@ -27,7 +27,8 @@ from dynprop.gradients.diagnosis.measure import (
     top_cell,
 )
 from dynprop.gradients.exponents import LyapunovSpectrum, lyapunov_spectrum
-from dynprop.gradients.lags.steps import ElmanStep, GruStep, LstmStep
+from dynprop.gradients.lags.gated import GruStep, LstmStep
+from dynprop.gradients.lags.steps import ElmanStep
 from dynprop.gradients.memory import MemoryProfile, memory_by_lag
 from dynprop.gradients.models.parts import parts_of
 from dynprop.gradients.models.recording import unwrapped

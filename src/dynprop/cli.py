@@ -17,6 +17,7 @@ import typer
 
 from dynprop._version import __version__
 from dynprop.cli_check import kinds_text, options_of_kinds, register_check
+from dynprop.cli_diagnose import diagnose
 from dynprop.errors import ArgumentError, DynpropError
 from dynprop.kinds import Kind, Option, kind_named
 
@@ -307,6 +308,9 @@ def _write(name: str | None, text: Callable[[], str]) -> None:
             raise ArgumentError(
                 "output", f"{name} ({error.strerror})", "a file that can be written"
             ) from error
+
+
+app.command("diagnose")(diagnose(_require_writable, _write))
 
 
 def _json(data: object) -> str:

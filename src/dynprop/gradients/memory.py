@@ -55,7 +55,8 @@ class MemoryProfile(Result):
     @property
     def median(self) -> FloatArray:
         """Median over sequences of ln of what is left at each lag, relative to lag 0, (lags,)."""
-        return median_over_sequences(self.log_norms - self.log_norms[:, :1])
+        with np.errstate(invalid="ignore"):
+            return median_over_sequences(self.log_norms - self.log_norms[:, :1])
 
 
 def memory_by_lag(

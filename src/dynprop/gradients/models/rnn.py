@@ -14,8 +14,9 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 from dynprop.arrays import FloatArray, IntArray
 from dynprop.errors import ArgumentError, NotFiniteError
 from dynprop.gradients.lags.chain import CellChain, Chain
+from dynprop.gradients.lags.gated import GruStep, LstmStep
 from dynprop.gradients.lags.stack import StackChain
-from dynprop.gradients.lags.steps import ElmanStep, GruStep, LstmStep, Step
+from dynprop.gradients.lags.steps import ElmanStep, Step
 from dynprop.gradients.models.recording import Call
 
 __all__ = ["Part", "cell_part", "layers_part", "require_finite_states"]

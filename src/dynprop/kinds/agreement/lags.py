@@ -20,6 +20,8 @@ from dynprop.laws.evidence import Evidence
 from dynprop.laws.law import law
 from dynprop.training import Setting
 
+__all__ = ["PASCANU", "norms_of_products"]
+
 PASCANU = "Pascanu, Mikolov and Bengio 2013, eq. 5"
 RADIUS = 0.9
 MODELS = 3
@@ -29,7 +31,7 @@ def _norm(matrix: FloatArray) -> float:
     return float(np.linalg.norm(matrix, 2))
 
 
-def _products(jacobians: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
+def norms_of_products(jacobians: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
     """Return ln of the norm of each product from the last factor back, and its condition number.
 
     The condition number is sum_j ||P_<j|| ||J_j|| ||P_>j|| / ||P||, P_<j and P_>j the products of the factors
@@ -79,7 +81,7 @@ def jacobian_products(subject: AgreementSubject, case: DepthCase) -> Evidence:
         slope = 1.0 - state * state
         jacobians.append(slope[:, None] * weights.T)
         steepest = max(steepest, float((1.0 / slope).max()))
-    expected, growth = _products(jacobians)
+    expected, growth = norms_of_products(jacobians)
     parameters = {"inputs": np.eye(n)[None], "recurrent": weights[None], "bias": np.zeros((1, n))}
     found = subject.cell_gradient_by_lag("tanh", parameters, drive[:, None, :])[0]
     slack = 16.0 * (n + case.depth) * steepest * UNIT * (1.0 + growth)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, Protocol, get_args
 
 import numpy as np
@@ -14,6 +15,7 @@ from dynprop.training import Setting
 
 __all__ = [
     "FUNCTIONS",
+    "NO_OPTIONS",
     "AgreementSubject",
     "Components",
     "Eigen",
@@ -50,6 +52,16 @@ FunctionName = Literal[
     "mean_field",
     "edge_of_chaos",
     "cell_gradient_by_lag",
+    "gradient_by_lag",
+    "memory_by_lag",
+    "weight_gradient_by_lag",
+    "signal_to_noise_by_lag",
+    "lyapunov_spectrum",
+    "latch",
+    "vanishing_condition",
+    "clip_by_norm",
+    "clip_by_value",
+    "cliff",
     "initial_gradient_by_lag",
     "signal_to_noise",
     "proportion_interval",
@@ -57,6 +69,7 @@ FunctionName = Literal[
     "learning_time",
     "train",
 ]
+NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 FUNCTIONS: tuple[FunctionName, ...] = get_args(FunctionName)
 
 
@@ -163,9 +176,24 @@ class AgreementSubject(FunctionSubject, Protocol):
         ...
 
     def numbers(
-        self, name: FunctionName, *given: object, shape: tuple[int, ...], read: str = ""
+        self,
+        name: FunctionName,
+        *given: object,
+        shape: tuple[int, ...],
+        read: str = "",
+        options: Mapping[str, object] = NO_OPTIONS,
     ) -> FloatArray:
         """Call a function and return its result, or its attribute ``read``, as an array of a shape."""
+        ...
+
+    def parts(
+        self,
+        name: FunctionName,
+        *given: object,
+        shapes: Mapping[str, tuple[int, ...]],
+        options: Mapping[str, object] = NO_OPTIONS,
+    ) -> dict[str, FloatArray]:
+        """Call a function and return attributes of its result as arrays of these shapes; () is a number."""
         ...
 
     def refuses(self, name: FunctionName, *given: object) -> bool:
@@ -186,6 +214,16 @@ class AgreementSubject(FunctionSubject, Protocol):
         self, cell: str, parameters: Mapping[str, FloatArray], inputs: FloatArray
     ) -> FloatArray:
         """Return the gradients by lag of a cell, (models, time + 1)."""
+        ...
+
+    def arrays(
+        self, name: FunctionName, *given: object, shapes: Sequence[tuple[int, ...]]
+    ) -> list[FloatArray]:
+        """Call a function and return its result, a sequence of arrays of these shapes."""
+        ...
+
+    def gradients_by_name(self, name: FunctionName, *given: object) -> dict[str, FloatArray]:
+        """Call a function and return its result's `gradients`, arrays by name."""
         ...
 
     def trial_outcomes(self, setting: Setting, seeds: Sequence[int], names: Sequence[str]) -> FloatArray:

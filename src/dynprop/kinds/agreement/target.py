@@ -14,7 +14,16 @@ from dynprop.contracts.subject import Native, Program
 from dynprop.errors import TargetError
 from dynprop.kinds.agreement.depths import DepthCase
 from dynprop.kinds.agreement.results import Result
-from dynprop.kinds.agreement.subject import FUNCTIONS, Components, Eigen, FunctionName, Norms, Scaled, Sharing
+from dynprop.kinds.agreement.subject import (
+    FUNCTIONS,
+    NO_OPTIONS,
+    Components,
+    Eigen,
+    FunctionName,
+    Norms,
+    Scaled,
+    Sharing,
+)
 from dynprop.kinds.power.cases import PowerCase
 from dynprop.subjects.adapter import Adapter
 from dynprop.subjects.calls import TargetMismatchError, TargetRaisedError, attributed
@@ -87,11 +96,11 @@ class Agreement(Adapter):
 
     # Functions in general.
 
-    def _call(self, name: FunctionName, *given: object) -> Result:
+    def _call(self, name: FunctionName, *given: object, **options: object) -> Result:
         """Call a function of the namespace; what it raises is attributed to it."""
         function: Callable[..., object] = getattr(self.target, name)
         with attributed():
-            return Result(name, function(*given))
+            return Result(name, function(*given, **options))
 
     def number(self, name: FunctionName, *given: object, read: str = "") -> float:
         """Call a function and return its result, or its attribute ``read``, as a number; NaN for None."""
@@ -99,11 +108,27 @@ class Agreement(Adapter):
         return (result.attribute(read) if read else result).number()
 
     def numbers(
-        self, name: FunctionName, *given: object, shape: tuple[int, ...], read: str = ""
+        self,
+        name: FunctionName,
+        *given: object,
+        shape: tuple[int, ...],
+        read: str = "",
+        options: Mapping[str, object] = NO_OPTIONS,
     ) -> FloatArray:
         """Call a function and return its result, or its attribute ``read``, as an array of a shape."""
-        result = self._call(name, *given)
+        result = self._call(name, *given, **options)
         return (result.attribute(read) if read else result).real_array(shape)
+
+    def parts(
+        self,
+        name: FunctionName,
+        *given: object,
+        shapes: Mapping[str, tuple[int, ...]],
+        options: Mapping[str, object] = NO_OPTIONS,
+    ) -> dict[str, FloatArray]:
+        """Call a function and return attributes of its result as arrays of these shapes."""
+        result = self._call(name, *given, **options)
+        return {read: result.attribute(read).real_array(shape) for read, shape in shapes.items()}
 
     def refuses(self, name: FunctionName, *given: object) -> bool:
         """Call a function and return whether it refuses; any other exception is its failure."""
@@ -207,6 +232,24 @@ class Agreement(Adapter):
         given = torch.array(inputs, "float64")
         result = self._call("cell_gradient_by_lag", cell_named(cell), held, given)
         return result.from_library().real_array((inputs.shape[1], len(inputs) + 1))
+
+    def arrays(
+        self, name: FunctionName, *given: object, shapes: Sequence[tuple[int, ...]]
+    ) -> list[FloatArray]:
+        """Call a function and return its result, a sequence of arrays of these shapes."""
+        result = self._call(name, *given)
+        if not isinstance(result.value, list | tuple) or len(result.value) != len(shapes):
+            raise TargetMismatchError(
+                f"{name} returned {describe(result.value)}, expected {len(shapes)} arrays"
+            )
+        return [Result(name, part).real_array(s) for part, s in zip(result.value, shapes, strict=True)]
+
+    def gradients_by_name(self, name: FunctionName, *given: object) -> dict[str, FloatArray]:
+        """Call a function and return its result's `gradients`, arrays by name."""
+        result = self._call(name, *given).attribute("gradients")
+        with attributed():
+            named = dict(result.value)
+        return {key: Result(name, value).real_array(np.shape(value)) for key, value in named.items()}
 
     def trial_outcomes(self, setting: Setting, seeds: Sequence[int], names: Sequence[str]) -> FloatArray:
         """Train and return attributes of the trials, (seed, attribute)."""

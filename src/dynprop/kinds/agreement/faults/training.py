@@ -32,9 +32,8 @@ def planted(
 
     def plant(wrong: Callable[..., Any]) -> Callable[..., Any]:
         def build() -> object:
-            names = {
-                n: getattr(room, n) for room in (gradients, training) for n in room.__all__ if n.islower()
-            }
+            names = {n: getattr(training, n) for n in training.__all__ if n.islower()}
+            names["cell_gradient_by_lag"] = gradients.cell_gradient_by_lag
             return SimpleNamespace(**{**names, replaces: wrong})
 
         build.__doc__ = wrong.__doc__

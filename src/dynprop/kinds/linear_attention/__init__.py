@@ -44,6 +44,7 @@ KIND = Kind(
         "dynprop.kinds.linear_attention.faults.recurrent",
         "dynprop.kinds.linear_attention.faults.chunked",
         "dynprop.kinds.linear_attention.faults.gradients",
+        "dynprop.kinds.linear_attention.faults.calls",
         "dynprop.kinds.linear_attention.faults.declared",
     ),
     controls=("dynprop.kinds.linear_attention.controls",),
@@ -69,7 +70,6 @@ KIND = Kind(
         Option("overwrites", "Arguments that it may destroy.", "LIST", parse=parse_list),
         Option("names", "Its names of arguments.", "NAME=PARAMETER,...", parse=parse_names),
     ),
-    arguments=("q", "k", "v"),
     framework="torch",
     promise="dynprop.kinds.linear_attention.show:promise",
 )

@@ -2,7 +2,8 @@ r"""Rounding-error bounds of any form: local errors, carried by the actual produ
 
 Everything is componentwise. Phi(t,s) = A_t ... A_{s+1} with A_t = D_t - beta_t k_t (D_t k_t)^T for a delta
 rule, D_t without one, D_t + b_t a_t^T for dplr; D(t..s) = D_t ... D_{s+1}. Where the log decay is the input,
-every chunk form sums it: G_t = max(\|sum of log decays up to t\|, \|log decay t\|) per channel.
+every chunk form sums it: G_t = max(\|sum of log decays up to t\|, \|log decay t\|) per channel, or rather
+(exp(c u G) - 1) / (c u), since the error of an exponent is exponentiated.
 
 M_t is the size of what reaches step t by the actual products, H_t by decays only: a chunk form removes a
 state that was erased by cancellation, not by forgetting. ``lost`` is what the inverse of a chunk's unit
@@ -80,7 +81,10 @@ def _sizes(rows: Rows, format_: Format) -> _Sizes:
             logs = np.log(d) if rows.convention.decay_space == "linear" else rows.decay + 0.0 * d
         if rows.convention.decay_space == "log2":
             logs = logs * np.log(2.0)
-        rise = 1.0 + np.maximum(np.abs(np.cumsum(logs, axis=1)), np.abs(logs))
+        largest = np.maximum(np.abs(np.cumsum(logs, axis=1)), np.abs(logs))
+        # An error x of the exponent is one of exp(x) - 1, which is more than x where sums are long or coarse.
+        with np.errstate(over="ignore"):
+            rise = 1.0 + np.expm1(C * format_.unit * largest) / (C * format_.unit)
     nothing = np.zeros_like(k)
     a, b = (nothing if x is None else x for x in (rows.a, rows.b))
     beta = np.ones((count, steps)) if rows.beta is None else np.abs(rows.beta)

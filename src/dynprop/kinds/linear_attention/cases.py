@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Annotated, Any
 
 import numpy as np
 
 from dynprop.arrays import FloatArray, round_to
 from dynprop.contracts.domain import Domain
+from dynprop.errors import ArgumentError
 from dynprop.kinds.linear_attention.convention import Convention
 from dynprop.laws.cases import ArrayCase, Axes, fewer, one_bit, three_bits
 from dynprop.laws.draw import Source
@@ -129,6 +131,39 @@ class LinearCase(ArrayCase):
         start = "no initial state" if self.initial is None else "with initial states"
         size = f"{self.key_heads} key heads, {heads} value heads, K {keys}, V {values}"
         return f"{self.dtype}, {lengths}, {size}, {start}, {self.stratum}"
+
+    def require_consistent(self) -> None:
+        """Raise ArgumentError unless ranks, numbers of heads and boundaries fit each other."""
+        ranks = {
+            "q": 4,
+            "k": 4,
+            "v": 4,
+            "constant_decay": 1,
+            "beta": 3,
+            "a": 4,
+            "b": 4,
+            "bonus": 2,
+            "initial": 4,
+        }
+        for name, rank in ranks.items():
+            value = getattr(self, name)
+            if value is not None and value.ndim != rank:
+                raise ArgumentError(name, f"an array of shape {value.shape}", f"one of {rank} axes")
+        if self.q.shape != self.k.shape or self.q.shape[:2] != self.v.shape[:2]:
+            got = f"q {self.q.shape}, k {self.k.shape}, v {self.v.shape}"
+            raise ArgumentError("q, k, v", got, "q and k of one shape, and v with their batch and time")
+        if self.key_heads == 0 or self.heads % self.key_heads:
+            got = f"{self.heads} value heads for {self.key_heads} key heads"
+            raise ArgumentError("heads", got, "a number of value heads that the number of key heads divides")
+        if self.initial is not None and self.initial.shape != self.state_shape:
+            raise ArgumentError("initial", f"shape {self.initial.shape}", f"shape {self.state_shape}")
+        edges = self.boundaries
+        if edges is None:
+            return
+        rising = all(a < b for a, b in pairwise(edges))
+        if self.batch != 1 or edges[0] != 0 or edges[-1] != self.steps or not rising:
+            got = f"{edges} for {self.batch} x {self.steps} steps"
+            raise ArgumentError("cu_seqlens", got, "one row, and numbers that rise from 0 to its steps")
 
     def part(self, start: int, stop: int) -> LinearCase:
         """Return the steps from start to stop; the initial state stays only where start is 0."""

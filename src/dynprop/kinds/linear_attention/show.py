@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from dynprop.contracts.domain import described
+from dynprop.kinds.linear_attention.convention import CHOICES
 
 __all__ = ["promise"]
 
-HIDDEN = ("framework", "device", "dtypes", "max_length")
+SHOWN = (*CHOICES, "normalises", "multiple_of", "max_log_decay", "chunk_size", "overwrites", "names")
 
 
 def promise(domain: Mapping[str, Any], options: Mapping[str, Any]) -> str:
     """Return the line of a report that describes the domain of a kernel."""
-    declared = [f"{name} {_text(value)}" for name, value in options.items() if name not in HIDDEN]
+    declared = [f"{name} {_text(value)}" for name, value in options.items() if name in SHOWN]
     return described(domain, declared)
 
 

@@ -441,6 +441,12 @@ class LinearAttention(Adapter):
 
     @staticmethod
     def case_from_json(data: dict[str, Any]) -> LinearCase:
-        """Build a case of this kind from its JSON form."""
+        """Build a case of this kind from its JSON form.
+
+        Raises:
+            ArgumentError: arrays of the wrong rank, heads that do not divide, or boundaries that do not fit.
+        """
         boundaries = data["boundaries"]
-        return LinearCase.from_json({**data, "boundaries": boundaries and tuple(boundaries)})
+        case = LinearCase.from_json({**data, "boundaries": boundaries and tuple(boundaries)})
+        case.require_consistent()
+        return case

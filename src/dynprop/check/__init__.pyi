@@ -5,6 +5,7 @@ from .adapters import AssociativeScan as AssociativeScan
 from .adapters import ClosedForm as ClosedForm
 from .adapters import Initializer as Initializer
 from .adapters import Layer as Layer
+from .adapters import LinearAttention as LinearAttention
 from .adapters import Product as Product
 from .adapters import Scan as Scan
 from .adapters import Unroll as Unroll

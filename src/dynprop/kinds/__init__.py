@@ -47,6 +47,7 @@ OWN = (
     "initializer",
     "agreement",
     "task",
+    "linear_attention",
 )
 
 

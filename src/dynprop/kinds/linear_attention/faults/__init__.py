@@ -1,0 +1,1 @@
+"""Planted faults: kernels that are right but for one thing."""

@@ -131,7 +131,7 @@ class ArraySubject(FunctionSubject, Protocol[V_co]):
         ...
 
     @property
-    def modes(self) -> tuple[str, ...]:
+    def gradient_modes(self) -> tuple[str, ...]:
         """Gradient modes of its library; empty if it has none."""
         ...
 

@@ -94,7 +94,7 @@ class Adapter:
         return self.library.has_layouts
 
     @property
-    def modes(self) -> tuple[str, ...]:
+    def gradient_modes(self) -> tuple[str, ...]:
         """Gradient modes of its library."""
         return self.library.modes
 

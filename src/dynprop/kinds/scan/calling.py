@@ -36,13 +36,13 @@ def layouts(subject: Any = None) -> Classes:
 
 def modes(subject: Any = None) -> Classes:
     """Return the gradient modes of the subject's library."""
-    named: Sequence[str] = getattr(subject, "modes", ("grad", "no_grad", "inference_mode"))
+    named: Sequence[str] = getattr(subject, "gradient_modes", ("grad", "no_grad", "inference_mode"))
     return {name: (name,) for name in named or ("grad",)}
 
 
 def wants(subject: Any = None) -> Classes:
     """Return which arguments require a gradient, joined by "+"."""
-    if not getattr(subject, "modes", ("grad",)):
+    if not getattr(subject, "gradient_modes", ("grad",)):
         return {"none": ("",)}
     return {
         "none": ("",),

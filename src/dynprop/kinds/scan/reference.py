@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 
 from dynprop.kinds.scan.bounds import forward_bound
+from dynprop.kinds.scan.calling import LEAVES
 from dynprop.kinds.scan.cases import ScanCase, scan_case
-from dynprop.kinds.scan.gradient import LEAVES, all_states, differentiable, gradients_of
+from dynprop.kinds.scan.gradient import all_states, differentiable, gradients_of
 from dynprop.kinds.scan.judging import agree, run
 from dynprop.kinds.scan.subject import ScanSubject
 from dynprop.laws.evidence import Comparison, Evidence, worst

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dynprop import products
-from dynprop.evidence.record.call_case import Call, Stratum, mpmath, worst
+from dynprop.evidence.record.call_case import UNDECIDED, Call, Stratum, mpmath, worst
 from dynprop.evidence.record.call_weights import CONTINUOUS, DISCRETE, Weight, drawn_weight
 
 __all__ = ["STRATA"]
@@ -242,7 +242,10 @@ def _lyapunov(rng: Rng, family: str) -> Call:
                 entries = [Fraction(v) for v in matrix.ravel().tolist()]
                 det = fmpq_mat(n, n, [fmpq(e.numerator, e.denominator) for e in entries]).det()
                 if det == 0:
-                    return 0.0 if found.exponents.min() == -np.inf else np.inf
+                    if found.exponents.min() == -np.inf:
+                        return 0.0
+                    # Where floats do not tell that a product is singular, an exponent has no bound.
+                    return UNDECIDED if np.isinf(found.bounds).any() else np.inf
                 logs += mpmath.log(abs(mpmath.mpf(int(det.p)) / int(det.q)))
             total, allowed = float(found.exponents.sum()), float(found.bounds.sum())
             # The mean of log|det|, with the rounding of the sum.

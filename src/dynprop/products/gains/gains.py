@@ -21,7 +21,12 @@ import numpy as np
 from dynprop.errors import ArgumentError
 from dynprop.products.edge import edge_of_chaos
 from dynprop.products.gains.walks import norm_walks
-from dynprop.products.matrices.layers import chi_square_log_moments, layer_norm_law, require_exact_activation
+from dynprop.products.matrices.layers import (
+    chi_square_log_moments,
+    layer_norm_law,
+    require_exact_activation,
+    require_width,
+)
 from dynprop.products.weights.activations import ActivationLike
 from dynprop.products.weights.scalar import require_depth
 
@@ -42,7 +47,7 @@ def critical_gain(width: int, activation: ActivationLike) -> float:
         sqrt(pi)/2 for erf.
 
     Raises:
-        ArgumentError: width not an integer >= 1, or unknown activation.
+        ArgumentError: width not an integer from 1 to 2**53 (10**7 for relu), or unknown activation.
         PrecisionError: no gain keeps the signal without a bias (GELU, SiLU, Mish), as `edge_of_chaos`.
 
     Source: Sussillo and Abbott (2014), arXiv:1412.6558; Poole et al. (2016), arXiv:1606.05340.
@@ -54,7 +59,7 @@ def critical_gain(width: int, activation: ActivationLike) -> float:
         >>> critical_gain(50, "tanh")
         1.0
     """
-    n = require_depth("width", width, 1)
+    n = require_width("width", width, activation if isinstance(activation, str) else "")
     if isinstance(activation, str) and activation in ("linear", "relu"):
         return math.exp(0.5 * (math.log(n) - chi_square_log_moments(activation, n)[0]))
     return math.sqrt(edge_of_chaos(activation, 0.0).weight_variance)

@@ -15,6 +15,7 @@ import numpy as np
 
 from dynprop.arrays import describe
 from dynprop.errors import ArgumentError
+from dynprop.linear.validation import require_memory
 from dynprop.products.gains.gains import critical_gain
 from dynprop.products.weights.activations import ActivationLike
 from dynprop.products.weights.scalar import require_depth, require_number
@@ -43,10 +44,12 @@ TRUNCATED_DEVIATION = math.sqrt(
 
 
 def require_shape(shape: object) -> tuple[int, int]:
-    """Return (fan_in, fan_out), or raise ArgumentError unless the shape is two integers >= 1."""
+    """Return (fan_in, fan_out), or raise ArgumentError unless it is two integers >= 1 and fits in memory."""
     if not isinstance(shape, tuple | list) or len(shape) != 2:
         raise ArgumentError("shape", describe(shape), "two sizes (fan_in, fan_out)")
-    return require_depth("shape[0]", shape[0], 1), require_depth("shape[1]", shape[1], 1)
+    sizes = require_depth("shape[0]", shape[0], 1), require_depth("shape[1]", shape[1], 1)
+    require_memory("shape", sizes, 8)
+    return sizes
 
 
 def require_square(shape: object) -> int:

@@ -342,6 +342,10 @@ def _fans(tensor: Any, kernel: bool = True) -> tuple[int, int]:
     if tensor.ndim < 2 or (tensor.ndim > 2 and not kernel) or 0 in tensor.shape:
         more = " or more, (fan_out, fan_in, ...)" if kernel else ", (fan_out, fan_in)"
         raise ArgumentError("tensor", describe(tensor), f"two axes{more}, none of size 0")
+    if "strided" not in str(tensor.layout):
+        raise ArgumentError("tensor", f"a {tensor.layout} tensor", "a dense tensor")
+    if any(step == 0 and size > 1 for step, size in zip(tensor.stride(), tensor.shape, strict=True)):
+        raise ArgumentError("tensor", "an expanded tensor, whose entries share memory", "its clone")
     places = math.prod(tensor.shape[2:])
     return tensor.shape[1] * places, tensor.shape[0] * places
 

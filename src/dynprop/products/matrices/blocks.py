@@ -93,7 +93,9 @@ class BlockRunner:
         if self.steps:
             diagonal = np.abs(np.diagonal(np.linalg.qr(self._frame).R))
             # The frame is orthonormal to 1e-1 at worst, so its inverse is bounded.
-            self.sums += np.log(diagonal)
+            self._add(np.log(diagonal), 0.0)
+            # The mean is a quotient, rounded once more.
+            self.bounds += _U * np.where(np.isfinite(self.sums), np.abs(self.sums), 0.0)
             self.bounds += 1.1 * _householder_error(len(diagonal))
 
     def _check(self, matrix: FloatArray) -> float:
@@ -155,9 +157,16 @@ class BlockRunner:
         self._frame = frame
         if exponent:
             logs += exponent * _LOG_2
-        self.sums += logs
+        self._add(logs, abs(exponent) * _LOG_2)
         self._done += length
         self.batches.add(logs, length)
+
+    def _add(self, logs: FloatArray, shift: float) -> None:
+        """Add logarithms to the sums, and to the bounds their rounding: of log, of the shift, of the sum."""
+        self.sums += logs
+        known = np.isfinite(self.sums)
+        size = 3.0 * np.abs(logs[known]) + 4.0 * shift + np.abs(self.sums[known])
+        self.bounds[known] += 1.1 * _U * size
 
     def _multiply(self, block: list[_Step]) -> tuple[FloatArray, int, float]:
         """Return the product with the frame as C 2^exponent, and the bound on the error of C."""

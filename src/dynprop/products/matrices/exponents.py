@@ -30,6 +30,10 @@ from dynprop.results import Result
 __all__ = ["LyapunovExponents", "gaussian_exponent_spread", "gaussian_exponents", "lyapunov_exponents"]
 
 
+# Exponents of Gaussian matrices that are returned at most: some seconds.
+_MOST_EXPONENTS = 10**8
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class LyapunovExponents(Result):
     """Exponents of a product of matrices, with error bounds.
@@ -72,7 +76,7 @@ def gaussian_exponents(width: int, variance: float | None = None) -> FloatArray:
         n exponents, natural log per step, descending. Their sum is E log abs(det).
 
     Raises:
-        ArgumentError: width not an integer >= 1, variance not positive and finite.
+        ArgumentError: width not an integer from 1 to 10**8, variance not positive and finite.
 
     Source: Newman (1986), The distribution of Lyapunov exponents: exact results for random matrices,
         Commun. Math. Phys. 103:121; Forrester (2015), arXiv:1501.05702.
@@ -86,6 +90,8 @@ def gaussian_exponents(width: int, variance: float | None = None) -> FloatArray:
     from scipy.special import digamma
 
     n = require_depth("width", width, 1)
+    if n > _MOST_EXPONENTS:
+        raise ArgumentError("width", f"more than {_MOST_EXPONENTS}", f"at most {_MOST_EXPONENTS} exponents")
     scale = _require_variance(n, variance)
     halves: FloatArray = np.arange(n, 0, -1) / 2.0
     return np.asarray(0.5 * (math.log(2.0) + digamma(halves)) + 0.5 * math.log(scale))

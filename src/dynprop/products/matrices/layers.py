@@ -14,16 +14,17 @@ its log moments are conditional on survival.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from dynprop.arrays import describe
 from dynprop.errors import ArgumentError
 from dynprop.products.weights.scalar import require_depth, require_number
 
-__all__ = ["NormLaw", "chi_square_log_moments", "layer_norm_law", "require_exact_activation"]
+__all__ = ["NormLaw", "chi_square_log_moments", "layer_norm_law", "require_exact_activation", "require_width"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ def layer_norm_law(widths: Sequence[int], gain: float, activation: str = "linear
     """
     kind = require_exact_activation(activation)
     g = require_number("gain", gain, 0.0)
-    sizes = [require_depth(f"widths[{i}]", width, 1) for i, width in enumerate(widths)]
+    if not isinstance(widths, Iterable):
+        raise ArgumentError("widths", describe(widths), "the widths of the input and of every layer")
+    sizes = [require_width(f"widths[{i}]", width, kind) for i, width in enumerate(widths)]
     if not sizes:
         raise ArgumentError("widths", "none", "the width of the input and of every layer")
     layers = sizes[1:]
@@ -91,6 +94,18 @@ def layer_norm_law(widths: Sequence[int], gain: float, activation: str = "linear
         square_ratio=math.exp(math.fsum(math.log1p(excess / n) for n in layers)),
         zero_mass=-math.expm1(log_alive),
     )
+
+
+def require_width(name: str, width: object, activation: str) -> int:
+    """Return a width as an int, or raise ArgumentError unless it is an integer from 1 to 2**53.
+
+    For "relu" at most 10**7: its moments are sums over all numbers of live units.
+    """
+    size = require_depth(name, width, 1)
+    limit = 10**7 if activation == "relu" else 2**53
+    if size > limit:
+        raise ArgumentError(name, f"more than {limit}", f"at most {limit} units for {activation}")
+    return size
 
 
 @lru_cache(maxsize=256)

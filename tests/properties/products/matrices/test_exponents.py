@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
+import mpmath  # type: ignore[import-untyped]  # it has no annotations
 import numpy as np
 import pytest
 from flint import arb, arb_mat, ctx
@@ -257,3 +258,16 @@ def test_sequences_that_are_no_product_are_refused(matrices: Any, argument: str)
 def test_gaussian_laws_that_do_not_exist_are_refused(width: Any, variance: Any) -> None:
     with pytest.raises(ArgumentError, match="got"):
         gaussian_exponents(width, variance)
+
+
+def test_the_bound_covers_the_rounding_of_logarithms_and_their_sum() -> None:
+    """Matrices of one entry: nothing is lost but by log, sums and the mean."""
+    rng = np.random.default_rng(3)
+    for steps in (1, 2, 9, 40):
+        for _ in range(50):
+            entries = rng.standard_normal(steps) * 10.0 ** rng.uniform(-3.0, 3.0)
+            found = lyapunov_exponents(list(entries.reshape(-1, 1, 1)))
+            with mpmath.workdps(40):
+                exact = sum((mpmath.log(abs(mpmath.mpf(float(x)))) for x in entries), mpmath.mpf(0)) / steps
+                error = float(abs(exact - mpmath.mpf(float(found.exponents[0]))))
+            assert error <= found.bounds[0] <= 1e-13

@@ -19,4 +19,6 @@ KIND = Kind(
     options=COMMON,
     arguments=("combine", "elements"),
     framework="torch",
+    plan="dynprop.kinds.associative_scan.laws:plan",
+    classes="dynprop.kinds.associative_scan.laws:classes",
 )

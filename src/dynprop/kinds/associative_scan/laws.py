@@ -10,11 +10,15 @@ import numpy as np
 
 from dynprop.arrays import NumericArray
 from dynprop.contracts.domain import Domain
+from dynprop.contracts.formats import FORMATS
 from dynprop.kinds.associative_scan.monoids import MONOIDS, Combine, Elements, Monoid
 from dynprop.laws.cases import ArrayCase, Axes, fewer
+from dynprop.laws.covering import Factor, Plan
 from dynprop.laws.draw import Source, length
 from dynprop.laws.evidence import Evidence, compare
 from dynprop.laws.law import law
+from dynprop.laws.sizes import LENGTHS as LENGTHS_BY_CLASS
+from dynprop.laws.sizes import size_class, up_to
 
 __all__ = ["AssociativeCase", "AssociativeSubject"]
 
@@ -101,6 +105,35 @@ def draw(source: Source, domain: Domain, subject: AssociativeSubject) -> Associa
     return _case(monoid, steps, dtype, source.generator())
 
 
+def plan(subject: AssociativeSubject) -> Plan:
+    """Return the plan for a scan under test: every operation that it takes at every class of length."""
+    lengths = up_to(subject.domain.max_length, LENGTHS_BY_CLASS)
+    return Plan(
+        (
+            Factor("operation", {monoid.name: (monoid.name,) for monoid in _monoids(subject)}),
+            Factor("length", dict(lengths)),
+        )
+    )
+
+
+def classes(case: AssociativeCase) -> dict[str, str]:
+    """Return the classes of any case."""
+    return {"operation": case.monoid, "length": size_class(case.steps, LENGTHS_BY_CLASS)}
+
+
+def planned(domain: Domain, subject: AssociativeSubject) -> Iterator[AssociativeCase]:
+    """Yield the rows of the plan, of two elements and more; they have every length."""
+    by_name = {monoid.name: monoid for monoid in MONOIDS}
+    for number, row in enumerate(plan(subject).rows):
+        steps = row.values["length"]
+        if isinstance(steps, int) and steps >= 2:
+            monoid = by_name[row.classes["operation"]]
+            dtype = "float64" if "float64" in domain.dtypes else domain.dtypes[0]
+            # Whole numbers of up to three for each step are exact below 1/u.
+            if not monoid.floating or 3 * (steps + 1) * FORMATS[dtype].unit < 1.0:
+                yield _case(monoid, steps, dtype, np.random.default_rng([number, 31]))
+
+
 def every_length(domain: Domain, subject: AssociativeSubject) -> Iterator[AssociativeCase]:
     """Yield every monoid at lengths 0, 1, odd, powers of two and their neighbours."""
     for steps in LENGTHS:
@@ -171,6 +204,7 @@ def _stacked(elements: Elements) -> np.ndarray[tuple[int, ...], np.dtype[np.floa
     statement=f"{BLOCK}, exactly, for operations that do not commute",
     source="AccelerateHS/accelerate#348; triton-lang/triton#4362; pytorch/pytorch#137943",
     draw=draw,
+    fixed=planned,
     script="# fold the elements one by one with the same combine and compare",
 )
 def order(subject: AssociativeSubject, case: AssociativeCase) -> Evidence:
@@ -201,6 +235,7 @@ def lengths(subject: AssociativeSubject, case: AssociativeCase) -> Evidence:
     statement="combining the last prefix of a head with the prefixes of the tail gives the prefixes of all",
     source="chunk carries of block scans",
     draw=draw,
+    fixed=planned,
     script="# prefixes of elements[p:] combined with the last prefix of elements[:p]",
     share=0.5,
 )
@@ -222,6 +257,7 @@ def split_resume(subject: AssociativeSubject, case: AssociativeCase) -> Evidence
     statement="the caller's elements are not modified, nor their shapes",
     source="in-place sweeps",
     draw=draw,
+    fixed=planned,
     script="# look at the elements before and after the call",
     share=0.5,
 )
@@ -237,6 +273,7 @@ def elements_unchanged(subject: AssociativeSubject, case: AssociativeCase) -> Ev
     statement="two calls agree, bit by bit",
     source="buffers shared between calls",
     draw=draw,
+    fixed=planned,
     script="# call twice, with another call between",
     share=0.5,
 )

@@ -1,7 +1,6 @@
 """The plan of cases of a scan: its factors with their classes, the rows that cover them, a case from a row.
 
-Lengths are those at which kernels change their path: 0, 1, 2, 3, block sizes with their neighbours, and
-3 * 2^k + 1. The cost of a case is bounded, not its length: long with few rows or channels, wide with short.
+The cost of a case is bounded, not its length: long with few rows or channels, wide with short.
 """
 
 from __future__ import annotations
@@ -19,27 +18,12 @@ from dynprop.kinds.scan.calling import ONE_CALL
 from dynprop.kinds.scan.cases import ScanCase, build_case
 from dynprop.kinds.scan.regimes import gate_regimes, input_regimes
 from dynprop.laws.covering import Exclusion, Factor, Plan, Row, Value
+from dynprop.laws.sizes import FEW_LENGTHS, FEW_SIZES, LENGTHS, SIZES, size_class, up_to
 
 __all__ = ["classes", "plan", "planned", "planned_lengths"]
 
 # Most numbers that the gates of a case have.
 MOST_NUMBERS = 36_000
-BLOCKS = (16, 32, 64, 128, 256, 512, 1024, 2048)
-SHORT = (2, 3, 4, 5, 6, 7, 8, 9, 12)
-AROUND = tuple(sorted({*(b + d for b in BLOCKS for d in (-1, 0, 1)), *(3 * 2**k + 1 for k in range(1, 10))}))
-SIZES = {"1": (1,), "2 to 5": (2, 3, 4, 5), "8 to 65": (8, 17, 33, 65)}
-LENGTHS = {
-    "0": (0,),
-    "1": (1,),
-    "2 to 12": SHORT,
-    "13 to 129": tuple(n for n in AROUND if 13 <= n <= 129),
-    "193 to 1025": tuple(n for n in AROUND if 129 < n <= 1025),
-    "1537 to 2049": tuple(n for n in AROUND if n > 1025),
-}
-# For libraries that compile every new shape.
-FEW_SIZES = {"2 to 5": (2,), "8 to 65": (17,)}
-FEW_LENGTHS = {"0": (0,), "1": (1,), "2 to 12": (3,), "13 to 129": (33,)}
-
 # Factors of the call, each with the names of its classes.
 Calls = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -63,20 +47,11 @@ def _numbers(values: Mapping[str, Value]) -> float:
     return float(np.prod([size for size in sizes if isinstance(size, int)]))
 
 
-def _lengths(longest: int, few: bool) -> dict[str, tuple[int, ...]]:
-    """Return the lengths up to the longest one, by class."""
-    within = {
-        name: tuple(n for n in values if n <= longest)
-        for name, values in (FEW_LENGTHS if few else LENGTHS).items()
-    }
-    return {name: values for name, values in within.items() if values}
-
-
 @lru_cache(maxsize=8)
 def _plan(domain: Domain, few: bool, calls: Calls) -> Plan:
     sizes = FEW_SIZES if few else SIZES
     by_name = {"layout": calling.layouts(), "mode": calling.modes(), "wants": calling.wants()}
-    lengths = _lengths(domain.max_length, few)
+    lengths = up_to(domain.max_length, FEW_LENGTHS if few else LENGTHS)
     surround = [name for name in calling.forms() if name != calling.PIECES or domain.max_length > 1]
     factors = (
         Factor("dtype", {dtype: (dtype,) for dtype in domain.dtypes}),
@@ -133,13 +108,6 @@ _REGIMES = {
     "wants": _classes_by_value([calling.wants()]),
     "form": _classes_by_value([calling.forms()]),
 }
-# The last size of each class; sizes between two classes belong to the larger one.
-_LAST_LENGTH = {name: values[-1] for name, values in LENGTHS.items()}
-_LAST_SIZE = {name: values[-1] for name, values in SIZES.items()}
-
-
-def _size_class(size: int, last: Mapping[str, int]) -> str:
-    return next((name for name, most in last.items() if size <= most), list(last)[-1])
 
 
 def classes(case: ScanCase) -> dict[str, str]:
@@ -147,9 +115,9 @@ def classes(case: ScanCase) -> dict[str, str]:
     batch, steps, channels = case.gates.shape
     found = {
         "dtype": case.dtype,
-        "length": _size_class(steps, _LAST_LENGTH),
-        "batch": _size_class(batch, _LAST_SIZE),
-        "channel": _size_class(channels, _LAST_SIZE),
+        "length": size_class(steps, LENGTHS),
+        "batch": size_class(batch, SIZES),
+        "channel": size_class(channels, SIZES),
         "state": "none" if case.initial is None else "given",
         "mode": case.mode,
     }
@@ -207,7 +175,7 @@ def _neutral(case: ScanCase, varied: tuple[str, ...]) -> ScanCase:
 
 def planned_lengths(domain: Domain, subject: Any) -> tuple[int, ...]:
     """Return every length of the plan, in ascending order."""
-    lengths = _lengths(domain.max_length, bool(subject.compiles))
+    lengths = up_to(domain.max_length, FEW_LENGTHS if subject.compiles else LENGTHS)
     return tuple(sorted({steps for values in lengths.values() for steps in values}))
 
 

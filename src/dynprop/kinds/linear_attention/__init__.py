@@ -47,7 +47,10 @@ KIND = Kind(
         "dynprop.kinds.linear_attention.faults.calls",
         "dynprop.kinds.linear_attention.faults.declared",
     ),
-    controls=("dynprop.kinds.linear_attention.controls",),
+    controls=(
+        "dynprop.kinds.linear_attention.controls",
+        "dynprop.kinds.linear_attention.controls_declared",
+    ),
     options=(
         FRAMEWORK,
         DEVICE,

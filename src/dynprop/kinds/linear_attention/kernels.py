@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["FAMILIES", "Chunked", "Given", "Kernel", "Recurrent", "options"]
+__all__ = ["FAMILIES", "Chunked", "Given", "Kernel", "Recurrent", "Widened", "options"]
 
 
 @dataclass(frozen=True)
@@ -327,3 +327,18 @@ class Chunked(Kernel):
                 row = row - (triangle[:, :, t, None, :t] @ torch.stack(rows, 2))[:, :, 0]
             rows.append(row)
         return torch.stack(rows, 2)
+
+
+class Widened(Chunked):
+    """Chunks computed in float32 where the arguments have fewer digits; states are float32."""
+
+    def _prepared(self, given: Given) -> Given:
+        """Widen everything."""
+        if given.v.dtype in (torch.float32, torch.float64):
+            return given
+        wide: dict[str, Any] = {n: None if x is None else x.float() for n, x in vars(given).items()}
+        return replace(given, **wide)
+
+    def _returned(self, o: Tensor, v: Tensor) -> Tensor:
+        """Round the outputs once."""
+        return o.to(v.dtype)

@@ -162,9 +162,9 @@ def _answer(
     size = gather(np.abs(found[name].high) for found in exact)
     unit = bounds[0].constant * inside.unit
     bound = unit * gather(of.bound[name] for of in bounds) + 2.0 * outside * size
-    if name == "log_decay" and convention.decay == "constant":
-        # A sum over rows and steps, in any order (Higham 2002, lemma 3.1).
-        bound = bound + case.batch * case.steps * inside.unit * size
+    if name == "bonus" or (name == "log_decay" and convention.decay == "constant"):
+        # A sum over rows and steps, in any order and in either format (Higham 2002, lemma 3.1).
+        bound = bound + case.batch * case.steps * FORMATS[case.dtype].unit * size
     outside_range = gather(
         _per_row(~of.in_range, found[name].high) for of, found in zip(bounds, exact, strict=True)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -141,6 +141,15 @@ class Form(ArrayFunction[FloatArray]):
         """Return shape, dtype and device of each result; a state may also have the dtype inside."""
         outputs, *states = super().expected(arguments, dtype)
         return (outputs, *(state._replace(dtype=self.state_dtype(dtype)) for state in states))
+
+    def layouts(self, arguments: Arguments, dtype: str) -> Iterator[tuple[str, tuple[FloatArray, ...]]]:
+        """Yield the results for arguments of every memory layout; states keep their dtype."""
+        natives = self._natives(arguments, dtype)
+        dtypes = [self.state_dtype(dtype) if name == "initial_state" else dtype for name in self.order]
+        variants = [dict(self._variants(v, d)) for v, d in zip(arguments, dtypes, strict=True)]
+        for layout in variants[0]:
+            given = [v.get(layout, native) for v, native in zip(variants, natives, strict=True)]
+            yield layout, self._read(self._returned(given, dtype), natives)
 
     def run(self, case: LinearCase) -> tuple[FloatArray, FloatArray | None]:
         """Return outputs and final state of a case, with the axes of the case."""

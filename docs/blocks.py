@@ -1,4 +1,4 @@
-"""Run what tutorial.md, how-to.md, linear.md and products.md show.
+"""Run what tutorial.md, how-to.md, linear.md, products.md and gradients.md show.
 
     python docs/blocks.py    run their blocks and refresh the outputs shown
 
@@ -25,7 +25,7 @@ from pathlib import Path
 __all__ = ["EXECUTED", "Block", "Run", "blocks", "fitted", "run_blocks"]
 
 DOCS = Path(__file__).resolve().parent
-EXECUTED = ("tutorial.md", "how-to.md", "linear.md", "products.md")
+EXECUTED = ("tutorial.md", "how-to.md", "linear.md", "products.md", "gradients.md")
 
 COMMANDS = {
     "python": [],

@@ -88,12 +88,11 @@ def watch(
         >>> from dynprop.gradients import watch
         >>> torch.manual_seed(0) and None
         >>> rnn, x = torch.nn.RNN(2, 8), torch.randn(20, 16, 2)
-        >>> optimiser = torch.optim.SGD(rnn.parameters(), lr=0.1)
         >>> with watch(rnn, every=10) as log:
         ...     for _ in range(25):
-        ...         optimiser.zero_grad()
-        ...         torch.autograd.backward([rnn(x)[0][-1].square().mean()])
-        ...         optimiser.step()
+        ...         loss = rnn(x)[0][-1].square().mean()
+        ...         for p, g in zip(rnn.parameters(), torch.autograd.grad(loss, list(rnn.parameters()))):
+        ...             p.data -= 0.1 * g
         >>> [(each.call, each.profile.log_norms.shape) for each in log.measured]
         [(0, (4, 21)), (10, (4, 21)), (20, (4, 21))]
     """

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynprop.errors import ArgumentError
+from dynprop.wording import type_name, value_text
 
 __all__ = [
     "BoolArray",
@@ -111,7 +112,7 @@ def describe(value: object) -> str:
     """Describe a value for an error message: type, dtype and shape."""
     library = library_of(value)
     if library is None:
-        return f"{type(value).__name__} {value!r:.60}"
+        return f"{type_name(value)} {value_text(value)}"
     shape = tuple(getattr(value, "shape", ()))
     return f"{library} {dtype_name(value)} array of shape {shape}"
 

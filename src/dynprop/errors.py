@@ -5,7 +5,15 @@ Every message contains the value received, the value expected, and the remedy.
 
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "DynpropError", "LedgerError", "PrecisionError", "TargetError"]
+__all__ = [
+    "ArgumentError",
+    "DefectError",
+    "DynpropError",
+    "LedgerError",
+    "MissingExtraError",
+    "PrecisionError",
+    "TargetError",
+]
 
 
 class DynpropError(Exception):
@@ -34,3 +42,17 @@ class TargetError(DynpropError):
 
 class LedgerError(DynpropError):
     """The record of finished runs cannot be read or written, or its contents fail their checks."""
+
+
+class DefectError(DynpropError):
+    """dynprop itself failed, through no doing of its caller or of a target; the message says what to report."""
+
+
+class MissingExtraError(DynpropError, ImportError):
+    """An optional library is not installed; the message names the extra of dynprop that brings it."""
+
+    def __init__(self, purpose: str, library: str, extra: str) -> None:
+        """Compose the message from what needs the library, the library and the extra."""
+        remedy = f"pip install 'dynprop[{extra}]'"
+        super().__init__(f"{purpose} needs {library}, which is not installed: {remedy}")
+        self.extra = extra

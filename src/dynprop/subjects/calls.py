@@ -9,7 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["TargetMismatchError", "TargetRaisedError", "attributed", "guard"]
+from dynprop.wording import error_text
+
+__all__ = [
+    "Surroundings",
+    "TargetMismatchError",
+    "TargetRaisedError",
+    "attributable",
+    "attributed",
+    "guard",
+    "surround",
+    "visiting",
+]
 
 REFUSALS = (ValueError, TypeError, NotImplementedError)
 
@@ -19,7 +30,7 @@ class TargetRaisedError(Exception):
 
     def __init__(self, cause: BaseException) -> None:
         """Keep the exception that the target raised."""
-        super().__init__(f"{type(cause).__name__}: {_first_line(cause)}")
+        super().__init__(error_text(cause))
         self.cause = cause
 
     @property
@@ -42,20 +53,61 @@ class TargetMismatchError(Exception):
     """The implementation returned something of the wrong shape or structure."""
 
 
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else ""
+class Surroundings:
+    """What a target's calls find in the interpreter; this one leaves everything as it is.
+
+    Attributes:
+        attributable: the exceptions that count as the target's. In a process of the user's, Ctrl-C and the
+            exceptions by which pytest ends a test are not among them.
+    """
+
+    attributable: tuple[type[BaseException], ...] = (Exception, SystemExit, GeneratorExit)
+
+    def enter(self) -> None:
+        """Called before the target's code runs."""
+
+    def leave(self) -> None:
+        """Called after the target's code has run."""
+
+
+_surroundings = Surroundings()
+
+
+def surround(surroundings: Surroundings) -> None:
+    """Let all calls of targets in this process run in these surroundings."""
+    global _surroundings
+    _surroundings = surroundings
+
+
+def attributable() -> tuple[type[BaseException], ...]:
+    """Return the exceptions that count as the target's; write ``except attributable()``."""
+    return _surroundings.attributable
+
+
+@contextmanager
+def visiting() -> Iterator[None]:
+    """Run code of the target in its surroundings."""
+    surroundings = _surroundings
+    surroundings.enter()
+    try:
+        yield
+    finally:
+        surroundings.leave()
 
 
 @contextmanager
 def attributed() -> Iterator[None]:
-    """Attribute every exception raised inside to the target."""
+    """Run code of the target in its surroundings, and attribute every exception raised inside to it."""
+    surroundings = _surroundings
+    surroundings.enter()
     try:
         yield
     except (TargetRaisedError, TargetMismatchError):
         raise
-    except (Exception, SystemExit) as error:
+    except surroundings.attributable as error:
         raise TargetRaisedError(error) from error
+    finally:
+        surroundings.leave()
 
 
 def guard(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
+from dynprop.check.run.attribution import raised_by_target
 from dynprop.check.run.explain import Explanation, explain
 from dynprop.kinds.record import JudgedSubject
 from dynprop.laws.evidence import Evidence, LagProfile
 from dynprop.laws.law import Case, Cleared, Law
-from dynprop.subjects.calls import TargetMismatchError, TargetRaisedError
+from dynprop.subjects.calls import TargetMismatchError, TargetRaisedError, attributable
+from dynprop.wording import error_text
 
-__all__ = ["FAILURES", "Counterexample", "LawResult", "Outcome", "judge_case"]
+__all__ = ["FAILURES", "Counterexample", "LawResult", "Outcome", "Tally", "judge_case"]
 
 FAILURES = ("wrong", "error", "inaccurate")
 
@@ -64,6 +67,11 @@ def judge_case(law: Law, subject: JudgedSubject, case: Case) -> Outcome:
         return Outcome("error", str(error))
     except TargetMismatchError as error:
         return Outcome("wrong", str(error), Evidence(failure=str(error)))
+    except attributable() as error:
+        # What a target returns may raise when it is read.
+        if raised_by_target(error, law, subject):
+            return Outcome("error", error_text(error))
+        raise
     if evidence.failure is not None:
         return Outcome("wrong", evidence.failure, evidence)
     if not evidence.decided:
@@ -118,6 +126,28 @@ class Counterexample:
         return {**self.__dict__, "correct_digits": [list(pair) for pair in self.correct_digits]}
 
 
+@dataclass(frozen=True)
+class Tally:
+    """The numbers of a law over the cases judged so far.
+
+    Attributes:
+        cases: how many cases ran.
+        decided, undecidable, refused, errors, wrong, inaccurate: number of cases with this outcome.
+        worst_ratio: worst residual over bound among the decided cases; may be infinite.
+        lags: as on ``LawResult``.
+    """
+
+    cases: int = 0
+    decided: int = 0
+    undecidable: int = 0
+    refused: int = 0
+    errors: int = 0
+    wrong: int = 0
+    inaccurate: int = 0
+    worst_ratio: float = 0.0
+    lags: Mapping[str, tuple[int | None, int]] = field(default_factory=dict)
+
+
 @dataclass
 class Failures:
     """Failing cases with one verdict and one hypothesis: their number and the clearest of them."""
@@ -144,6 +174,7 @@ class LawResult:
         counterexample: the smallest failing case, if any fails.
         hypothesis: the likely mistake.
         note: why the law is not applicable, or why fewer cases ran.
+        defect: what the law itself raised, through no doing of the target; empty for a law that ran.
         lags: by dtype, the smallest lag at which a gradient was wrong over all cases, or None, and the
             largest lag that could be judged.
     """
@@ -160,6 +191,7 @@ class LawResult:
     counterexample: Counterexample | None = None
     hypothesis: str | None = None
     note: str = ""
+    defect: str = ""
     not_applicable: bool = False
     lags: dict[str, tuple[int | None, int]] = field(default_factory=dict)
     failures: dict[tuple[str, str], Failures] = field(default_factory=dict, repr=False)
@@ -184,6 +216,16 @@ class LawResult:
     def failed(self) -> bool:
         """Whether the law failed."""
         return self.verdict in FAILURES
+
+    def tally(self) -> Tally:
+        """Return the numbers so far."""
+        return Tally(**{f.name: getattr(self, f.name) for f in fields(Tally)} | {"lags": dict(self.lags)})
+
+    def with_lost_case(self, tally: Tally) -> LawResult:
+        """Return this result with the numbers so far, and one more case that ended in an error."""
+        numbers: dict[str, Any] = {f.name: getattr(tally, f.name) for f in fields(Tally)}
+        numbers |= {"cases": tally.cases + 1, "errors": tally.errors + 1, "lags": dict(tally.lags)}
+        return replace(self, **numbers)
 
     def add(self, case: Case, outcome: Outcome) -> None:
         """Count one outcome and remember the worst failing case."""

@@ -9,9 +9,9 @@ from typing import Any
 
 from dynprop.check.run.subjects import TargetName
 from dynprop.kinds import kind_named
-from dynprop.kinds.record import one_line
 from dynprop.laws.code import import_lines
 from dynprop.laws.law import Case, Law
+from dynprop.wording import error_text
 
 __all__ = ["reproduction"]
 
@@ -40,7 +40,7 @@ def reproduction(law: Law, target: TargetName, case: Case, detail: Mapping[str, 
         try:
             setup = kind_named(law.kind).script_setup(data, target.framework)
         except Exception as error:  # a kind's own code: a script that it cannot write changes no verdict
-            failed = f"# kind {law.kind} cannot write its script of this case: {one_line(error)}"
+            failed = f"# kind {law.kind} cannot write its script of this case: {error_text(error)}"
     if setup is not None:
         imports = import_lines(setup.library, setup.dtype) if setup.library else []
         body_lines = [line for line in body.splitlines() if line not in imports]

@@ -1,0 +1,132 @@
+"""What a target does to its interpreter, kept apart from what judges it.
+
+A target may replace ``numpy.abs``, delete ``json.dumps``, turn warnings into errors or empty ``sys.path``.
+Whatever it replaces in the libraries that judging uses stays in place while its own code runs, and is put
+back when it returns: it is judged by the libraries as they were before it was imported.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import math
+import operator
+import os
+import pickle
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from dynprop.subjects.calls import Surroundings
+
+__all__ = ["TargetSurroundings", "watched_modules"]
+
+ABSENT = object()
+# Names of sys that change by themselves, or that the interpreter does not read from there.
+MOVING = frozenset({"last_exc", "last_type", "last_value", "last_traceback", "modules", "path", "argv"})
+
+
+def watched_modules() -> tuple[ModuleType, ...]:
+    """Return the modules whose names judging uses, those of torch only if it is loaded."""
+    names = ("torch", "torch.linalg", "torch.autograd")
+    loaded = [sys.modules[name] for name in names if name in sys.modules]
+    return (builtins, math, json, pickle, os, sys, time, warnings, np, np.linalg, np.random, *loaded)
+
+
+class TargetSurroundings(Surroundings):
+    """The interpreter of a child process: every exception is the target's, and so is what it replaces.
+
+    Args:
+        modules: the modules whose names are put back after each call.
+    """
+
+    attributable = (BaseException,)
+
+    def __init__(self, modules: Sequence[ModuleType]) -> None:
+        # Values are whatever the modules hold.
+        self._own: dict[ModuleType, dict[str, Any]] = {m: dict(vars(m)) for m in modules}
+        self._theirs: dict[ModuleType, dict[str, Any]] = {}
+        self._filters: tuple[list[Any], list[Any] | None] = (list(warnings.filters), None)
+        self._limits: tuple[int, int | None] = (sys.getrecursionlimit(), None)
+        self._path = list(sys.path)
+        self._modules = dict(sys.modules)
+        self._depth = 0
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """The names that the target has replaced or deleted so far, such as "numpy.abs"."""
+        return tuple(f"{m.__name__}.{name}" for m, names in self._theirs.items() for name in names)
+
+    def enter(self) -> None:
+        """Give the target what it had replaced."""
+        self._depth += 1
+        if self._depth > 1:
+            return
+        for module, names in self._theirs.items():
+            _put(vars(module), names)
+        if self._filters[1] is not None:
+            warnings.filters[:] = self._filters[1]  # type: ignore[index]  # typeshed says Sequence: it is a list
+        if self._limits[1] is not None:
+            sys.setrecursionlimit(self._limits[1])
+
+    def leave(self) -> None:
+        """Put everything back as it was before the target was imported."""
+        self._depth -= 1
+        if self._depth > 0:
+            return
+        for module, own in self._own.items():
+            if not _same(vars(module), own):
+                self._restore(module, own)
+        if warnings.filters != self._filters[0]:
+            self._filters = (self._filters[0], list(warnings.filters))
+            warnings.filters[:] = self._filters[0]  # type: ignore[index]  # typeshed says Sequence: it is a list
+        limit = sys.getrecursionlimit()
+        if limit != self._limits[0]:
+            self._limits = (self._limits[0], limit)
+            sys.setrecursionlimit(self._limits[0])
+        self._restore_imports()
+
+    def _restore(self, module: ModuleType, own: dict[str, Any]) -> None:
+        """Put the names of a module back, and keep what stood there for the target's next call."""
+        names = vars(module)
+        changed = {
+            name: names.get(name, ABSENT)
+            for name, value in own.items()
+            if names.get(name, ABSENT) is not value and name not in MOVING
+        }
+        # Names that a target or the module itself adds harm nobody; from now on they belong to it.
+        own.update({name: value for name, value in names.items() if name not in own})
+        _put(names, {name: own[name] for name in changed})
+        own.update({name: names[name] for name in MOVING if name in names})
+        self._own[module] = {name: own[name] for name in names}
+        if changed or module in self._theirs:
+            self._theirs[module] = changed
+
+    def _restore_imports(self) -> None:
+        """Keep what has been imported importable: folders on the path, and modules under their names."""
+        if not isinstance(sys.path, list):
+            sys.path = list(self._path)
+        missing = [folder for folder in self._path if folder not in sys.path]
+        sys.path.extend(missing)
+        for name in ("numpy", "json", "pickle", "hypothesis", "dynprop", "torch"):
+            if name in self._modules and sys.modules.get(name) is not self._modules[name]:
+                sys.modules.update(self._modules)
+                break
+
+
+def _put(names: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if value is ABSENT:
+            names.pop(name, None)
+        else:
+            names[name] = value
+
+
+def _same(names: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
+    """Whether two namespaces hold the same objects in the same order; equality would run the target's code."""
+    return len(names) == len(own) and all(map(operator.is_, names.values(), own.values()))

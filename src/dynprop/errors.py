@@ -45,10 +45,10 @@ class LedgerError(DynpropError):
 
 
 class DefectError(DynpropError):
-    """dynprop itself failed, through no doing of its caller or of a target; the message says what to report."""
+    """dynprop itself failed, by no fault of its caller or of a target; the message says what to report."""
 
 
-class MissingExtraError(DynpropError, ImportError):
+class MissingExtraError(DynpropError, ModuleNotFoundError):
     """An optional library is not installed; the message names the extra of dynprop that brings it."""
 
     def __init__(self, purpose: str, library: str, extra: str) -> None:

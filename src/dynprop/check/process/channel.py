@@ -1,4 +1,4 @@
-"""The child's end of the pipe to its parent, which a target may close, use for itself, or inherit by a fork."""
+"""The child's end of the pipe to its parent, which a target may close, use for itself, or copy by a fork."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ from dynprop.errors import ArgumentError, DefectError, TargetError
 from dynprop.kinds import kind_named
 from dynprop.laws.law import Case
 
-__all__ = ["TIMEOUT", "check_isolated", "replay_isolated"]
+__all__ = ["TIMEOUT", "check_isolated", "end_children", "replay_isolated"]
 
 # Seconds: for one case; for importing and building the target; more for what JAX compiles first.
 TIMEOUT = 60.0
@@ -157,6 +157,13 @@ def _require_timeout(timeout: float | None) -> None:
 
 
 _starting = threading.Lock()
+_alive: set[_Child] = set()
+
+
+def end_children() -> None:
+    """Kill the children of every check that other threads of this process still wait for."""
+    for child in tuple(_alive):
+        child.kill()
 
 
 @contextmanager
@@ -177,14 +184,18 @@ class _Child:
     def __init__(self, job: Job, output: TargetOutput) -> None:
         context: Any = multiprocessing.get_context(START_METHOD)
         self._pipe, other = context.Pipe(duplex=False)
+        self._printed: Any = None
+        printer: Any = None
         # Elsewhere than on POSIX, pipes are no files: the target's output goes to stderr unread.
-        self._printed, printer = context.Pipe(duplex=False) if os.name == "posix" else (None, None)
+        if os.name == "posix":
+            self._printed, printer = context.Pipe(duplex=False)
         self._process = context.Process(target=work, args=(other, job, printer), daemon=True)
         with _without_main():
             self._process.start()
+        _alive.add(self)
         other.close()
         self._leads = False
-        self._listener = None
+        self._listener: threading.Thread | None = None
         if self._printed is not None:
             printer.close()
             self._listener = output.follow(self._printed)
@@ -223,13 +234,19 @@ class _Child:
             return f"the interpreter was ended by {name}{hint}"
         return f"the interpreter was ended with exit status {code}"
 
-    def end(self) -> None:
+    def kill(self) -> None:
         """Kill the child, and what the target has started."""
         pid = self._process.pid
-        self._process.kill()
+        with suppress(ValueError):
+            self._process.kill()
         if self._leads and pid is not None:
             with suppress(OSError):
                 os.killpg(pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """Kill the child and what the target has started, and close the pipes."""
+        self.kill()
+        _alive.discard(self)
         self._process.join(LEAST_TIMEOUT)
         if self._listener is not None:
             TargetOutput.wait(self._listener)

@@ -44,7 +44,7 @@ class TargetOutput:
 
     @staticmethod
     def wait(thread: threading.Thread) -> None:
-        """Wait for the last output of a child that has ended; a process that it has left behind may hold on."""
+        """Wait for the last output of a child that has ended; what it has left behind may hold on."""
         thread.join(LAST_WORDS)
 
     def close(self) -> None:

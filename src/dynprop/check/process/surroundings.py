@@ -128,5 +128,5 @@ def _put(names: dict[str, Any], values: Mapping[str, Any]) -> None:
 
 
 def _same(names: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
-    """Whether two namespaces hold the same objects in the same order; equality would run the target's code."""
+    """Whether two namespaces hold the same objects, in order; equality would run the target's code."""
     return len(names) == len(own) and all(map(operator.is_, names.values(), own.values()))

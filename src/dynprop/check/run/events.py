@@ -2,9 +2,9 @@
 
 A check sends ``Loaded``; then for every law ``LawStarted``, the events of its cases, and ``LawFinished``.
 The events of a case are ``CaseStarted`` before the target is called and ``CasesDone`` after it, with
-``FirstFailure`` between them where it is the first of its law that fails. After ``Shrinking`` the cases are smaller ones, each of which ends with ``SmallerCaseDone``. A replay sends
-``Loaded``; then ``LawStarted`` and ``CaseReplayed`` for every saved case. From a child process a check sends
-no ``CaseStarted``.
+``FirstFailure`` between them where it is the first of its law that fails. After ``Shrinking`` the cases are
+smaller ones, each of which ends with ``SmallerCaseDone``. A replay sends ``Loaded``; then ``LawStarted`` and
+``CaseReplayed`` for every saved case. From a child process a check sends no ``CaseStarted``.
 """
 
 from __future__ import annotations

@@ -25,16 +25,19 @@ from dynprop.kinds import kind_named, laws_for
 from dynprop.laws.law import Law
 
 __all__ = [
+    "STYLES",
     "VERDICT_WORDS",
     "domain_text",
     "is_hypothesis",
     "likeliest",
     "open_console",
+    "print_hanging",
     "print_laws",
     "print_report",
     "print_retrials",
     "ratio_text",
     "sentence",
+    "word",
 ]
 
 VERDICT_WORDS = {"not-applicable": "not applicable"}
@@ -68,7 +71,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
         label = "most likely:" if is_hypothesis(likely, report) else "in common:"
         text = Text.assemble((likely, "bold red"), f"  ({count} of {len(report.failures)} failing laws)")
         out.print()
-        _print_hanging(Text(label, "bold"), text, len(label) + 1, out)
+        print_hanging(Text(label, "bold"), text, len(label) + 1, out)
     printed_causes: set[str] = set()
     for result in report.failures:
         _print_failure(result, report, printed_causes, out)
@@ -116,12 +119,12 @@ def ratio_text(result: LawResult) -> str:
 def _print_laws_table(laws: Sequence[LawResult], out: Console) -> None:
     """Print a line per law, then the reasons of those that are not applicable."""
     wide = max([len(r.law) for r in laws], default=3)
-    words = max([len(_word(r.verdict)) for r in laws], default=7)
+    words = max([len(word(r.verdict)) for r in laws], default=7)
     out.print(Text(f"{'law':{wide}}  {'verdict':{words}}  {'decided':>9}  {'error/bound':>11}", "dim"))
     reasons: dict[str, list[str]] = {}
     for result in laws:
         line = Text(f"{result.law:{wide}}  ")
-        line.append(f"{_word(result.verdict)}", STYLES[result.verdict])
+        line.append(f"{word(result.verdict)}", STYLES[result.verdict])
         if result.not_applicable:
             reasons.setdefault(result.note, []).append(result.law.split("/", 1)[1])
             out.print(line, soft_wrap=True)
@@ -134,14 +137,14 @@ def _print_laws_table(laws: Sequence[LawResult], out: Console) -> None:
             line.append(f"  {notes}", "dim")
         out.print(line, soft_wrap=True)
         if result.note:
-            _print_hanging(Text(), Text(result.note, "dim"), 4, out)
+            print_hanging(Text(), Text(result.note, "dim"), 4, out)
     if reasons:
         out.print()
     for reason, slugs in reasons.items():
-        _print_hanging(Text("not applicable", "dim"), Text(f"{', '.join(slugs)}: {reason}", "dim"), 16, out)
+        print_hanging(Text("not applicable", "dim"), Text(f"{', '.join(slugs)}: {reason}", "dim"), 16, out)
 
 
-def _print_hanging(label: Text, text: Text, indent: int, out: Console) -> None:
+def print_hanging(label: Text, text: Text, indent: int, out: Console) -> None:
     """Print text beside a first column, wrapped under itself."""
     lines = [line for part in text.split() for line in part.wrap(out, max(20, out.width - indent))]
     for i, line in enumerate(lines):
@@ -151,7 +154,8 @@ def _print_hanging(label: Text, text: Text, indent: int, out: Console) -> None:
         out.print(Text.assemble(lead, line), soft_wrap=True)
 
 
-def _word(verdict: str) -> str:
+def word(verdict: str) -> str:
+    """Return a verdict as text shows it."""
     return VERDICT_WORDS.get(verdict, verdict)
 
 
@@ -190,12 +194,12 @@ def _print_failure(result: LawResult, report: Report, printed_causes: set[str], 
         rows.append(("digits", _digits(example.correct_digits)))
     for label, text in rows:
         if text:
-            _print_hanging(Text(label, "dim"), text, LABEL, out)
+            print_hanging(Text(label, "dim"), text, LABEL, out)
     if example is None or not example.script:
         return
     if cause(result) in printed_causes and max(map(len, example.script.splitlines())) > LONG:
         hint = "as above, on a case too long to print again: --json keeps it, dynprop replay runs it"
-        _print_hanging(Text("code", "dim"), Text(hint), LABEL, out)
+        print_hanging(Text("code", "dim"), Text(hint), LABEL, out)
         return
     printed_causes.update({cause(result)} - {""})
     out.print()
@@ -231,9 +235,9 @@ def _print_summary(report: Report, out: Console) -> None:
         each = report.effective_lags
         if lag != decided and len(set(each.values())) > 1:
             line.append(f" ({', '.join(f'{dtype} {value}' for dtype, value in each.items())})")
-        _print_hanging(Text(), line, 0, out)
-    verdict = Text.assemble((_word(report.verdict), STYLES[report.verdict]), ": ", sentence(report))
-    _print_hanging(Text(), verdict, 0, out)
+        print_hanging(Text(), line, 0, out)
+    verdict = Text.assemble((word(report.verdict), STYLES[report.verdict]), ": ", sentence(report))
+    print_hanging(Text(), verdict, 0, out)
 
 
 def sentence(report: Report) -> str:
@@ -253,7 +257,7 @@ def sentence(report: Report) -> str:
     text = f"{counts['pass']} laws hold on {cases:,} decided cases"
     if counts["pass"] == 1:
         text = f"1 law holds on {cases:,} decided cases"
-    remaining = [f"{counts[v]} {_word(v)}" for v in ("refused", "undecidable", "not-applicable") if counts[v]]
+    remaining = [f"{counts[v]} {word(v)}" for v in ("refused", "undecidable", "not-applicable") if counts[v]]
     return f"{text}; {', '.join(remaining)}" if remaining else text
 
 
@@ -268,8 +272,8 @@ def print_laws(laws: Iterable[Law], console: Console | None = None) -> None:
             kind = law.kind
             out.print(Rule(Text(f"kind {kind}", "bold"), align="left", style="dim", characters="─"))
         out.print(Text.assemble((law.id, "bold"), f"  {law.claim}"))
-        _print_hanging(Text(), Text(law.statement), 4, out)
-        _print_hanging(Text(), Text(law.source, "dim"), 4, out)
+        print_hanging(Text(), Text(law.statement), 4, out)
+        print_hanging(Text(), Text(law.source, "dim"), 4, out)
 
 
 def print_retrials(retrials: Sequence[Retrial], report: Report, console: Console | None = None) -> None:
@@ -283,9 +287,7 @@ def print_retrials(retrials: Sequence[Retrial], report: Report, console: Console
         line = Text(f"{retrial.law:{wide}}  ")
         line.append(*(("still fails", "bold red") if retrial.failed else ("passes now", "green")))
         if retrial.verdict != "pass":
-            line.append(
-                f"  {_word(retrial.verdict)}{': ' if retrial.message else ''}{retrial.message}", "dim"
-            )
+            line.append(f"  {word(retrial.verdict)}{': ' if retrial.message else ''}{retrial.message}", "dim")
         out.print(line, soft_wrap=True)
     still_failing = sum(r.failed for r in retrials)
     out.print()

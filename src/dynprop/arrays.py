@@ -48,7 +48,8 @@ _FLOATING = frozenset({"bfloat16", "float16", "float32", "float64", "complex64",
 
 def library_of(value: object) -> str | None:
     """Return the library of an array, "numpy", "torch" or "jax"; None for any other object."""
-    if isinstance(value, np.ndarray | np.generic):
+    # By type: an object may lie about its class.
+    if issubclass(type(value), np.ndarray | np.generic):
         return "numpy"
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):

@@ -6,6 +6,7 @@ use it.
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ Json = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write 
 KIND_HELP = kinds_text()
 # Exit status of a defect of dynprop itself.
 DEFECT = 4
+# Errors of a write to a stream.
+OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EBADF)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,8 +89,13 @@ def _failure(error: Exception, command: str) -> int:
         missing = missing_extra(error, f"dynprop {command}".strip())
         if missing is not None:
             return complain(str(missing))
-    if isinstance(error, OSError) and (failure := stdout_failure()) is not None:
-        return complain(f"stdout: {failure.strerror}")
+    if isinstance(error, OSError):
+        # What the system refuses is no defect: a full disk, too many processes or open files.
+        stdout_failure()
+        place = (
+            "stdout" if error.filename is None and error.errno in OUTPUT else str(error.filename or "system")
+        )
+        return complain(f"{place}: {error.strerror or error}")
     return complain(defect_text(f"dynprop {command} raised {trace_text(error)}"), DEFECT)
 
 

@@ -62,7 +62,7 @@ def flush_all(status: int) -> int:
     """Flush both streams at the end, and return the exit status: 2 if stdout could not be written."""
     error = stdout_failure()
     if error is not None and not isinstance(error, BrokenPipeError):
-        status = complain(f"stdout: {error.strerror}; --json FILE writes a report to a file", 2)
+        status = complain(f"stdout: {error.strerror}", 2)
     try:
         sys.stderr.flush()
     except OSError:

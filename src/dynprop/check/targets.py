@@ -104,7 +104,8 @@ def _import_module(name: str) -> ModuleType:
         sys.path.insert(0, str(Path.cwd()))
     importlib.invalidate_caches()
     try:
-        return importlib.import_module(name)
+        with visiting():
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
             raise TargetError(f"importing {name} raised {_raised(error)}") from error
@@ -160,13 +161,15 @@ def _import_file(name: str) -> ModuleType:
     sys.modules[stem] = module
     sys.path.insert(0, folder)
     try:
-        spec.loader.exec_module(module)
+        with visiting():
+            spec.loader.exec_module(module)
     except attributable() as error:
-        del sys.modules[stem]
+        sys.modules.pop(stem, None)
         raise TargetError(f"importing {name} raised {_raised(error)}") from error
     finally:
         # A target may import its neighbours when it is called. At the end of the path they shadow nothing.
-        sys.path.remove(folder)
+        if folder in sys.path:
+            sys.path.remove(folder)
         if folder not in sys.path:
             sys.path.append(folder)
     return module
@@ -214,19 +217,18 @@ def load_subject(target: str, kind: str | None = None, *, seed: int = 0, **optio
     record = None if kind is None else _usable(kind)
     if record is not None:
         _require_known(record, options)
-    with visiting():
-        try:
-            target_object, module = locate(target)
-            record = record or _kind_of(target_object, target)
-            adapter, changed = _adapted(record, options, seed)
-            _require_kind(target_object, record, target)
-            subject = adapter.of(target_object, **changed)
-            return LoadedSubject(subject, target, changed, package_versions(module), places_of(module))
-        except DynpropError:
-            raise
-        except attributable() as error:
-            name = "its kind" if record is None else f"kind {record.name}"
-            raise TargetError(f"adapting {target} to {name} raised {_raised(error)}") from error
+    try:
+        target_object, module = locate(target)
+        record = record or _kind_of(target_object, target)
+        adapter, changed = _adapted(record, options, seed)
+        _require_kind(target_object, record, target)
+        subject = adapter.of(target_object, **changed)
+        return LoadedSubject(subject, target, changed, package_versions(module), places_of(module))
+    except DynpropError:
+        raise
+    except attributable() as error:
+        name = "its kind" if record is None else f"kind {record.name}"
+        raise TargetError(f"adapting {target} to {name} raised {_raised(error)}") from error
 
 
 def _usable(kind: str) -> Kind:

@@ -5,8 +5,8 @@ A target is any callable of the user, with arguments and results of any type; he
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from types import TracebackType
 from typing import Any
 
 from dynprop.wording import error_text
@@ -84,30 +84,40 @@ def attributable() -> tuple[type[BaseException], ...]:
     return _surroundings.attributable
 
 
-@contextmanager
-def visiting() -> Iterator[None]:
-    """Run code of the target in its surroundings."""
-    surroundings = _surroundings
-    surroundings.enter()
-    try:
-        yield
-    finally:
-        surroundings.leave()
+class visiting:  # noqa: N801  (a context manager, used like a function)
+    """Run code of the target in its surroundings.
+
+    A class, and not a generator: what the target leaves behind, replaced built-in functions for example, is
+    put back before anything else runs.
+    """
+
+    __slots__ = ("_surroundings",)
+
+    def __enter__(self) -> None:
+        self._surroundings = _surroundings
+        self._surroundings.enter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._surroundings.leave()
 
 
-@contextmanager
-def attributed() -> Iterator[None]:
+class attributed(visiting):  # noqa: N801  (a context manager, used like a function)
     """Run code of the target in its surroundings, and attribute every exception raised inside to it."""
-    surroundings = _surroundings
-    surroundings.enter()
-    try:
-        yield
-    except (TargetRaisedError, TargetMismatchError):
-        raise
-    except surroundings.attributable as error:
-        raise TargetRaisedError(error) from error
-    finally:
-        surroundings.leave()
+
+    __slots__ = ()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Raise TargetRaisedError for an exception that counts as the target's."""
+        self._surroundings.leave()
+        # By type: an exception may lie about its class.
+        if kind is None or error is None or issubclass(kind, TargetRaisedError | TargetMismatchError):
+            return
+        if issubclass(kind, self._surroundings.attributable):
+            raise TargetRaisedError(error) from error
 
 
 def guard(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -182,16 +182,17 @@ class _Child:
     """A child process at work on a job, the pipe on which it reports, and the one for what it prints."""
 
     def __init__(self, job: Job, output: TargetOutput) -> None:
-        context: Any = multiprocessing.get_context(START_METHOD)
-        self._pipe, other = context.Pipe(duplex=False)
+        self._pipe, other = multiprocessing.Pipe(duplex=False)
         self._printed: Any = None
         printer: Any = None
         # Elsewhere than on POSIX, pipes are no files: the target's output goes to stderr unread.
         if os.name == "posix":
-            self._printed, printer = context.Pipe(duplex=False)
-        self._process = context.Process(target=work, args=(other, job, printer), daemon=True)
-        with _without_main():
-            self._process.start()
+            self._printed, printer = multiprocessing.Pipe(duplex=False)
+        try:
+            self._process = _started(START_METHOD, other, job, printer)
+        except (OSError, EOFError):
+            # The process that children are forked from is lost: a new interpreter does as well.
+            self._process = _started("spawn", other, job, printer)
         _alive.add(self)
         other.close()
         self._leads = False
@@ -254,6 +255,15 @@ class _Child:
         self._pipe.close()
         with suppress(ValueError):
             self._process.close()
+
+
+def _started(method: str, *arguments: Any) -> Any:
+    """Return a child process that has started to work."""
+    context: Any = multiprocessing.get_context(method)
+    process = context.Process(target=work, args=arguments, daemon=True)
+    with _without_main():
+        process.start()
+    return process
 
 
 def _leads_group(pid: int | None) -> bool:

@@ -6,12 +6,13 @@ target hangs or ends the interpreter.
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import sys
-import traceback
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from traceback import walk_tb
 
 from dynprop.check.process.channel import Channel
 from dynprop.check.process.job import Item, Job
@@ -43,7 +44,7 @@ from dynprop.check.run.session import again, chosen_laws, restored_case, target_
 from dynprop.check.run.subjects import LoadedSubject
 from dynprop.check.targets import load_subject
 from dynprop.errors import ArgumentError, TargetError
-from dynprop.kinds import all_kinds, law_by_id
+from dynprop.kinds import all_kinds, law_by_id, laws_for
 from dynprop.laws.law import Case
 from dynprop.subjects.calls import surround
 from dynprop.wording import error_text, trace_text
@@ -56,7 +57,7 @@ PATIENCE = 6.0
 def run_job(pipe: Connection, job: Job) -> None:
     """Load the target and work through the items of a job."""
     channel = Channel(pipe)
-    _import_library(job)
+    _import_first(job)
     surroundings = TargetSurroundings(watched_modules())
     surround(surroundings)
     subject = _loaded(channel, job)
@@ -74,17 +75,19 @@ def run_job(pipe: Connection, job: Job) -> None:
             else:
                 channel.send(CaseReplayed(again(item.law, subject, item.case)))
         except BaseException as error:  # a law raised, not a call of the target: it is reported as such
-            text = f"{error_text(error)} ({_place(error, item.law)})"
+            text = f"{error_text(error)}{_place(error, item.law)}"
             channel.send(LawRaised(text, _cause(error, surroundings)))
     channel.send(AllDone())
 
 
-def _import_library(job: Job) -> None:
-    """Import the library of the target's arrays first, so that it is known before the target changes it."""
+def _import_first(job: Job) -> None:
+    """Import the laws and the library of the target's arrays before the target can change anything."""
     record = all_kinds().get(job.kind)
     framework = job.options.get("framework") or (record.framework if record is not None else "")
-    if framework == "torch":
-        with suppress(Exception):  # the adapter says so, in one line
+    with suppress(Exception):  # whoever needs them says so, in one line
+        if record is not None:
+            laws_for(record.name)
+        if framework == "torch":
             import torch  # noqa: F401
 
 
@@ -133,6 +136,8 @@ def _cause(error: BaseException, surroundings: TargetSurroundings) -> str:
     """Return what the target did that explains why a law raised; empty for a defect of the law."""
     if isinstance(error, MemoryError):
         return "the memory is used up"
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return "the target leaves no file descriptor"
     if isinstance(error, Warning):
         return "the target turns warnings into errors"
     if surroundings.replaced:
@@ -143,13 +148,13 @@ def _cause(error: BaseException, surroundings: TargetSurroundings) -> str:
 def _place(error: BaseException, identifier: str) -> str:
     """Return file and line of the last frame in the law's module, else of the last outside dynprop.check."""
     law = law_by_id(identifier)
-    frames = traceback.extract_tb(error.__traceback__)
-    module = getattr(sys.modules[law.test.__module__], "__file__", None)
-    home = [frame for frame in frames if frame.filename == module]
+    frames = [(f.f_code.co_filename, line) for f, line in walk_tb(error.__traceback__)]
+    module = getattr(sys.modules.get(law.test.__module__), "__file__", None)
+    home = [frame for frame in frames if frame[0] == module]
     room = os.path.dirname(os.path.dirname(__file__))
-    outside = [frame for frame in frames if not frame.filename.startswith(room + os.sep)]
-    place = (home or outside or frames)[-1]
-    return f"{os.path.basename(place.filename)}:{place.lineno}"
+    outside = [frame for frame in frames if not frame[0].startswith(room + os.sep)]
+    file, line = (home or outside or frames)[-1]
+    return f" ({os.path.basename(file)}:{line})"
 
 
 def _run_law(item: Item, subject: LoadedSubject, job: Job, channel: Channel) -> LawResult:

@@ -17,6 +17,8 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -27,8 +29,21 @@ from dynprop.subjects.calls import Surroundings
 __all__ = ["TargetSurroundings", "watched_modules"]
 
 ABSENT = object()
-# Names of sys that change by themselves, or that the interpreter does not read from there.
-MOVING = frozenset({"last_exc", "last_type", "last_value", "last_traceback", "modules", "path", "argv"})
+# The built-in functions that put things back, kept from those that a target leaves behind.
+all, dict, isinstance, len, list, map, tuple = (
+    builtins.all,
+    builtins.dict,
+    builtins.isinstance,
+    builtins.len,
+    builtins.list,
+    builtins.map,
+    builtins.tuple,
+)
+# Names that change by themselves, or that the interpreter does not read from there.
+MOVING = frozenset(
+    {"last_exc", "last_type", "last_value", "last_traceback", "modules", "path", "argv"}
+    | {"filters", "showwarning", "_showwarnmsg_impl", "_filters_version"}
+)
 
 
 def watched_modules() -> tuple[ModuleType, ...]:
@@ -36,6 +51,31 @@ def watched_modules() -> tuple[ModuleType, ...]:
     names = ("torch", "torch.linalg", "torch.autograd")
     loaded = [sys.modules[name] for name in names if name in sys.modules]
     return (builtins, math, json, pickle, os, sys, time, warnings, np, np.linalg, np.random, *loaded)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """Settings of the interpreter that a target may change.
+
+    Attributes:
+        limit: the limit of recursion.
+        filters: the filters of warnings.
+    """
+
+    limit: int
+    filters: tuple[Any, ...]
+
+    @classmethod
+    def now(cls) -> _Settings:
+        """Return the settings as they are."""
+        return cls(sys.getrecursionlimit(), tuple(warnings.filters))
+
+    def set(self) -> None:
+        """Set them; a limit below the depth of this call stays as it is."""
+        with suppress(RecursionError):
+            sys.setrecursionlimit(self.limit)
+        filters: Any = warnings.filters
+        filters[:] = self.filters
 
 
 class TargetSurroundings(Surroundings):
@@ -51,8 +91,9 @@ class TargetSurroundings(Surroundings):
         # Values are whatever the modules hold.
         self._own: dict[ModuleType, dict[str, Any]] = {m: dict(vars(m)) for m in modules}
         self._theirs: dict[ModuleType, dict[str, Any]] = {}
-        self._filters: tuple[list[Any], list[Any] | None] = (list(warnings.filters), None)
-        self._limits: tuple[int, int | None] = (sys.getrecursionlimit(), None)
+        # What the target has set, or None, and what stood there when its last call began.
+        self._their_settings: _Settings | None = None
+        self._settings = _Settings.now()
         self._path = list(sys.path)
         self._modules = dict(sys.modules)
         self._depth = 0
@@ -69,10 +110,9 @@ class TargetSurroundings(Surroundings):
             return
         for module, names in self._theirs.items():
             _put(vars(module), names)
-        if self._filters[1] is not None:
-            warnings.filters[:] = self._filters[1]  # type: ignore[index]  # typeshed says Sequence: it is a list
-        if self._limits[1] is not None:
-            sys.setrecursionlimit(self._limits[1])
+        self._settings = _Settings.now()
+        if self._their_settings is not None:
+            self._their_settings.set()
 
     def leave(self) -> None:
         """Put everything back as it was before the target was imported."""
@@ -82,13 +122,11 @@ class TargetSurroundings(Surroundings):
         for module, own in self._own.items():
             if not _same(vars(module), own):
                 self._restore(module, own)
-        if warnings.filters != self._filters[0]:
-            self._filters = (self._filters[0], list(warnings.filters))
-            warnings.filters[:] = self._filters[0]  # type: ignore[index]  # typeshed says Sequence: it is a list
-        limit = sys.getrecursionlimit()
-        if limit != self._limits[0]:
-            self._limits = (self._limits[0], limit)
-            sys.setrecursionlimit(self._limits[0])
+        settings = _Settings.now()
+        if settings != (self._their_settings or self._settings):
+            self._their_settings = settings
+        if settings != self._settings:
+            self._settings.set()
         self._restore_imports()
 
     def _restore(self, module: ModuleType, own: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -46,6 +47,7 @@ def _settle(output: Connection | None) -> None:
         os.dup2(1, 2)
     if output is not None:
         output.close()
+    _leave_helpers()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setpgid"):
         with suppress(OSError):
@@ -58,3 +60,20 @@ def _settle(output: Connection | None) -> None:
             os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
+
+
+def _leave_helpers() -> None:
+    """Close the pipes to the helper processes of multiprocessing, into which a target might write.
+
+    They have no public name. A target that needs such a process gets its own.
+    """
+    for module, helper, name in (
+        ("multiprocessing.resource_tracker", "_resource_tracker", "_fd"),
+        ("multiprocessing.forkserver", "_forkserver", "_forkserver_alive_fd"),
+    ):
+        owner = getattr(sys.modules.get(module), helper, None)
+        descriptor = getattr(owner, name, None)
+        if isinstance(descriptor, int):
+            setattr(owner, name, None)
+            with suppress(OSError):
+                os.close(descriptor)

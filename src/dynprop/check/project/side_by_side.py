@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager
 
 from dynprop.check.process import isolate
+from dynprop.check.process.warm import preloaded
 from dynprop.check.project.config import Project, ProjectTarget
 from dynprop.check.project.judged import JudgedTarget, ProjectReport, resolved_expectations
 from dynprop.defects import defect_text
@@ -27,8 +28,6 @@ __all__ = ["Listener", "check_project"]
 # Called with the name of a target that starts, the number of those done, and that of all.
 Listener = Callable[[str, int, int], None]
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-# What every child imports, whatever its target is.
-COMMON = ("numpy", "hypothesis", "dynprop.check.process.items")
 
 
 def check_project(project: Project, listen: Listener = lambda name, done, total: None) -> ProjectReport:
@@ -117,8 +116,8 @@ def _warm(targets: Sequence[ProjectTarget]) -> Iterator[None]:
     before, threads = isolate.START_METHOD, {name: os.environ.get(name) for name in THREADS}
     for name in THREADS:
         os.environ.setdefault(name, "1")
-    torch = ("torch",) if any(_framework(target) == "torch" for target in targets) else ()
-    multiprocessing.set_forkserver_preload([*COMMON, *torch])
+    libraries = {_framework(target) for target in targets} & {"torch"}
+    multiprocessing.set_forkserver_preload(preloaded([t.kind for t in targets if t.kind], libraries))
     isolate.START_METHOD = "forkserver"
     try:
         yield

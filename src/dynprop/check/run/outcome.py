@@ -177,6 +177,8 @@ class LawResult:
         defect: what the law itself raised, through no doing of the target; empty for a law that ran.
         lags: by dtype, the smallest lag at which a gradient was wrong over all cases, or None, and the
             largest lag that could be judged.
+        left: by dtype, the effective lag and the size of the gradient there, relative to that at lag 0: the
+            largest of all cases that are right just as far.
     """
 
     law: str
@@ -194,6 +196,7 @@ class LawResult:
     defect: str = ""
     not_applicable: bool = False
     lags: dict[str, tuple[int | None, int]] = field(default_factory=dict)
+    left: dict[str, tuple[int, float]] = field(default_factory=dict)
     failures: dict[tuple[str, str], Failures] = field(default_factory=dict, repr=False)
 
     @property
@@ -240,6 +243,7 @@ class LawResult:
             self.worst_ratio = max(self.worst_ratio, outcome.ratio)
         if outcome.evidence is not None and outcome.evidence.lags is not None:
             self._add_lags(case.dtype, outcome.evidence.lags)
+            self._add_left(case.dtype, outcome.evidence)
         if outcome.failed:
             head = "" if outcome.explanation is None else outcome.explanation.head
             group = self.failures.setdefault((outcome.verdict, head), Failures())
@@ -274,6 +278,17 @@ class LawResult:
         first_wrong, max_decided = self.lags.get(dtype, (None, 0))
         wrong_lags = [k for k in (first_wrong, lags.first_wrong) if k is not None]
         self.lags[dtype] = (min(wrong_lags, default=None), max(max_decided, lags.max_decided))
+
+    def _add_left(self, dtype: str, evidence: Evidence) -> None:
+        """Keep how much of the gradient is left at the effective lag."""
+        lag = self.effective_lags.get(dtype, -1)
+        before, most = self.left.get(dtype, (-1, 0.0))
+        share = gradient_left(evidence, lag)
+        if share is None:
+            if before != lag:
+                self.left.pop(dtype, None)
+        else:
+            self.left[dtype] = (lag, max(share, most) if before == lag else share)
 
     @property
     def max_decided_lag(self) -> int | None:
@@ -310,6 +325,20 @@ class LawResult:
             "hypothesis": self.hypothesis,
             "note": self.note,
         }
+
+
+def gradient_left(evidence: Evidence, lag: int) -> float | None:
+    """Return the largest reference gradient at a lag over that at lag 0; None without such a lag."""
+    shares = []
+    for comparison in evidence.comparisons:
+        if lag >= 0 and "lag" in comparison.axes:
+            axis = comparison.axes.index("lag")
+            if comparison.reference.shape[axis] > lag:
+                size = np.abs(np.moveaxis(comparison.reference, axis, 0)[[0, lag]]).reshape(2, -1)
+                first, there = size.max(axis=1, initial=0.0)
+                if np.isfinite(there) and np.isfinite(first) and first > 0.0:
+                    shares.append(float(there) / float(first))
+    return max(shares, default=None)
 
 
 def correct_digits(lags: LagProfile | None) -> tuple[tuple[int, float], ...]:

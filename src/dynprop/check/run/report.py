@@ -26,7 +26,7 @@ __all__ = ["SCHEMA", "Report", "law_result_from_json", "law_result_to_json", "li
 SCHEMA = 1
 EXPECTED = "the JSON object that check --json wrote"
 REQUIRED = ("target", "kind", "verdict", "seed", "laws", "versions")
-FURTHER = ("wrong", "inaccurate", "lags", "defect")
+FURTHER = ("wrong", "inaccurate", "lags", "left", "defect")
 COUNTS = ("cases", "decided", "undecidable", "refused", "errors", "wrong", "inaccurate")
 
 
@@ -87,6 +87,14 @@ class Report:
             for dtype, lag in result.effective_lags.items():
                 lags[dtype] = min(lag, lags.get(dtype, lag))
         return lags
+
+    @property
+    def gradient_left(self) -> float | None:
+        """The size of the gradient at the effective lag, relative to that at lag 0; None if it is unknown."""
+        known = [
+            share for result in self.laws for lag, share in result.left.values() if lag == self.effective_lag
+        ]
+        return max(known, default=None)
 
     @property
     def _lags(self) -> list[tuple[int | None, int]]:
@@ -193,6 +201,7 @@ def law_result_from_json(data: Mapping[str, Any]) -> LawResult:
             dtype: (first_wrong, max_decided)
             for dtype, (first_wrong, max_decided) in data.get("lags", {}).items()
         },
+        left={dtype: (int(lag), float(share)) for dtype, (lag, share) in data.get("left", {}).items()},
     )
     for name in COUNTS:
         setattr(result, name, int(data.get(name, 0)))

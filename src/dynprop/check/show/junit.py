@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 from dynprop.check.project.judged import JudgedTarget
 from dynprop.check.run.outcome import LawResult
+from dynprop.check.run.scripts import shown
 from dynprop.wording import printable
 
 __all__ = ["junit_xml"]
@@ -73,7 +74,7 @@ def _body(result: LawResult) -> str:
         lines.append(f"likely: {result.hypothesis}")
     if result.note:
         lines.append(f"note: {result.note}")
-    return "\n".join([*lines, "", example.script] if example is not None else lines)
+    return "\n".join([*lines, "", shown(example.script)] if example is not None else lines)
 
 
 def _count(element: ET.Element, cases: Sequence[ET.Element]) -> None:

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from dynprop.check.run.outcome import FAILURES, LawResult
 from dynprop.check.run.report import Report
+from dynprop.check.run.scripts import shown
 from dynprop.check.run.session import Retrial
 from dynprop.contracts.domain import described
 from dynprop.kinds import kind_named, laws_for
@@ -29,6 +30,7 @@ __all__ = [
     "VERDICT_WORDS",
     "domain_text",
     "is_hypothesis",
+    "lag_text",
     "likeliest",
     "open_console",
     "print_hanging",
@@ -56,9 +58,17 @@ DIGITS_PER_LINE = 11
 LONG = 200
 
 
+class _Console(Console):
+    """A console whose reader may go away."""
+
+    def on_broken_pipe(self) -> None:
+        """Pass the exception on; rich would exit with status 1, that of a failing law."""
+        raise BrokenPipeError
+
+
 def open_console(file: TextIO | None = None) -> Console:
     """Return a console that adds nothing to the text: no markup, no emoji, no highlighting."""
-    return Console(file=file or sys.stdout, markup=False, emoji=False, highlight=False)
+    return _Console(file=file or sys.stdout, markup=False, emoji=False, highlight=False)
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
@@ -203,7 +213,7 @@ def _print_failure(result: LawResult, report: Report, printed_causes: set[str], 
         return
     printed_causes.update({cause(result)} - {""})
     out.print()
-    _print_code(example.script, out)
+    _print_code(shown(example.script), out)
 
 
 def _digits(pairs: Sequence[tuple[int, float]]) -> Text:
@@ -228,16 +238,32 @@ def _print_code(code: str, out: Console) -> None:
 
 
 def _print_summary(report: Report, out: Console) -> None:
-    lag, decided = report.effective_lag, report.max_decided_lag
-    if decided is not None:
-        line = Text.assemble("effective lag ", (f"{lag}", "bold" if lag == decided else "bold red"))
-        line.append(f" of {decided} decided")
-        each = report.effective_lags
-        if lag != decided and len(set(each.values())) > 1:
-            line.append(f" ({', '.join(f'{dtype} {value}' for dtype, value in each.items())})")
-        print_hanging(Text(), line, 0, out)
+    line = lag_text(report)
+    if line:
+        whole = report.effective_lag == report.max_decided_lag
+        print_hanging(Text(), Text(line, "" if whole else "bold red"), 0, out)
     verdict = Text.assemble((word(report.verdict), STYLES[report.verdict]), ": ", sentence(report))
     print_hanging(Text(), verdict, 0, out)
+
+
+def lag_text(report: Report) -> str:
+    """Return how far back gradients are right, and how much of the gradient is left there; "" if unjudged."""
+    lag, decided = report.effective_lag, report.max_decided_lag
+    if lag is None or decided is None:
+        return ""
+    if lag < 0:
+        return f"gradients wrong from lag 0 on ({decided} decided)"
+    each = report.effective_lags
+    text = f"gradients right up to lag {lag} of {decided} decided"
+    if lag != decided and len(set(each.values())) > 1:
+        text += f" ({', '.join(f'{dtype} {value}' for dtype, value in each.items())})"
+    left = report.gradient_left
+    if left is None:
+        return text
+    if left >= 1.5:
+        return f"{text}, where the gradient is {left:.2g} times that at lag 0"
+    share = f"{100 * left:.0f} %" if left >= 0.01 else f"{left:.0e}".replace("e-0", "e-")
+    return f"{text}, where {share} of the gradient is left"
 
 
 def sentence(report: Report) -> str:

@@ -112,7 +112,7 @@ class Layer:
         Args:
             target: a Layer, a torch module, or a class or function that builds one of them. It is called
                 once, seeded, as target(input_size=3, hidden_size=8), or target() if that does not fit.
-            sizes: other sizes for that call.
+            sizes: other sizes for that call; without one, input_size of a layer that states none.
             seed: seeds the call.
             **options: fields of Layer that override the declared ones.
 
@@ -122,14 +122,16 @@ class Layer:
         given = {name: value for name, value in options.items() if value is not None}
         declared = replace(target, **given) if isinstance(target, cls) else cls(target, **given)
         sizes = sizes or {}
-        if declared._forms:
-            return declared._under_test(declared.target, sizes)
         module = declared.target
+        if declared._forms or is_module(module):
+            _require_stated(declared.input_size or getattr(module, "input_size", None), sizes)
+        if declared._forms:
+            return declared._under_test(module, sizes)
         if is_module(module):
             return declared._under_test(copy.deepcopy(module), sizes)
         library = framework_named(declared.framework, declared.device)
         label = getattr(module, "__qualname__", type(module).__name__)
-        built = build(module, {**SIZES, **sizes}, seed, library, _is_built)
+        built = build(module, sizes, SIZES, seed, library, _is_built)
         name = declared.name or label
         if isinstance(built, cls):
             inner = replace(built, **{"name": name, **given})
@@ -173,6 +175,16 @@ class Layer:
             Domain("any", self.inputs, dtypes, self.max_length, reach=self.reach),
             optional=frozenset(dtypes if adapted and self.dtypes is None else ()),
         )
+
+
+def _require_stated(input_size: Any, sizes: Mapping[str, int]) -> None:
+    """Raise ArgumentError for sizes of a layer that is built already, and states its own or none."""
+    own = {} if input_size is None else {"input_size": input_size}
+    other = {name: n for name, n in sizes.items() if own.get(name, n if name == "input_size" else None) != n}
+    if other:
+        given = ",".join(f"{name}={n}" for name, n in other.items())
+        text = "none: the target is built already; name a class or function that builds it"
+        raise ArgumentError("sizes", given, text)
 
 
 def is_layer(value: object) -> bool:

@@ -259,7 +259,7 @@ def test_long_code_is_printed_once_per_cause() -> None:
 
 def test_the_last_lines_are_the_effective_lag_and_the_verdict() -> None:
     text = printed(report_of("pass", lags={"float64": (None, 9), "float32": (4, 7)}))
-    assert text.splitlines()[-2] == "effective lag 3 of 9 decided (float64 9, float32 3)"
+    assert text.splitlines()[-2] == "gradients right up to lag 3 of 9 decided (float64 9, float32 3)"
     assert text.splitlines()[-1] == "pass: 2 laws hold on 4 decided cases"
 
 

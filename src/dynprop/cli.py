@@ -71,7 +71,8 @@ def _status(given: list[str]) -> int:
         return complain(str(error))
     except (typer.Abort, KeyboardInterrupt):
         return complain("interrupted", 130)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):
+        # typer ends the interpreter, with the status of a failing law, for a broken pipe and nothing else.
         # The reader of the pipe has gone (dynprop laws | head): the signal would have ended other programs.
         stdout_failure()
         return 128 + 13

@@ -38,7 +38,8 @@ def settle() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (until the end)
         reconfigure = getattr(getattr(sys, name), "reconfigure", None)
         if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
+            with suppress(OSError, ValueError):
+                reconfigure(errors="backslashreplace")
 
 
 def complain(message: str, status: int = 2) -> int:

@@ -47,7 +47,7 @@ def fill(descriptor: int) -> None:
 
 def close_stdout() -> None:
     os.close(1)
-    sys.stdout = None  # type: ignore[assignment]  # as Python sets it
+    sys.stdout = None  # as Python sets it
 
 
 def narrow_stdout() -> None:
@@ -138,7 +138,7 @@ def test_the_page_of_the_metadata_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
     metadata = Message()
     metadata["Project-URL"] = "Issues, https://example.org/issues"
-    monkeypatch.setattr(defects.metadata, "metadata", lambda name: metadata)
+    monkeypatch.setattr("dynprop.defects.metadata.metadata", lambda name: metadata)
     assert "report it with this text at https://example.org/issues;" in defects.defect_text("it broke")
 
 

@@ -206,7 +206,7 @@ def forks_and_raises(gates: Any, inputs: Any, initial: Any) -> Any:
 @comes_to(0)
 def forks_with_patches(gates: Any, inputs: Any, initial: Any) -> Any:
     os.getpid = lambda: 1
-    os._exit = lambda status: None  # type: ignore[assignment]  # what is tested
+    os._exit = os.getpid  # type: ignore[assignment]  # what is tested
     os.fork()
     return right(gates, inputs, initial)
 
@@ -306,7 +306,7 @@ def closes_its_streams(gates: Any, inputs: Any, initial: Any) -> Any:
 
 @comes_to(0)
 def has_no_streams(gates: Any, inputs: Any, initial: Any) -> Any:
-    sys.stdout = sys.stderr = None  # type: ignore[assignment]  # what is tested
+    sys.stdout = sys.stderr = None
     return right(gates, inputs, initial)
 
 
@@ -358,7 +358,8 @@ def has_a_thread_that_prints(gates: Any, inputs: Any, initial: Any) -> Any:
 
 @comes_to(0)
 def prints_at_exit(gates: Any, inputs: Any, initial: Any) -> Any:
-    atexit.register(lambda: print("bye" * 1000) or time.sleep(600.0))
+    atexit.register(time.sleep, 600.0)
+    atexit.register(print, "bye" * 1000)
     return right(gates, inputs, initial)
 
 
@@ -500,13 +501,13 @@ class ClaimsToBeAnArray:
 
 
 class ShapeRaises(np.ndarray):
-    @property
+    @property  # type: ignore[misc]  # what is tested
     def shape(self) -> Any:
         raise OfItsOwn("no shape")
 
 
 class ShapeLies(np.ndarray):
-    @property
+    @property  # type: ignore[misc]  # what is tested
     def shape(self) -> Any:
         return (7, 7, 7)
 

@@ -16,6 +16,9 @@ import pickle
 import sys
 import time
 import warnings
+
+# The built-in functions that put things back, kept from those that a target leaves behind.
+from builtins import all, dict, isinstance, len, list, map, tuple, vars  # noqa: UP029  (kept)
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,16 +32,6 @@ from dynprop.subjects.calls import Surroundings
 __all__ = ["TargetSurroundings", "watched_modules"]
 
 ABSENT = object()
-# The built-in functions that put things back, kept from those that a target leaves behind.
-all, dict, isinstance, len, list, map, tuple = (
-    builtins.all,
-    builtins.dict,
-    builtins.isinstance,
-    builtins.len,
-    builtins.list,
-    builtins.map,
-    builtins.tuple,
-)
 # Names that change by themselves, or that the interpreter does not read from there.
 MOVING = frozenset(
     {"last_exc", "last_type", "last_value", "last_traceback", "modules", "path", "argv"}

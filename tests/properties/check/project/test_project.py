@@ -32,7 +32,7 @@ def written(folder: Path, text: str) -> Path:
 
 def report(**counts: str) -> Report:
     """Return a report with one law for each name, of a given verdict."""
-    numbers = {"pass": {"decided": 1}, "wrong": {"decided": 1, "wrong": 1}, "undecidable": {}}
+    numbers: dict[str, Any] = {"pass": {"decided": 1}, "wrong": {"decided": 1, "wrong": 1}, "undecidable": {}}
     laws = []
     for slug, verdict in counts.items():
         result = LawResult(f"scan/{slug.replace('_', '-')}", cases=1, **numbers[verdict])

@@ -190,7 +190,7 @@ def takes_all_memory(gates: Any, inputs: Any, initial: Any) -> Any:
 # What it does to its process.
 
 
-@comes_to(0)
+@comes_to(0, law="memory-layout")
 def forks(gates: Any, inputs: Any, initial: Any) -> Any:
     os.fork()
     return right(gates, inputs, initial)

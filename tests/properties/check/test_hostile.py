@@ -19,9 +19,12 @@ HOSTILE = Path(__file__).with_name("hostile_targets.py")
 pytestmark = pytest.mark.usefixtures("warm_children")
 
 
-def judged(capsys: pytest.CaptureFixture[str], place: str, law: str = "shape-and-dtype") -> tuple[int, str]:
+def judged(
+    capsys: pytest.CaptureFixture[str], place: str, law: str = "shape-and-dtype", timeout: float = 60.0
+) -> tuple[int, str]:
     """Return the exit status of a check with few cases, and all that it prints."""
-    common = ["--kind", "scan", "--framework", "numpy", "--only", law, "--examples", "1", "--timeout", "0.3"]
+    common = ["--kind", "scan", "--framework", "numpy", "--only", law, "--examples", "1"]
+    common += ["--timeout", str(timeout)]
     status = main(["check", place, *common, "--dtypes", "float64", "--max-length", "4"])
     out, err = capsys.readouterr()
     assert len(err) < MOST + 2_000
@@ -41,7 +44,9 @@ def test_there_are_many() -> None:
 def test_a_target_that_misbehaves_costs_itself_only(
     name: str, expected: Expected, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, printed = judged(capsys, f"{HOSTILE}:{name}", expected.law)
+    # Only what hangs is worth an impatience that a busy machine might not meet.
+    timeout = 0.3 if "no answer" in expected.part else 60.0
+    status, printed = judged(capsys, f"{HOSTILE}:{name}", expected.law, timeout)
     assert expected.part in printed
     assert status == expected.status, printed
 
@@ -107,7 +112,7 @@ def test_an_import_that_never_ends_is_one_line(
 ) -> None:
     monkeypatch.setattr(isolate, "START", 0.5)
     (tmp_path / "waits.py").write_text("import time; time.sleep(600.0)")
-    assert judged(capsys, f"{tmp_path}/waits.py:scan") == (
+    assert judged(capsys, f"{tmp_path}/waits.py:scan", timeout=0.5) == (
         2,
         f"dynprop: loading {tmp_path}/waits.py:scan: no answer within 0.5 s",
     )

@@ -195,7 +195,7 @@ class _Child:
             self._process = _started("spawn", other, job, printer)
         _alive.add(self)
         other.close()
-        self._leads = False
+        self._leads = self._garbled = False
         self._listener: threading.Thread | None = None
         if self._printed is not None:
             printer.close()
@@ -215,19 +215,26 @@ class _Child:
         if self._pipe not in ready and not self._pipe.poll(0):
             raise EOFError
         try:
-            message: Message = pickle.loads(self._pipe.recv_bytes(LONGEST_MESSAGE))
+            received = self._pipe.recv_bytes(LONGEST_MESSAGE)
+            self._garbled = True
+            message = pickle.loads(received)
+        except OSError as error:  # longer than any message, or the pipe is closed
+            self._garbled = self._process.is_alive()
+            raise EOFError from error
         except Exception as error:  # the target writes into the pipe: the bytes may be anything
             raise EOFError from error
         if not isinstance(message, Message):
             raise EOFError
+        self._garbled = False
         self._leads = self._leads or _leads_group(self._process.pid)
         return message
 
     def describe_end(self) -> str:
         """Describe how the child ended."""
-        self._process.join(LEAST_TIMEOUT)
+        if not self._garbled:
+            self._process.join(LEAST_TIMEOUT)
         code = self._process.exitcode
-        if code is None or code == CHANNEL_LOST:
+        if self._garbled or code is None or code == CHANNEL_LOST:
             return "the target closes, or writes to, the pipe on which its results are reported"
         if code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"

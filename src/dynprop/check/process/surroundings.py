@@ -10,7 +10,6 @@ from __future__ import annotations
 import builtins
 import json
 import math
-import operator
 import os
 import pickle
 import sys
@@ -18,7 +17,7 @@ import time
 import warnings
 
 # The built-in functions that put things back, kept from those that a target leaves behind.
-from builtins import all, dict, isinstance, len, list, map, tuple, vars  # noqa: UP029  (kept)
+from builtins import BaseException, dict, isinstance, list, tuple, vars  # noqa: UP029  (kept)
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -83,6 +82,7 @@ class TargetSurroundings(Surroundings):
     def __init__(self, modules: Sequence[ModuleType]) -> None:
         # Values are whatever the modules hold.
         self._own: dict[ModuleType, dict[str, Any]] = {m: dict(vars(m)) for m in modules}
+        self._values = {module: tuple(names.values()) for module, names in self._own.items()}
         self._theirs: dict[ModuleType, dict[str, Any]] = {}
         # What the target has set, or None, and what stood there when its last call began.
         self._their_settings: _Settings | None = None
@@ -90,6 +90,9 @@ class TargetSurroundings(Surroundings):
         self._path = list(sys.path)
         self._modules = dict(sys.modules)
         self._depth = 0
+        # Kept, since a target may replace the functions of os.
+        self._process, self._end = os.getpid, os._exit
+        self._owner = self._process()
 
     @property
     def replaced(self) -> tuple[str, ...]:
@@ -108,12 +111,15 @@ class TargetSurroundings(Surroundings):
             self._their_settings.set()
 
     def leave(self) -> None:
-        """Put everything back as it was before the target was imported."""
+        """Put everything back as it was before the target was imported; end a copy of this process."""
+        if self._process() != self._owner:
+            # A copy that the target has made by a fork: it would run the law again, and be copied again.
+            self._end(0)
         self._depth -= 1
         if self._depth > 0:
             return
         for module, own in self._own.items():
-            if not _same(vars(module), own):
+            if not _same(vars(module), self._values[module]):
                 self._restore(module, own)
         settings = _Settings.now()
         if settings != (self._their_settings or self._settings):
@@ -135,6 +141,7 @@ class TargetSurroundings(Surroundings):
         _put(names, {name: own[name] for name in changed})
         own.update({name: names[name] for name in MOVING if name in names})
         self._own[module] = {name: own[name] for name in names}
+        self._values[module] = tuple(self._own[module].values())
         if changed or module in self._theirs:
             self._theirs[module] = changed
 
@@ -158,6 +165,13 @@ def _put(names: dict[str, Any], values: Mapping[str, Any]) -> None:
             names[name] = value
 
 
-def _same(names: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
-    """Whether two namespaces hold the same objects, in order; equality would run the target's code."""
-    return len(names) == len(own) and all(map(operator.is_, names.values(), own.values()))
+def _same(names: Mapping[str, Any], own: tuple[Any, ...]) -> bool:
+    """Whether a namespace holds the same objects in the same order.
+
+    The comparison of tuples looks at identities first, 10 ns an object; only what has been replaced is asked
+    whether it is equal, and may raise anything.
+    """
+    try:
+        return tuple(names.values()) == own
+    except BaseException:
+        return False

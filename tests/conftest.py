@@ -40,7 +40,9 @@ def _server() -> Iterator[None]:
 
     Hypothesis takes constants from the modules of this project that are loaded: none but the child's own are.
     """
-    multiprocessing.set_forkserver_preload(["numpy", "hypothesis", "torch", "dynprop.check.process.items"])
+    from dynprop.check.process.warm import preloaded
+
+    multiprocessing.set_forkserver_preload(preloaded(("scan", "layer"), ("torch",)))
     yield
     server: Any = getattr(multiprocessing.forkserver, "_forkserver")  # noqa: B009  (private: nothing else ends it)
     server._stop()

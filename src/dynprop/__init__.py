@@ -4,8 +4,7 @@ Importing this package imports nothing heavy; rooms are loaded when a name is us
 stub beside this file.
 """
 
-import lazy_loader
-
 from dynprop._version import __version__ as __version__
+from dynprop.extras import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

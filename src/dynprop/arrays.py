@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynprop.errors import ArgumentError
+from dynprop.wording import type_name, value_text
 
 __all__ = [
     "BoolArray",
@@ -47,7 +48,8 @@ _FLOATING = frozenset({"bfloat16", "float16", "float32", "float64", "complex64",
 
 def library_of(value: object) -> str | None:
     """Return the library of an array, "numpy", "torch" or "jax"; None for any other object."""
-    if isinstance(value, np.ndarray | np.generic):
+    # By type: an object may lie about its class.
+    if issubclass(type(value), np.ndarray | np.generic):
         return "numpy"
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
@@ -111,7 +113,7 @@ def describe(value: object) -> str:
     """Describe a value for an error message: type, dtype and shape."""
     library = library_of(value)
     if library is None:
-        return f"{type(value).__name__} {value!r:.60}"
+        return f"{type_name(value)} {value_text(value)}"
     shape = tuple(getattr(value, "shape", ()))
     return f"{library} {dtype_name(value)} array of shape {shape}"
 

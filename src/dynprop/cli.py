@@ -6,20 +6,24 @@ use it.
 
 from __future__ import annotations
 
+import errno
 import json
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from dynprop._version import __version__
-from dynprop.cli_check import kinds_text, options_of_kinds, register_check
+from dynprop.cli_check import kinds_text, register_check
 from dynprop.cli_diagnose import diagnose
-from dynprop.errors import ArgumentError, DynpropError
-from dynprop.kinds import Kind, Option, kind_named
+from dynprop.cli_judge import check_all, check_one
+from dynprop.cli_output import complain, flush_all, require_writable, settle, stdout_failure, write
+from dynprop.defects import defect_text
+from dynprop.errors import DefectError, DynpropError
+from dynprop.extras import missing_extra
+from dynprop.wording import trace_text
 
 __all__ = ["app", "main"]
 
@@ -36,6 +40,10 @@ app: typer.Typer = typer.Typer(
 
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON; - is stdout.")]
 KIND_HELP = kinds_text()
+# Exit status of a defect of dynprop itself.
+DEFECT = 4
+# Errors of a write to a stream.
+OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EBADF)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,33 +53,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: default ``sys.argv[1:]``.
 
     Returns:
-        The exit status; 2 for a wrong call, 130 after Ctrl-C.
+        The exit status; 2 for a wrong call, 4 for a defect of dynprop, 130 after Ctrl-C.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    settle()
+    return flush_all(_status(given))
+
+
+def _status(given: list[str]) -> int:
+    """Run the command line and return the exit status; every failure is one line on stderr."""
+    names = {i.name or getattr(i.callback, "__name__", "") for i in app.registered_commands}
+    command = next((name for name in given if name in names), "")
     try:
         status = app(given or ["--help"], prog_name="dynprop", standalone_mode=False)
+    except DefectError as error:
+        return complain(str(error), DEFECT)
     except DynpropError as error:
-        return _complain(str(error))
+        return complain(str(error))
     except (typer.Abort, KeyboardInterrupt):
-        return _complain("interrupted", 130)
-    except BrokenPipeError:
-        # The reader of the pipe has gone (dynprop laws | head).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return complain("interrupted", 130)
+    except (BrokenPipeError, SystemExit):
+        # typer ends the interpreter, with the status of a failing law, for a broken pipe and nothing else.
+        # The reader of the pipe has gone (dynprop laws | head): the signal would have ended other programs.
+        stdout_failure()
+        return 128 + 13
     except Exception as error:
-        message = getattr(error, "format_message", None)
-        if message is None:
-            raise
-        commands = app.registered_commands
-        names = {info.name or getattr(info.callback, "__name__", "") for info in commands}
-        command = next((name for name in given if name in names), "")
-        return _complain(f"{message().strip().rstrip('.')}; see dynprop {command} --help".replace("  ", " "))
+        return _failure(error, command)
     return status if isinstance(status, int) else 0
 
 
-def _complain(message: str, status: int = 2) -> int:
-    print("dynprop:", " ".join(message.split()), file=sys.stderr)
-    return status
+def _failure(error: Exception, command: str) -> int:
+    """Return the exit status of a wrong call, a missing library, a full disk, or else of a defect."""
+    message = getattr(error, "format_message", None)
+    if message is not None:
+        return complain(f"{message().strip().rstrip('.')}; see dynprop {command} --help".replace("  ", " "))
+    if isinstance(error, ImportError):
+        missing = missing_extra(error, f"dynprop {command}".strip())
+        if missing is not None:
+            return complain(str(missing))
+    if isinstance(error, OSError):
+        # What the system refuses is no defect: a full disk, too many processes or open files.
+        stdout_failure()
+        place = (
+            "stdout" if error.filename is None and error.errno in OUTPUT else str(error.filename or "system")
+        )
+        return complain(f"{place}: {error.strerror or error}")
+    return complain(defect_text(f"dynprop {command} raised {trace_text(error)}"), DEFECT)
 
 
 def _version(wanted: bool) -> None:
@@ -90,49 +117,18 @@ def top(
 
 
 def check(**given: Any) -> int:
-    """Judge TARGET by every law of its kind.
+    """Judge TARGET by every law of its kind; without TARGET, all targets of the project.
 
-    Exit status: 0 if no law fails and at least one passes, 1 if one fails, 2 if the call is wrong, 3 if
-    nothing could be decided (with --strict: if some law could not).
+    The targets of a project stand under [tool.dynprop] in its pyproject.toml. Exit status: 0 if no law fails
+    and at least one passes, 1 if one fails, 2 if the call is wrong, 3 if nothing could be decided (with
+    --strict: if some law could not), 4 for a defect of dynprop.
     """
-    target, kind, only = given["target"], given["kind"], given["only"] or None
-    # Kinds may share the name of an option and parse it each in its own way.
-    declared = {option.name: option for option in (*options_of_kinds(), *kind_named(kind).options)}
-    for option in declared.values():
-        _require_option(option, given[option.name], kind_named(kind))
-    options = {name: option.value(given[name]) for name, option in declared.items()}
-    _require_writable("--json", given["json_file"])
-    _require_writable("--html", given["html_file"])
-    from dynprop.check.process.isolate import check_isolated
-    from dynprop.check.run.session import chosen_laws
-    from dynprop.check.show.progress import Progress
-    from dynprop.check.show.render import print_report
-
-    with Progress(len(chosen_laws(kind, only))).display() as progress:
-        report = check_isolated(
-            target,
-            kind,
-            options=options,
-            examples=given["examples"],
-            iid=given["iid"],
-            seed=given["seed"],
-            only=only,
-            timeout=given["timeout"],
-            listen=progress,
-        )
-    # Files first: whoever reads the printed report may close the pipe early.
-    _write(given["json_file"], report.dumps)
-    if given["html_file"] is not None:
-        from dynprop.check.show.html import render_html
-
-        _write(given["html_file"], lambda: render_html(report))
-    if given["json_file"] != "-":
-        print_report(report)
-        if given["coverage"]:
-            from dynprop.check.show.coverage import print_coverage
-
-            print_coverage(report)
-    return report.exit_code(given["strict"])
+    require_writable("--json", given["json_file"])
+    require_writable("--html", given["html_file"])
+    require_writable("--junit", given["junit"])
+    if given["target"] is None:
+        return check_all(given)
+    return check_one(given)
 
 
 register_check(app, check)
@@ -146,16 +142,18 @@ def replay(
     ] = None,
 ) -> int:
     """Run each saved counterexample again; exit 1 if one still fails."""
-    from dynprop.check.replay import exit_code, read_report
+    from dynprop.check.replay import exit_code, read_reports
     from dynprop.check.replay import replay as run_again
     from dynprop.check.show.progress import Progress
     from dynprop.check.show.render import print_retrials
 
-    saved = read_report(report)
-    with Progress(len(saved.failures)).display() as progress:
-        retrials = run_again(saved, timeout=timeout, listen=progress)
-    print_retrials(retrials, saved)
-    return exit_code(retrials)
+    codes = [0]
+    for saved in read_reports(report):
+        with Progress(len(saved.failures)).display() as progress:
+            retrials = run_again(saved, timeout=timeout, listen=progress)
+        print_retrials(retrials, saved)
+        codes.append(exit_code(retrials))
+    return max(codes)
 
 
 @app.command()
@@ -164,7 +162,7 @@ def laws(
     json_file: Json = None,
 ) -> int:
     """List every law: id, claim, statement, source."""
-    _require_writable("--json", json_file)
+    require_writable("--json", json_file)
     from dynprop.kinds import all_laws, laws_for
 
     chosen = all_laws() if kind is None else laws_for(kind)
@@ -173,7 +171,7 @@ def laws(
 
         print_laws(chosen)
     keys = ("id", "kind", "claim", "statement", "source")
-    _write(json_file, lambda: _json([{key: getattr(law, key) for key in keys} for law in chosen]))
+    write(json_file, lambda: _json([{key: getattr(law, key) for key in keys} for law in chosen]))
     return 0
 
 
@@ -191,7 +189,7 @@ def faults(
     json_file: Json = None,
 ) -> int:
     """Run every law on planted faults; exit 1 if one is missed."""
-    _require_writable("--json", json_file)
+    require_writable("--json", json_file)
     from dynprop.check.run.session import require_counts
     from dynprop.check.show.progress import Progress
     from dynprop.evidence.kill_matrix import chosen_entries, kill_matrix
@@ -205,7 +203,7 @@ def faults(
 
         # A law that misses the faults chosen by name may catch others.
         print_matrix(matrix, idle=() if fault else None)
-    _write(json_file, lambda: _json(matrix.to_json()))
+    write(json_file, lambda: _json(matrix.to_json()))
     return int(bool(matrix.uncaught or matrix.accused))
 
 
@@ -272,45 +270,10 @@ def train(
             from dynprop.training.commands import run_command
         return run_command(folders, options)
     except KeyboardInterrupt:
-        return _complain("interrupted", 130)
+        return complain("interrupted", 130)
 
 
-def _require_option(option: Option, given: Any, kind: Kind) -> None:
-    """Raise ArgumentError, with flags as they are written, if a kind does not take an option."""
-    flags = [known.flag for known in kind.options]
-    absent = given is None or given is False or given == []
-    if not absent and option.flag not in flags:
-        text = " ".join(given) if isinstance(given, list) else given
-        got = "the flag" if given is True else repr(str(text))
-        raise ArgumentError(option.flag, got, f"an option that kind {kind.name} takes: {', '.join(flags)}")
-
-
-def _require_writable(option: str, name: str | None) -> None:
-    """Raise ArgumentError, before any work is done, if a file cannot be written."""
-    if name is None or (name == "-" and option == "--json"):
-        return
-    path = Path(name)
-    if path.is_dir():
-        raise ArgumentError(option, name, "a file, not a folder")
-    if not path.parent.is_dir():
-        raise ArgumentError(option, name, f"a file in a folder that exists; {path.parent} does not")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise ArgumentError(option, name, "a file that can be written")
-
-
-def _write(name: str | None, text: Callable[[], str]) -> None:
-    if name == "-":
-        print(text())
-    elif name is not None:
-        try:
-            Path(name).write_text(text() + "\n", encoding="utf-8")
-        except OSError as error:
-            raise ArgumentError(
-                "output", f"{name} ({error.strerror})", "a file that can be written"
-            ) from error
-
-
-app.command("diagnose")(diagnose(_require_writable, _write))
+app.command("diagnose")(diagnose(require_writable, write))
 
 
 def _json(data: object) -> str:

@@ -40,14 +40,22 @@ def _of_every_check() -> dict[str, tuple[Any, Any]]:
     return {
         "target": (
             Annotated[
-                str,
+                str | None,
                 typer.Argument(
-                    metavar="TARGET", help="package.module:attribute or path/to/file.py:attribute."
+                    metavar="[TARGET]",
+                    help="package.module:attribute or path/to/file.py:attribute; without it, the targets of "
+                    "the project.",
                 ),
             ],
-            inspect.Parameter.empty,
+            None,
         ),
-        "kind": (Annotated[str, typer.Option(metavar="KIND", help=kinds_text())], inspect.Parameter.empty),
+        "kind": (
+            Annotated[
+                str | None,
+                typer.Option(metavar="KIND", help=f"{kinds_text()} An adapter such as a Layer states it."),
+            ],
+            None,
+        ),
         "examples": (
             Annotated[int | None, typer.Option(metavar="N", help="Cases drawn per law; default up to 100.")],
             None,
@@ -98,6 +106,22 @@ def _of_every_check() -> dict[str, tuple[Any, Any]]:
         "html_file": (
             Annotated[
                 str | None, typer.Option("--html", metavar="FILE", help="Write a self-contained page.")
+            ],
+            None,
+        ),
+        "junit": (
+            Annotated[
+                str | None,
+                typer.Option("--junit", metavar="FILE", help="Write JUnit XML, which CI systems show."),
+            ],
+            None,
+        ),
+        "jobs": (
+            Annotated[
+                int | None,
+                typer.Option(
+                    "--jobs", metavar="N", min=1, help="Targets of a project at a time; default all cores."
+                ),
             ],
             None,
         ),

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 __all__ = [
     "ArgumentError",
+    "DefectError",
     "DynpropError",
     "LedgerError",
+    "MissingExtraError",
     "NotFiniteError",
     "PlanError",
     "PrecisionError",
@@ -61,3 +63,17 @@ class PlanError(DynpropError, ValueError):
     def __init__(self, what: str, expected: str, do: str) -> None:
         """Compose the message from what was got, what was expected, and what to do about it."""
         super().__init__(f"plan of cases: got {what}, expected {expected}; {do}")
+
+
+class DefectError(DynpropError):
+    """dynprop itself failed, by no fault of its caller or of a target; the message says what to report."""
+
+
+class MissingExtraError(DynpropError, ModuleNotFoundError):
+    """An optional library is not installed; the message names the extra of dynprop that brings it."""
+
+    def __init__(self, purpose: str, library: str, extra: str) -> None:
+        """Compose the message from what needs the library, the library and the extra."""
+        remedy = f"pip install 'dynprop[{extra}]'"
+        super().__init__(f"{purpose} needs {library}, which is not installed: {remedy}")
+        self.extra = extra

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import IO
 
 __all__ = ["EVERY", "ProgressLine"]
@@ -35,4 +36,6 @@ class ProgressLine:
         now = time.monotonic()
         if now >= self._due:
             self._due = now + self._every
-            print(f"dynprop: {now - self._begin:.0f} s · {text}", file=self._file, flush=True)
+            # A stream that is full or closed ends the lines, not the work.
+            with suppress(OSError, ValueError):
+                print(f"dynprop: {now - self._begin:.0f} s · {text}", file=self._file, flush=True)

@@ -133,7 +133,7 @@ def test_options_reach_the_domain_and_the_report(tmp_path: Path) -> None:
     [
         (["chekc"], ["chekc", "check"]),
         (["check"], ["TARGET", "dynprop check --help"]),
-        (["check", "f:f"], ["--kind"]),
+        (["check", f"{FAKES}:right"], ["kind: got none", "function right", "--kind with one of scan"]),
         (["check", "f:f", "--kind", "scan", "--frmework", "numpy"], ["--frmework", "--framework"]),
         (["check", "f:f", "--kind", "scn"], ["kind", "'scn'", "associative-scan"]),
         (["check", "f:f", "--kind", "scan", "--examples", "many"], ["--examples"]),

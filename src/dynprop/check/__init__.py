@@ -4,6 +4,6 @@ Names are imported on first use: importing this package imports neither torch no
 beside this file lists them.
 """
 
-import lazy_loader
+from dynprop.extras import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

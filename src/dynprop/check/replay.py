@@ -13,17 +13,38 @@ from dynprop.check.run.session import Retrial
 from dynprop.errors import ArgumentError
 from dynprop.kinds import all_kinds, unusable_kinds
 
-__all__ = ["exit_code", "read_report", "replay"]
+__all__ = ["exit_code", "read_report", "read_reports", "replay"]
 
 
 def read_report(path: Path) -> Report:
-    """Read the JSON file that ``dynprop check --json`` wrote.
+    """Read the JSON file that ``dynprop check --json`` wrote for one target.
+
+    Raises:
+        ArgumentError: there is no such file, or it is not a report on one target.
+    """
+    return Report.from_json(_read(path))
+
+
+def read_reports(path: Path) -> tuple[Report, ...]:
+    """Read the JSON file that ``dynprop check --json`` wrote for one target or for a project.
+
+    Targets that could not be judged are left out.
 
     Raises:
         ArgumentError: there is no such file, or it is not a report.
     """
+    data = _read(path)
+    targets = data.get("targets") if isinstance(data, dict) else None
+    if not isinstance(targets, list):
+        return (Report.from_json(data),)
+    judged = [target for target in targets if not isinstance(target, dict) or "laws" in target]
+    return tuple(Report.from_json(target) for target in judged)
+
+
+def _read(path: Path) -> object:
+    """Return the contents of a JSON file."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data: object = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ArgumentError(
             "report", f"{path} ({error.strerror})", "a file that check --json wrote"
@@ -32,7 +53,7 @@ def read_report(path: Path) -> Report:
         raise ArgumentError(
             "report", f"{path}, which is not JSON", "a file that check --json wrote"
         ) from error
-    return Report.from_json(data)
+    return data
 
 
 def replay(report: Report, *, timeout: float | None = None, listen: Listener | None = None) -> list[Retrial]:

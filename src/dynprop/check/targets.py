@@ -21,10 +21,14 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from dynprop.check.run.attribution import places_of
+from dynprop.check.run.session import described_object, takes
 from dynprop.check.run.subjects import LoadedSubject
-from dynprop.errors import ArgumentError, TargetError
+from dynprop.errors import ArgumentError, DynpropError, TargetError
 from dynprop.kinds import Kind, all_kinds, kind_named
-from dynprop.kinds.record import Adapter, TargetOption, one_line
+from dynprop.kinds.record import Adapter, TargetOption
+from dynprop.subjects.calls import attributable, visiting
+from dynprop.wording import error_text
 
 __all__ = ["load_subject", "locate", "package_versions", "resolve"]
 
@@ -75,7 +79,7 @@ def _attribute(owner: Any, name: str, place: str) -> Any:
         return getattr(owner, name)
     except AttributeError:
         pass
-    except Exception as error:
+    except attributable() as error:
         raise TargetError(f"looking up {name} in {place} raised {_raised(error)}") from error
     inner = f"{owner.__name__}.{name}" if hasattr(owner, "__path__") else ""
     if inner and importlib.util.find_spec(inner) is not None:
@@ -100,12 +104,13 @@ def _import_module(name: str) -> ModuleType:
         sys.path.insert(0, str(Path.cwd()))
     importlib.invalidate_caches()
     try:
-        return importlib.import_module(name)
+        with visiting():
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
             raise TargetError(f"importing {name} raised {_raised(error)}") from error
         raise TargetError(_unknown_module(name, error.name)) from error
-    except (Exception, SystemExit) as error:
+    except attributable() as error:
         raise TargetError(f"importing {name} raised {_raised(error)}") from error
 
 
@@ -156,13 +161,15 @@ def _import_file(name: str) -> ModuleType:
     sys.modules[stem] = module
     sys.path.insert(0, folder)
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[stem]
+        with visiting():
+            spec.loader.exec_module(module)
+    except attributable() as error:
+        sys.modules.pop(stem, None)
         raise TargetError(f"importing {name} raised {_raised(error)}") from error
     finally:
         # A target may import its neighbours when it is called. At the end of the path they shadow nothing.
-        sys.path.remove(folder)
+        if folder in sys.path:
+            sys.path.remove(folder)
         if folder not in sys.path:
             sys.path.append(folder)
     return module
@@ -170,7 +177,7 @@ def _import_file(name: str) -> ModuleType:
 
 def _raised(error: BaseException) -> str:
     """Describe an exception on one line: type, first line, and the place that raised it."""
-    text = one_line(error)
+    text = error_text(error)
     if isinstance(error, SyntaxError) and error.filename:
         return f"{type(error).__name__}: {error.msg} ({_short(error.filename)}:{error.lineno})"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]
@@ -183,12 +190,12 @@ def _short(filename: str) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else filename
 
 
-def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> LoadedSubject:
+def load_subject(target: str, kind: str | None = None, *, seed: int = 0, **options: Any) -> LoadedSubject:
     """Find a target and adapt it to its kind, so that laws can judge it.
 
     Args:
         target: "package.module:attribute" or "path/to/file.py:attribute".
-        kind: the name of a kind.
+        kind: the name of a kind; None for an object that says it, such as a Layer or a torch module.
         seed: seeds the making of a layer from a class or builder.
         **options: values of the kind's options, such as framework, gates, dtypes, max_length. None means the
             kind's default.
@@ -207,38 +214,69 @@ def load_subject(target: str, kind: str, *, seed: int = 0, **options: Any) -> Lo
         >>> subject.origin, subject.options, subject.domain.max_length
         ('numpy:multiply.accumulate', {'max_length': 64}, 64)
     """
-    record = kind_named(kind)
-    record.require_usable()
-    adapter = record.adapter_class()
-    changed = _changed_options(record, adapter, options)
-    target_object, module = locate(target)
-    if record.built and seed:
-        changed = {**changed, "seed": seed}
+    record = None if kind is None else _usable(kind)
+    if record is not None:
+        _require_known(record, options)
     try:
+        target_object, module = locate(target)
+        record = record or _kind_of(target_object, target)
+        adapter, changed = _adapted(record, options, seed)
         _require_kind(target_object, record, target)
         subject = adapter.of(target_object, **{**changed, **_named_targets(record, changed)})
-    except (TargetError, ArgumentError):
+        return LoadedSubject(subject, target, changed, package_versions(module), places_of(module))
+    except DynpropError:
         raise
-    except Exception as error:
-        raise TargetError(f"adapting {target} to kind {kind} raised {_raised(error)}") from error
-    return LoadedSubject(subject, target, changed, package_versions(module))
+    except attributable() as error:
+        name = "its kind" if record is None else f"kind {record.name}"
+        raise TargetError(f"adapting {target} to {name} raised {_raised(error)}") from error
 
 
-def _changed_options(record: Kind, adapter: Adapter, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that were given and differ from the adapter's defaults."""
+def _usable(kind: str) -> Kind:
+    """Return the record of a kind; ArgumentError if it cannot be used."""
+    record = kind_named(kind)
+    record.require_usable()
+    return record
+
+
+def _kind_of(target: object, place: str) -> Kind:
+    """Return the kind that an object states: that of its adapter, or the one that takes it as it is."""
+    for record in all_kinds().values():
+        if record.is_adapter(target) or takes(record, target):
+            return _usable(record.name)
+    got = f"none, and {place} is {described_object(target)}, of which there are several kinds"
+    raise ArgumentError("kind", got, f"--kind with one of {', '.join(all_kinds())}")
+
+
+def _adapted(record: Kind, options: Mapping[str, Any], seed: int) -> tuple[Adapter, dict[str, Any]]:
+    """Return the adapter of a kind, and the options that were given and differ from its defaults."""
+    adapter = record.adapter_class()
+    changed = _changed_options(record, adapter, options)
+    return adapter, {**changed, "seed": seed} if record.built and seed else changed
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {n: value for n, value in options.items() if value is not None and value != {} and value != ()}
+
+
+def _require_known(record: Kind, options: Mapping[str, Any]) -> None:
+    """Raise ArgumentError if a kind does not take an option."""
     known = [option.name for option in record.options]
-    defaults = {name: field.default for name, field in inspect.signature(adapter).parameters.items()}
-    changed = {}
-    for name, value in options.items():
-        if value is None or value == {} or value == ():
-            continue
+    for name, value in _given(options).items():
         if name not in known:
             raise ArgumentError(
                 name, repr(value), f"an option that kind {record.name} takes: {', '.join(known)}"
             )
-        if value != defaults.get(name):
-            changed[name] = tuple(value) if isinstance(value, list) else value
-    return changed
+
+
+def _changed_options(record: Kind, adapter: Adapter, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that were given and differ from the adapter's defaults."""
+    _require_known(record, options)
+    defaults = {name: field.default for name, field in inspect.signature(adapter).parameters.items()}
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in _given(options).items()
+        if value != defaults.get(name)
+    }
 
 
 def _named_targets(record: Kind, changed: Mapping[str, Any]) -> dict[str, Any]:
@@ -288,7 +326,10 @@ def package_versions(module: ModuleType) -> dict[str, str]:
     """Return the versions of the installed packages whose names a module uses."""
     names = {module.__name__.partition(".")[0]}
     for value in vars(module).values():
-        origin = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+        try:
+            origin = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+        except attributable():  # an attribute of the user's own object
+            continue
         if isinstance(origin, str):
             names.add(origin.partition(".")[0])
     versions = {}

@@ -3,6 +3,6 @@
 torch is imported on first use of a module that needs it.
 """
 
-import lazy_loader
+from dynprop.extras import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from dynprop.errors import ArgumentError
 from dynprop.kinds.discovery import ENTRY_POINTS, installed_kinds
-from dynprop.kinds.record import Kind, Option, Setup, one_line, unusable
+from dynprop.kinds.record import Kind, Option, Setup, unusable
+from dynprop.wording import error_text
 
 if TYPE_CHECKING:  # `dynprop --help` reads the records without numpy
     from dynprop.laws.catalogue import Catalogue, Control, Fault
@@ -99,7 +100,7 @@ def _imported(kind: Kind, modules: Iterable[str]) -> Iterator[ModuleType]:
         except (Exception, SystemExit) as error:
             if kind.name in _own():
                 raise
-            raise unusable(kind.name, f"importing {module} raised {one_line(error)}") from error
+            raise unusable(kind.name, f"importing {module} raised {error_text(error)}") from error
 
 
 def laws_for(kind: str) -> tuple[Law, ...]:

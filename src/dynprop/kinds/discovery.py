@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 
-from dynprop.kinds.record import Kind, Option, one_line
+from dynprop.kinds.record import Kind, Option
+from dynprop.wording import error_text
 
 __all__ = ["ENTRY_POINTS", "RESERVED", "installed_kinds"]
 
@@ -41,7 +42,7 @@ def installed_kinds(own: Mapping[str, Kind]) -> tuple[dict[str, Kind], dict[str,
         try:
             kind = entry.load()
         except (Exception, SystemExit) as error:  # whatever somebody else's package raises
-            unusable[entry.name] = f"loading {entry.value} raised {one_line(error)}"
+            unusable[entry.name] = f"loading {entry.value} raised {error_text(error)}"
             continue
         objection = _objection(kind, entry.name, {**own, **usable})
         if objection:

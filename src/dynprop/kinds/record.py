@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dynprop.errors import ArgumentError
+from dynprop.wording import error_text
 
 if TYPE_CHECKING:  # `dynprop --help` reads the records without numpy
     from dynprop.contracts.domain import Domain
@@ -258,7 +259,7 @@ class Kind:
         try:
             module = import_module(name)
         except (Exception, SystemExit) as error:  # whatever somebody else's module raises
-            raise unusable(self.name, f"importing {name} raised {one_line(error)}") from error
+            raise unusable(self.name, f"importing {name} raised {error_text(error)}") from error
         if not hasattr(module, attribute):
             raise unusable(self.name, f"module {name} has no {attribute or 'attribute without a name'}")
         return getattr(module, attribute)
@@ -267,9 +268,3 @@ class Kind:
 def unusable(kind: str, reason: str) -> ArgumentError:
     """Return the error for a kind whose record cannot be used."""
     return ArgumentError("kind", repr(kind), f"a kind that can be used: {reason}")
-
-
-def one_line(error: BaseException) -> str:
-    """Return the type and the first line of an error."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

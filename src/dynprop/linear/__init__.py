@@ -4,6 +4,6 @@ Names are loaded on first use. Some functions are named like the module that def
 `growth`); lazy_loader keeps the package attribute the function in any order of imports.
 """
 
-import lazy_loader
+from dynprop.extras import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -14,6 +14,7 @@ import numpy as np
 
 from dynprop.arrays import FloatArray
 from dynprop.errors import ArgumentError, PrecisionError
+from dynprop.extras import needs
 from dynprop.linear.figures import BLUE, GREY, INK, RED, blank, clean
 from dynprop.products.distribution.product import ProductLaw, product_law
 from dynprop.products.distribution.shared import SharedProductLaw, shared_product_law
@@ -183,7 +184,8 @@ def plot_walk(
         >>> figure.get_suptitle()
         'tanh, width 10, gain 1.0000'
     """
-    from matplotlib.figure import Figure
+    with needs("a figure"):
+        from matplotlib.figure import Figure
 
     phi = resolve_activation(activation)
     n, layers = require_depth("width", width, 1), require_depth("depth", depth, 1)

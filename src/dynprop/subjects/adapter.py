@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dynprop.arrays import FloatArray, NumericArray, describe, library_of, to_numpy
+from dynprop.arrays import FloatArray, NumericArray, describe, is_array, library_of, to_numpy
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.subject import Native, Program
 from dynprop.errors import ArgumentError, TargetError
@@ -198,14 +198,28 @@ class FunctionAdapter(Adapter):
             with self.library.setting(dtype):
                 result = self._call(*arguments, **keywords)
         except TargetRaisedError as error:
-            if isinstance(error.cause, TypeError | AttributeError):
-                raise TargetError(f"{demand}, {self.name} raised {error}") from error
+            hint = self._numpy_hint(arguments, keywords)
+            if hint or isinstance(error.cause, TypeError | AttributeError):
+                raise TargetError(f"{demand}, {self.name} raised {error}{hint}") from error
             return
         for part in self._arrays_of(result):
             library = library_of(part)
             if library != self.framework:
                 hint = f"; for a {library} function say --framework {library}" if library else ""
                 raise TargetError(f"{demand}, {self.name} returned {result_text(part)}, not {expected}{hint}")
+
+    def _numpy_hint(self, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> str:
+        """Return "try --framework numpy" if the target takes the same arguments as numpy arrays."""
+        if self.framework == "numpy":
+            return ""
+        plain = [to_numpy(value) if is_array(value) else value for value in arguments]
+        try:
+            with np.errstate(all="ignore"):
+                result = self._call(*plain, **keywords)
+        except TargetRaisedError:
+            return ""
+        numpy = any(library_of(part) == "numpy" for part in self._arrays_of(result))
+        return "; it takes numpy arrays: try --framework numpy" if numpy else ""
 
 
 def result_text(result: Any) -> str:

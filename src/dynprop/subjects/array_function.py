@@ -24,7 +24,7 @@ from dynprop.arrays import (
 from dynprop.contracts.domain import Domain
 from dynprop.contracts.subject import Arguments, ArrayType, Call, Native, Program, Returned
 from dynprop.subjects.adapter import FunctionAdapter, result_text
-from dynprop.subjects.calls import TargetMismatchError, TargetRaisedError
+from dynprop.subjects.calls import TargetMismatchError, TargetRaisedError, attributable
 
 __all__ = ["ArrayFunction", "Result", "Signature", "any_numbers", "real_numbers"]
 
@@ -37,16 +37,23 @@ def real_numbers(values: NumericArray) -> FloatArray:
     """Return real values as float64.
 
     Raises:
-        TargetMismatchError: the values are complex.
+        TargetMismatchError: the values are complex, or no numbers.
     """
     if np.iscomplexobj(values):
         raise TargetMismatchError("returned complex numbers for real arguments")
-    return np.asarray(values, dtype=np.float64)
+    return np.asarray(any_numbers(values))
 
 
 def any_numbers(values: NumericArray) -> NumericArray:
-    """Return real values as float64, complex values as complex128."""
-    return np.asarray(values, dtype=np.complex128 if np.iscomplexobj(values) else np.float64)
+    """Return real values as float64, complex values as complex128.
+
+    Raises:
+        TargetMismatchError: the values are no numbers, such as objects that have no ``__float__``.
+    """
+    try:
+        return np.asarray(values, dtype=np.complex128 if np.iscomplexobj(values) else np.float64)
+    except attributable() as error:
+        raise TargetMismatchError(f"returned an array of dtype {values.dtype}, expected numbers") from error
 
 
 @dataclass(frozen=True)

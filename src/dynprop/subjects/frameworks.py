@@ -14,7 +14,9 @@ import numpy as np
 
 from dynprop.arrays import NumericArray, dtype_name, to_numpy
 from dynprop.errors import ArgumentError, TargetError
+from dynprop.extras import missing_extra
 from dynprop.subjects.calls import attributed
+from dynprop.wording import error_text
 
 __all__ = ["FRAMEWORKS", "Framework", "framework_named"]
 
@@ -98,6 +100,14 @@ class Framework(Protocol):
     def settings(self) -> dict[str, object]:
         """Return the global settings and generators of the library, which a call must leave as they are."""
         ...
+
+
+def _not_imported(name: str, error: ImportError) -> TargetError:
+    """Return the error for a library that cannot be imported; it names the extra if it is missing."""
+    missing = missing_extra(error, f"framework {name}")
+    return TargetError(
+        f"framework {name}: its import raised {error_text(error)}" if missing is None else str(missing)
+    )
 
 
 def _dtype_for(values: NumericArray, dtype: str) -> str:
@@ -203,7 +213,7 @@ class TorchFramework:
         try:
             import torch
         except ImportError as error:
-            raise TargetError(f"framework torch: PyTorch cannot be imported ({error})") from error
+            raise _not_imported("torch", error) from error
         self._torch = torch
         try:
             self._device = torch.empty(0, device=device).device
@@ -327,7 +337,7 @@ class JaxFramework:
         try:
             import jax
         except ImportError as error:
-            raise TargetError(f"framework jax: JAX cannot be imported ({error})") from error
+            raise _not_imported("jax", error) from error
         self._jax = jax
         try:
             self._device = jax.devices(device)[0]

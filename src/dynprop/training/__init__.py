@@ -3,6 +3,6 @@
 torch, dask, scipy and matplotlib are imported by the modules that need them, when they are first used.
 """
 
-import lazy_loader
+from dynprop.extras import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

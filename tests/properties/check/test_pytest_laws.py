@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dynprop.arrays import FloatArray
-from dynprop.check import Scan, parametrize_with_laws
+from dynprop.check import Product, Scan, parametrize_with_laws
 from dynprop.check.pytest_laws import LawCheck
 from dynprop.check.run.session import chosen_laws
 from dynprop.errors import ArgumentError, TargetError
@@ -40,6 +40,10 @@ def test_wrong(check):
     expected_failures={{"scan/forward": "the initial state is another issue"}},
 )
 def test_known(check):
+    check()
+
+@parametrize_with_laws(Scan(fake_targets.returns_none, framework="numpy"), laws=["forward"], examples=2)
+def test_useless(check):
     check()
 """
 
@@ -128,6 +132,44 @@ def test_expected_failures_are_strict_and_name_laws_or_tests() -> None:
     assert mark.kwargs == {"reason": "known", "strict": True, "raises": AssertionError}
 
 
+def test_one_subject_needs_no_list() -> None:
+    @parametrize_with_laws(Scan(right, framework="numpy"), laws=["forward"])
+    def judged(check: LawCheck) -> None: ...
+
+    assert [p.id for p in parameters(judged)] == ["right:scan/forward"]
+
+
+def test_laws_of_several_kinds_run_each_on_the_subjects_that_have_them() -> None:
+    products = Product(lambda weights: np.cumprod(weights, axis=0), name="cumprod")
+    subjects = [Scan(right, framework="numpy"), products]
+
+    @parametrize_with_laws(subjects, laws=["scan/forward", "product/exact", "inputs-unchanged"])
+    def judged(check: LawCheck) -> None: ...
+
+    assert [p.id for p in parameters(judged)] == [
+        "right:scan/forward",
+        "right:scan/inputs-unchanged",
+        "cumprod:product/exact",
+        "cumprod:product/inputs-unchanged",
+    ]
+    with pytest.raises(ArgumentError, match="law: got 'fwd', expected one of the kinds scan, product"):
+        parametrize_with_laws(subjects, laws=["forward", "fwd"])
+
+
+def test_expected_failures_by_subject_leave_the_others_as_they_are() -> None:
+    subjects = [Scan(right, framework="numpy"), Scan(doubled, framework="numpy")]
+    known = {"doubled": {"forward": "issue 7"}}
+
+    @parametrize_with_laws(subjects, laws=["forward"], expected_failures=known)
+    def judged(check: LawCheck) -> None: ...
+
+    first, second = parameters(judged)
+    assert not first.marks
+    assert second.marks[0].kwargs["reason"] == "issue 7"
+    with pytest.raises(ArgumentError, match="expected_failures: got tripled:forward"):
+        parametrize_with_laws(subjects, expected_failures={"tripled": {"forward": "issue 8"}})
+
+
 def test_a_session_of_pytest_reports_them(tmp_path: Path) -> None:
     (tmp_path / "test_kernels.py").write_text(SOURCE)
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", str(tmp_path)]
@@ -144,3 +186,7 @@ def test_a_session_of_pytest_reports_them(tmp_path: Path) -> None:
         "ignores_initial breaks scan/forward: wrong",
     ):
         assert line in out
+    # Both kinds of failure point to the line of the user's test, and to nothing of dynprop.
+    assert "test_kernels.py:14: AssertionError" in out
+    assert "test_kernels.py:26: TargetError" in out
+    assert "dynprop/" not in out.partition("short test summary")[0]

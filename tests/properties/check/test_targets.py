@@ -247,3 +247,39 @@ def test_an_object_that_is_no_subject_is_described_with_the_way_to_make_one(
     message = str(caught.value)
     assert [part for part in parts if part not in message] == []
     assert " at 0x" not in message
+
+
+@pytest.mark.parametrize("name", ["a_scan", "a_layer", "a_module"])
+def test_the_kind_of_an_object_that_states_it_need_not_be_given(name: str, tmp_path: Path) -> None:
+    (tmp_path / "stating.py").write_text(
+        "from torch import nn\n"
+        "from dynprop.check import Layer, Scan\n"
+        "a_scan = Scan(lambda a, x, h: x, framework='numpy')\n"
+        "a_module = nn.GRU(2, 3)\n"
+        "a_layer = Layer(a_module, forward=a_module.forward)\n"
+    )
+    subject = load_subject(f"stating:{name}")
+    assert subject.kind == ("scan" if name == "a_scan" else "layer")
+    assert subject.places == (str(tmp_path),)
+
+
+def test_the_kind_of_a_function_is_asked_for() -> None:
+    with pytest.raises(
+        ArgumentError, match=r"kind: got none, and .*:right is function right, of which there"
+    ):
+        load_subject(f"{FAKES}:right")
+
+
+def test_a_scan_of_numpy_arrays_is_told_to_say_so(tmp_path: Path) -> None:
+    (tmp_path / "copies.py").write_text(
+        "def scan(gates, inputs, initial):\n"
+        "    states = inputs.copy()\n"
+        "    return states\n"
+        "def neither(gates, inputs, initial):\n"
+        "    return inputs.no_such()\n"
+    )
+    with pytest.raises(TargetError, match="it takes numpy arrays: try --framework numpy"):
+        load_subject("copies:scan", "scan").preflight()
+    with pytest.raises(TargetError, match="no_such") as caught:
+        load_subject("copies:neither", "scan").preflight()
+    assert "try --framework" not in str(caught.value)

@@ -8,29 +8,36 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.connection
+import os
 import pickle
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
+from dynprop.check.process.channel import CHANNEL_LOST
 from dynprop.check.process.job import Item, Job
 from dynprop.check.process.messages import (
     AllDone,
     Announced,
+    Broken,
     ItemStarted,
     LawRaised,
     Message,
     PreflightPassed,
     Unusable,
 )
+from dynprop.check.process.output import TargetOutput
 from dynprop.check.process.worker import work
 from dynprop.check.run.events import (
     CaseReplayed,
     CasesDone,
+    FirstFailure,
     LawFinished,
     LawStarted,
     Listener,
@@ -39,7 +46,7 @@ from dynprop.check.run.events import (
     SmallerCaseDone,
     ignore,
 )
-from dynprop.check.run.outcome import Counterexample, LawResult
+from dynprop.check.run.outcome import Counterexample, LawResult, Tally
 from dynprop.check.run.report import Report
 from dynprop.check.run.scripts import reproduction
 from dynprop.check.run.session import (
@@ -50,11 +57,12 @@ from dynprop.check.run.session import (
     require_counts,
     run_options,
 )
-from dynprop.errors import ArgumentError, TargetError
+from dynprop.defects import defect_text
+from dynprop.errors import ArgumentError, DefectError, TargetError
 from dynprop.kinds import kind_named
 from dynprop.laws.law import Case
 
-__all__ = ["TIMEOUT", "check_isolated", "replay_isolated"]
+__all__ = ["TIMEOUT", "check_isolated", "end_children", "replay_isolated"]
 
 # Seconds: for one case; for importing and building the target; more for what JAX compiles first.
 TIMEOUT = 60.0
@@ -66,11 +74,15 @@ LEAST_TIMEOUT = 5.0
 # How multiprocessing starts a child. A fork would share the caller's threads and open libraries.
 START_METHOD = "spawn"
 LAW_DEFECT = "a defect of the law rather than of the target"
+# Seconds between two looks at a silent child, which may have left processes behind that keep its pipes open.
+LOOK = 1.0
+# Bytes of a message; what a target writes into the pipe does not begin with a shorter length.
+LONGEST_MESSAGE = 2**28
 
 
 def check_isolated(
     target: str,
-    kind: str,
+    kind: str | None = None,
     *,
     options: Mapping[str, Any] | None = None,
     examples: int | None = None,
@@ -84,7 +96,7 @@ def check_isolated(
 
     Args:
         target: "package.module:attribute" or "path/to/file.py:attribute".
-        kind: its kind.
+        kind: its kind; None for an object that states it, such as a Layer.
         options: the options of the target, as for ``load_subject``; values are those of the kind's options.
         examples, iid, seed: as for ``dynprop.check.check``.
         only: ids or slugs of the laws to run; None runs every law of the kind.
@@ -95,11 +107,14 @@ def check_isolated(
     Raises:
         ArgumentError: an argument or option has a value that it cannot have.
         TargetError: the target cannot be found, imported, built, or called as its kind demands.
+        DefectError: dynprop itself fails.
     """
     _require_timeout(timeout)
     require_counts(examples, iid, seed)
-    items = tuple(enumerate(Item(law.id) for law in chosen_laws(kind, only)))
-    job = Job(target, kind, dict(options or {}), items, examples, iid, seed)
+    names = None if only is None else tuple(only)
+    job = Job(target, kind or "", dict(options or {}), (), examples, iid, seed, only=names)
+    if kind is not None:
+        job = replace(job, items=job.items_of(kind))
     supervisor = _Supervisor(job, timeout or TIMEOUT, listen or ignore)
     supervisor.run()
     assert supervisor.target is not None
@@ -141,58 +156,130 @@ def _require_timeout(timeout: float | None) -> None:
         raise ArgumentError("timeout", str(timeout), "seconds above 0")
 
 
+_starting = threading.Lock()
+_alive: set[_Child] = set()
+
+
+def end_children() -> None:
+    """Kill the children of every check that other threads of this process still wait for."""
+    for child in tuple(_alive):
+        child.kill()
+
+
 @contextmanager
 def _without_main() -> Iterator[None]:
     """Keep a spawned child, which does not need the caller's main module, from importing it again."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
+    with _starting:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 class _Child:
-    """A child process at work on a job, and the pipe on which it reports."""
+    """A child process at work on a job, the pipe on which it reports, and the one for what it prints."""
 
-    def __init__(self, job: Job) -> None:
-        context: Any = multiprocessing.get_context(START_METHOD)
-        self._pipe, other = context.Pipe(duplex=False)
-        self._process = context.Process(target=work, args=(other, job), daemon=True)
-        with _without_main():
-            self._process.start()
+    def __init__(self, job: Job, output: TargetOutput) -> None:
+        self._pipe, other = multiprocessing.Pipe(duplex=False)
+        self._printed: Any = None
+        printer: Any = None
+        # Elsewhere than on POSIX, pipes are no files: the target's output goes to stderr unread.
+        if os.name == "posix":
+            self._printed, printer = multiprocessing.Pipe(duplex=False)
+        try:
+            self._process = _started(START_METHOD, other, job, printer)
+        except (OSError, EOFError):
+            # The process that children are forked from is lost: a new interpreter does as well.
+            self._process = _started("spawn", other, job, printer)
+        _alive.add(self)
         other.close()
+        self._leads = self._garbled = False
+        self._listener: threading.Thread | None = None
+        if self._printed is not None:
+            printer.close()
+            self._listener = output.follow(self._printed)
 
     def receive(self, seconds: float) -> Message | None:
         """Return the next message, or None if none comes in time; EOFError if the child has ended."""
-        ready = multiprocessing.connection.wait([self._pipe, self._process.sentinel], seconds)
-        if not ready:
-            return None
+        deadline = time.monotonic() + seconds
+        ready: list[Any] = []
+        while not ready:
+            left = deadline - time.monotonic()
+            if left <= 0.0:
+                return None
+            ready = multiprocessing.connection.wait([self._pipe, self._process.sentinel], min(LOOK, left))
+            if not ready and not self._process.is_alive() and not self._pipe.poll(0):
+                raise EOFError
         if self._pipe not in ready and not self._pipe.poll(0):
             raise EOFError
         try:
-            message: Message = pickle.loads(self._pipe.recv_bytes())
-        except OSError as error:
+            received = self._pipe.recv_bytes(LONGEST_MESSAGE)
+            self._garbled = True
+            message = pickle.loads(received)
+        except OSError as error:  # longer than any message, or the pipe is closed
+            self._garbled = self._process.is_alive()
             raise EOFError from error
+        except Exception as error:  # the target writes into the pipe: the bytes may be anything
+            raise EOFError from error
+        if not isinstance(message, Message):
+            raise EOFError
+        self._garbled = False
+        self._leads = self._leads or _leads_group(self._process.pid)
         return message
 
     def describe_end(self) -> str:
         """Describe how the child ended."""
-        self._process.join(LEAST_TIMEOUT)
+        if not self._garbled:
+            self._process.join(LEAST_TIMEOUT)
         code = self._process.exitcode
-        if code is not None and code < 0:
+        if self._garbled or code is None or code == CHANNEL_LOST:
+            return "the target closes, or writes to, the pipe on which its results are reported"
+        if code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
             hint = " (out of memory?)" if name == "SIGKILL" else ""
             return f"the interpreter was ended by {name}{hint}"
         return f"the interpreter was ended with exit status {code}"
 
+    def kill(self) -> None:
+        """Kill the child, and what the target has started."""
+        pid = self._process.pid
+        with suppress(ValueError):
+            self._process.kill()
+        if self._leads and pid is not None:
+            with suppress(OSError):
+                os.killpg(pid, signal.SIGKILL)
+
     def end(self) -> None:
-        """Kill the child."""
-        self._process.kill()
+        """Kill the child and what the target has started, and close the pipes."""
+        self.kill()
+        _alive.discard(self)
         self._process.join(LEAST_TIMEOUT)
+        if self._listener is not None:
+            TargetOutput.wait(self._listener)
+            self._printed.close()
         self._pipe.close()
         with suppress(ValueError):
             self._process.close()
+
+
+def _started(method: str, *arguments: Any) -> Any:
+    """Return a child process that has started to work."""
+    context: Any = multiprocessing.get_context(method)
+    process = context.Process(target=work, args=arguments, daemon=True)
+    with _without_main():
+        process.start()
+    return process
+
+
+def _leads_group(pid: int | None) -> bool:
+    """Whether a process leads a group of its own."""
+    if pid is None or not hasattr(os, "getpgid"):
+        return False
+    with suppress(OSError):
+        return os.getpgid(pid) == pid
+    return False
 
 
 @dataclass
@@ -202,8 +289,9 @@ class _Stage:
     name: str = "load"
     index: int | None = None
     case: bytes | None = None
-    cases: int = 0
+    tally: Tally = field(default_factory=Tally)
     first: bool = True
+    failing: LawResult | None = None
     partial: LawResult | None = None
 
 
@@ -212,7 +300,7 @@ class _Supervisor:
 
     def __init__(self, job: Job, timeout: float, listen: Listener) -> None:
         self._job = job
-        self._items = dict(job.items)
+        self._output = TargetOutput()
         self._timeout = timeout
         self._listen = listen
         self._hung = False
@@ -222,16 +310,23 @@ class _Supervisor:
 
     def run(self) -> None:
         """Work until every item is done."""
-        while self.target is None or self._pending:
-            pending = tuple(self._pending)
-            child = _Child(replace(self._job, items=pending, preflight=self._preflight))
-            stage = _Stage()
-            try:
-                loss = self._follow(child, stage)
-            finally:
-                child.end()
-            if loss is not None:
-                self._record_loss(stage, loss)
+        try:
+            while self.target is None or self._pending:
+                self._run_child()
+        finally:
+            self._output.close()
+
+    def _run_child(self) -> None:
+        """Work with one child until every item is done or the child is lost."""
+        job = replace(self._job, items=tuple(self._pending), preflight=self._preflight)
+        child = _Child(job, self._output)
+        stage = _Stage()
+        try:
+            loss = self._follow(child, stage)
+        finally:
+            child.end()
+        if loss is not None:
+            self._record_loss(stage, loss)
 
     @property
     def results(self) -> list[LawResult]:
@@ -272,6 +367,8 @@ class _Supervisor:
                 return None
             if isinstance(message, Unusable):
                 raise _error_from(message)
+            if isinstance(message, Broken):
+                raise DefectError(defect_text(message.text))
             self._handle(message, stage)
 
     def _handle(self, message: Message, stage: _Stage) -> None:
@@ -280,19 +377,25 @@ class _Supervisor:
             case Loaded(target):
                 stage.name = "preflight" if self._preflight else "idle"
                 if self.target is None:
+                    kind = target.named.kind
+                    self._job = replace(self._job, kind=kind, items=self._job.items_of(kind))
                     self._listen(message)
                 self.target = target
             case PreflightPassed():
                 stage.name, self._preflight = "idle", False
             case ItemStarted(index):
-                item = self._items[index]
+                item = dict(self._job.items)[index]
                 stage.name = "law" if item.case is None else "case"
-                stage.index, stage.case, stage.cases, stage.partial = index, None, 0, None
+                stage.index, stage.case, stage.tally = index, None, Tally()
+                stage.failing = stage.partial = None
                 self._listen(LawStarted(item.law))
             case Announced(pickled):
                 stage.name, stage.case = "case", pickled
-            case CasesDone(count):
-                stage.name, stage.first, stage.cases = "law", False, count
+            case FirstFailure(result):
+                stage.failing = result
+                self._listen(message)
+            case CasesDone(tally=tally):
+                stage.name, stage.first, stage.tally = "law", False, tally
                 self._listen(message)
             case SmallerCaseDone():
                 stage.name, stage.first = "law", False
@@ -300,10 +403,8 @@ class _Supervisor:
             case Shrinking(result):
                 stage.partial = result
                 self._listen(message)
-            case LawRaised(text):
-                self._finish(
-                    stage, self._unfinished_result(stage, f"the law itself raised {text}", LAW_DEFECT)
-                )
+            case LawRaised():
+                self._finish(stage, self._raised_result(stage, message))
             case LawFinished() | CaseReplayed():
                 self._finish(stage, message)
 
@@ -331,24 +432,34 @@ class _Supervisor:
             stage.index = self._pending[0][0]
             self._finish(stage, self._unfinished_result(stage, f"before its first case: {loss}"))
 
-    def _unfinished_result(
-        self, stage: _Stage, loss: str, hypothesis: str | None = None
-    ) -> LawFinished | CaseReplayed:
+    def _raised_result(self, stage: _Stage, raised: LawRaised) -> LawFinished | CaseReplayed:
+        """Return the result of a law that raised: the target's doing, or a defect of the law."""
+        event = self._unfinished_result(stage, f"the law itself raised {raised.text}")
+        if isinstance(event, LawFinished) and stage.partial is None and stage.failing is None:
+            if raised.cause:
+                event.result.hypothesis = raised.cause
+            else:
+                event.result.hypothesis, event.result.defect = LAW_DEFECT, defect_text(raised.text)
+        return event
+
+    def _unfinished_result(self, stage: _Stage, loss: str) -> LawFinished | CaseReplayed:
         """Return the result of an item that could not be finished."""
         assert stage.index is not None
-        item = self._items[stage.index]
+        item = dict(self._job.items)[stage.index]
         (law,) = chosen_laws(self._job.kind, [item.law])
         if item.case is not None:
             return CaseReplayed(Retrial(law.id, "the saved case", "error", loss))
         if stage.partial is not None:
             note = f"while the counterexample was made smaller: {loss}"
             return LawFinished(replace(stage.partial, note=note))
-        result = LawResult(law.id, cases=stage.cases + 1, errors=1, hypothesis=hypothesis)
-        if stage.name != "case" and hypothesis is None:
-            result.note = loss
+        if stage.failing is not None:
+            return LawFinished(replace(stage.failing.with_lost_case(stage.tally), note=f"later: {loss}"))
+        result = LawResult(law.id).with_lost_case(stage.tally)
         if stage.case is None or self.target is None:
             result.note = loss
             return LawFinished(result)
+        if stage.name != "case":
+            result.note = loss
         case: Case = pickle.loads(stage.case)
         script = reproduction(law, self.target.named, case, {})
         result.counterexample = Counterexample(case.to_json(), case.describe(), loss, {}, script)

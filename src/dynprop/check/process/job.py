@@ -28,9 +28,10 @@ class Job:
 
     Attributes:
         target: the target string.
-        kind: its kind.
+        kind: its kind; empty for the one that the target states.
         options: the options of the target, as for ``load_subject``; values are those of the kind's options.
-        items: index and item, in order.
+        items: index and item, in order; empty for all laws that ``only`` names, of a kind not yet known.
+        only: ids or slugs of laws; None for every law of the kind.
         examples, iid, seed: how much to run, as for ``dynprop.check.check``.
         preflight: whether to call the target once before the first item.
     """
@@ -43,3 +44,16 @@ class Job:
     iid: int = 0
     seed: int = 0
     preflight: bool = True
+    only: tuple[str, ...] | None = None
+
+    def items_of(self, kind: str) -> tuple[tuple[int, Item], ...]:
+        """Return the items, for a target of this kind.
+
+        Raises:
+            ArgumentError: ``only`` has a name that no law of the kind has.
+        """
+        if self.items:
+            return self.items
+        from dynprop.check.run.session import chosen_laws
+
+        return tuple(enumerate(Item(law.id) for law in chosen_laws(kind, self.only)))

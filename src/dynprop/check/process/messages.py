@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dynprop.check.run.events import (
     CaseReplayed,
     CasesDone,
+    FirstFailure,
     LawFinished,
     Loaded,
     Shrinking,
@@ -20,6 +21,7 @@ from dynprop.check.run.events import (
 __all__ = [
     "AllDone",
     "Announced",
+    "Broken",
     "ItemStarted",
     "LawRaised",
     "Message",
@@ -62,7 +64,21 @@ class Announced:
 
 @dataclass(frozen=True)
 class LawRaised:
-    """A law raised, not the target: a defect of dynprop or of the package that offers the kind."""
+    """A law raised, not a call of the target.
+
+    Attributes:
+        text: the exception, with the place in the law.
+        cause: what the target did to the interpreter that explains it; empty for a defect of dynprop, or of
+            the package that offers the kind.
+    """
+
+    text: str
+    cause: str = ""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The child cannot work, through no doing of the target: a defect of dynprop."""
 
     text: str
 
@@ -76,9 +92,11 @@ Message = (
     Loaded
     | PreflightPassed
     | Unusable
+    | Broken
     | ItemStarted
     | Announced
     | CasesDone
+    | FirstFailure
     | Shrinking
     | SmallerCaseDone
     | LawFinished

@@ -1,18 +1,18 @@
 """The events of a run, in the order in which a listener gets them.
 
 A check sends ``Loaded``; then for every law ``LawStarted``, the events of its cases, and ``LawFinished``.
-The events of a case are ``CaseStarted`` before the target is called and ``CasesDone`` after it. After
-``Shrinking`` the cases are smaller ones, each of which ends with ``SmallerCaseDone``. A replay sends
-``Loaded``; then ``LawStarted`` and ``CaseReplayed`` for every saved case. From a child process a check sends
-no ``CaseStarted``.
+The events of a case are ``CaseStarted`` before the target is called and ``CasesDone`` after it, with
+``FirstFailure`` between them where it is the first of its law that fails. After ``Shrinking`` the cases are
+smaller ones, each of which ends with ``SmallerCaseDone``. A replay sends ``Loaded``; then ``LawStarted`` and
+``CaseReplayed`` for every saved case. From a child process a check sends no ``CaseStarted``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from dynprop.check.run.outcome import LawResult
+from dynprop.check.run.outcome import LawResult, Tally
 from dynprop.check.run.session import Retrial, TargetFacts
 from dynprop.laws.law import Case
 
@@ -21,6 +21,7 @@ __all__ = [
     "CaseStarted",
     "CasesDone",
     "Event",
+    "FirstFailure",
     "LawFinished",
     "LawStarted",
     "Listener",
@@ -53,10 +54,18 @@ class CaseStarted:
 
 
 @dataclass(frozen=True)
+class FirstFailure:
+    """A case of the law failed, the first one; the result has it as its counterexample."""
+
+    result: LawResult
+
+
+@dataclass(frozen=True)
 class CasesDone:
-    """Number of cases of the law judged so far."""
+    """Number of cases of the law judged so far, and what came of them."""
 
     count: int
+    tally: Tally = field(default_factory=Tally)
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,15 @@ class CaseReplayed:
 
 
 Event = (
-    Loaded | LawStarted | CaseStarted | CasesDone | Shrinking | SmallerCaseDone | LawFinished | CaseReplayed
+    Loaded
+    | LawStarted
+    | CaseStarted
+    | FirstFailure
+    | CasesDone
+    | Shrinking
+    | SmallerCaseDone
+    | LawFinished
+    | CaseReplayed
 )
 Listener = Callable[[Event], None]
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
+from dynprop.check.run.attribution import raised_by_target
 from dynprop.check.run.explain import Explanation, explain
 from dynprop.kinds.record import JudgedSubject
 from dynprop.laws.evidence import Evidence, LagProfile
 from dynprop.laws.law import Case, Cleared, Law
-from dynprop.subjects.calls import TargetMismatchError, TargetRaisedError
+from dynprop.subjects.calls import TargetMismatchError, TargetRaisedError, attributable
+from dynprop.wording import error_text
 
-__all__ = ["FAILURES", "Counterexample", "LawResult", "Outcome", "judge_case"]
+__all__ = ["FAILURES", "Counterexample", "LawResult", "Outcome", "Tally", "judge_case"]
 
 FAILURES = ("wrong", "error", "inaccurate")
 
@@ -65,6 +67,11 @@ def judge_case(law: Law, subject: JudgedSubject, case: Case) -> Outcome:
         return Outcome("error", str(error))
     except TargetMismatchError as error:
         return Outcome("wrong", str(error), Evidence(failure=str(error)))
+    except attributable() as error:
+        # What a target returns may raise when it is read.
+        if raised_by_target(error, law, subject):
+            return Outcome("error", error_text(error))
+        raise
     if evidence.failure is not None:
         return Outcome("wrong", evidence.failure, evidence)
     if not evidence.decided:
@@ -119,6 +126,28 @@ class Counterexample:
         return {**self.__dict__, "correct_digits": [list(pair) for pair in self.correct_digits]}
 
 
+@dataclass(frozen=True)
+class Tally:
+    """The numbers of a law over the cases judged so far.
+
+    Attributes:
+        cases: how many cases ran.
+        decided, undecidable, refused, errors, wrong, inaccurate: number of cases with this outcome.
+        worst_ratio: worst residual over bound among the decided cases; may be infinite.
+        lags: as on ``LawResult``.
+    """
+
+    cases: int = 0
+    decided: int = 0
+    undecidable: int = 0
+    refused: int = 0
+    errors: int = 0
+    wrong: int = 0
+    inaccurate: int = 0
+    worst_ratio: float = 0.0
+    lags: Mapping[str, tuple[int | None, int]] = field(default_factory=dict)
+
+
 @dataclass
 class Failures:
     """Failing cases with one verdict and one hypothesis: their number and the clearest of them."""
@@ -171,8 +200,11 @@ class LawResult:
         counterexample: the smallest failing case, if any fails.
         hypothesis: the likely mistake.
         note: why the law is not applicable, why fewer cases ran, or what a case showed beside its verdict.
+        defect: what the law itself raised, through no doing of the target; empty for a law that ran.
         lags: by dtype, the smallest lag at which a gradient was wrong over all cases, or None, and the
             largest lag that could be judged.
+        left: by dtype, the effective lag and the size of the gradient there, relative to that at lag 0: the
+            largest of all cases that are right just as far.
         met: the cases by the classes of the kind's plan.
     """
 
@@ -188,8 +220,10 @@ class LawResult:
     counterexample: Counterexample | None = None
     hypothesis: str | None = None
     note: str = ""
+    defect: str = ""
     not_applicable: bool = False
     lags: dict[str, tuple[int | None, int]] = field(default_factory=dict)
+    left: dict[str, tuple[int, float]] = field(default_factory=dict)
     failures: dict[tuple[str, str], Failures] = field(default_factory=dict, repr=False)
     met: dict[Classes, Met] = field(default_factory=dict, repr=False)
 
@@ -214,6 +248,16 @@ class LawResult:
         """Whether the law failed."""
         return self.verdict in FAILURES
 
+    def tally(self) -> Tally:
+        """Return the numbers so far."""
+        return Tally(**{f.name: getattr(self, f.name) for f in fields(Tally)} | {"lags": dict(self.lags)})
+
+    def with_lost_case(self, tally: Tally) -> LawResult:
+        """Return this result with the numbers so far, and one more case that ended in an error."""
+        numbers: dict[str, Any] = {f.name: getattr(tally, f.name) for f in fields(Tally)}
+        numbers |= {"cases": tally.cases + 1, "errors": tally.errors + 1, "lags": dict(tally.lags)}
+        return replace(self, **numbers)
+
     def add(self, case: Case, outcome: Outcome, classes: Mapping[str, str] | None = None) -> None:
         """Count one outcome and remember the worst failing case; ``classes`` are those of the case."""
         self.cases += 1
@@ -230,6 +274,7 @@ class LawResult:
             self.worst_ratio = max(self.worst_ratio, outcome.ratio)
         if outcome.evidence is not None and outcome.evidence.lags is not None:
             self._add_lags(case.dtype, outcome.evidence.lags)
+            self._add_left(case.dtype, outcome.evidence)
         if outcome.evidence is not None and outcome.evidence.note:
             self.note = outcome.evidence.note
         if outcome.failed:
@@ -267,6 +312,17 @@ class LawResult:
         wrong_lags = [k for k in (first_wrong, lags.first_wrong) if k is not None]
         self.lags[dtype] = (min(wrong_lags, default=None), max(max_decided, lags.max_decided))
 
+    def _add_left(self, dtype: str, evidence: Evidence) -> None:
+        """Keep how much of the gradient is left at the effective lag."""
+        lag = self.effective_lags.get(dtype, -1)
+        before, most = self.left.get(dtype, (-1, 0.0))
+        share = gradient_left(evidence, lag)
+        if share is None:
+            if before != lag:
+                self.left.pop(dtype, None)
+        else:
+            self.left[dtype] = (lag, max(share, most) if before == lag else share)
+
     @property
     def max_decided_lag(self) -> int | None:
         """Largest lag that could be judged, over all dtypes; None without a gradient law."""
@@ -302,6 +358,20 @@ class LawResult:
             "hypothesis": self.hypothesis,
             "note": self.note,
         }
+
+
+def gradient_left(evidence: Evidence, lag: int) -> float | None:
+    """Return the largest reference gradient at a lag over that at lag 0; None without such a lag."""
+    shares = []
+    for comparison in evidence.comparisons:
+        if lag >= 0 and "lag" in comparison.axes:
+            axis = comparison.axes.index("lag")
+            if comparison.reference.shape[axis] > lag:
+                size = np.abs(np.moveaxis(comparison.reference, axis, 0)[[0, lag]]).reshape(2, -1)
+                first, there = size.max(axis=1, initial=0.0)
+                if np.isfinite(there) and np.isfinite(first) and first > 0.0:
+                    shares.append(float(there) / float(first))
+    return max(shares, default=None)
 
 
 def correct_digits(lags: LagProfile | None) -> tuple[tuple[int, float], ...]:

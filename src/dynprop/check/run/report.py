@@ -27,7 +27,7 @@ __all__ = ["SCHEMA", "Report", "law_result_from_json", "law_result_to_json", "li
 SCHEMA = 1
 EXPECTED = "the JSON object that check --json wrote"
 REQUIRED = ("target", "kind", "verdict", "seed", "laws", "versions")
-FURTHER = ("wrong", "inaccurate", "lags")
+FURTHER = ("wrong", "inaccurate", "lags", "left", "defect")
 COUNTS = ("cases", "decided", "undecidable", "refused", "errors", "wrong", "inaccurate")
 
 
@@ -92,6 +92,14 @@ class Report:
         return lags
 
     @property
+    def gradient_left(self) -> float | None:
+        """The size of the gradient at the effective lag, relative to that at lag 0; None if it is unknown."""
+        known = [
+            share for result in self.laws for lag, share in result.left.values() if lag == self.effective_lag
+        ]
+        return max(known, default=None)
+
+    @property
     def _lags(self) -> list[tuple[int | None, int]]:
         return [pair for result in self.laws for pair in result.lags.values()]
 
@@ -102,12 +110,14 @@ class Report:
             strict: whether a law that could not be decided keeps a check from success.
 
         Returns:
-            1 if some law is wrong, inaccurate or errs; else 0 if at least one passed (with ``strict`` 3 if
-            some law is undecidable); else 3.
+            1 if some law is wrong, inaccurate or errs; else 4 if some law itself raised, which is a defect of
+            dynprop; else 0 if at least one passed (with ``strict`` 3 if some law is undecidable); else 3.
         """
         verdicts = [result.verdict for result in self.laws]
-        if self.failures:
+        if any(not result.defect for result in self.failures):
             return 1
+        if self.failures:
+            return 4
         if "pass" not in verdicts or (strict and "undecidable" in verdicts):
             return 3
         return 0
@@ -133,8 +143,9 @@ class Report:
         return plain
 
     def dumps(self) -> str:
-        """Return the report as strict JSON text."""
-        return json.dumps(self.to_json(), indent=1, allow_nan=False, ensure_ascii=False)
+        """Return the report as strict JSON text, which any file can hold: lone surrogates are escaped."""
+        text = json.dumps(self.to_json(), indent=1, allow_nan=False, ensure_ascii=False)
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
     @classmethod
     def from_json(cls, data: object) -> Report:
@@ -191,11 +202,13 @@ def law_result_from_json(data: Mapping[str, Any]) -> LawResult:
         counterexample=example,
         hypothesis=data["hypothesis"],
         note=data.get("note", ""),
+        defect=data.get("defect", ""),
         not_applicable=data["verdict"] == "not-applicable",
         lags={
             dtype: (first_wrong, max_decided)
             for dtype, (first_wrong, max_decided) in data.get("lags", {}).items()
         },
+        left={dtype: (int(lag), float(share)) for dtype, (lag, share) in data.get("left", {}).items()},
     )
     for name in COUNTS:
         setattr(result, name, int(data.get(name, 0)))

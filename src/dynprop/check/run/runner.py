@@ -18,6 +18,7 @@ import numpy as np
 from dynprop.check.run.events import (
     CasesDone,
     CaseStarted,
+    FirstFailure,
     Listener,
     Shrinking,
     SmallerCaseDone,
@@ -78,8 +79,12 @@ def run_law(law: Law, subject: JudgedSubject, options: Options, listen: Listener
 
     def run(case: Case) -> None:
         listen(CaseStarted(case))
-        result.add(case, judge_case(law, subject, case), kind.classes_of(case))
-        listen(CasesDone(result.cases))
+        outcome = judge_case(law, subject, case)
+        result.add(case, outcome, kind.classes_of(case))
+        if outcome.failed and result.counterexample is None:
+            _store_counterexample(law, subject, result, (case, outcome), outcome)
+            listen(FirstFailure(result))
+        listen(CasesDone(result.cases, result.tally()))
 
     _run_cases(law, subject, options, result, run, listen)
     if result.failing is not None:
@@ -231,7 +236,7 @@ def _draw_batches(
         count = min(BATCH, options.iid - start)
         cleared = batch(subject, rng, count, lambda case: listen(CaseStarted(case)))
         result.add_cleared(cleared)
-        listen(CasesDone(result.cases))
+        listen(CasesDone(result.cases, result.tally()))
         for case in cleared.remaining:
             run(case)
     return 0

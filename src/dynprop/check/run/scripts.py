@@ -9,14 +9,17 @@ from typing import Any
 
 from dynprop.check.run.subjects import TargetName
 from dynprop.kinds import kind_named
-from dynprop.kinds.record import one_line
 from dynprop.laws.code import import_lines
 from dynprop.laws.law import Case, Law
+from dynprop.wording import error_text, shorten
 
-__all__ = ["reproduction"]
+__all__ = ["reproduction", "shown"]
 
 # Longer calls are not printed: the report holds the case.
 LONGEST_LINE = 8000
+# A longer line is cut in the middle where a script is printed.
+SHOWN_LINE = 1200
+CUT = "# cut in the middle: --json keeps the whole case, and dynprop replay runs it"
 
 
 def reproduction(law: Law, target: TargetName, case: Case, detail: Mapping[str, Any]) -> str:
@@ -40,7 +43,7 @@ def reproduction(law: Law, target: TargetName, case: Case, detail: Mapping[str, 
         try:
             setup = kind_named(law.kind).script_setup(data, target.framework)
         except Exception as error:  # a kind's own code: a script that it cannot write changes no verdict
-            failed = f"# kind {law.kind} cannot write its script of this case: {one_line(error)}"
+            failed = f"# kind {law.kind} cannot write its script of this case: {error_text(error)}"
     if setup is not None:
         imports = import_lines(setup.library, setup.dtype) if setup.library else []
         body_lines = [line for line in body.splitlines() if line not in imports]
@@ -84,3 +87,9 @@ def _target_lines(target: TargetName, name: str = "f") -> list[str]:
             return [*lines, f"from {place} import {head}{alias}"]
         return [*lines, f"from {place} import {head}", f"{name} = {'.'.join([head, *inner])}"]
     return [f"# {name} = {target.name}: the function that was checked"]
+
+
+def shown(script: str) -> str:
+    """Return a script as it is printed: long lines are cut in the middle, and a last line says so."""
+    lines = [shorten(line, SHOWN_LINE) for line in script.splitlines()]
+    return "\n".join([*lines, CUT] if lines != script.splitlines() else lines)

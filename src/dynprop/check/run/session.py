@@ -23,10 +23,12 @@ __all__ = [
     "adapt",
     "again",
     "chosen_laws",
+    "described_object",
     "report_of",
     "require_counts",
     "restored_case",
     "run_options",
+    "takes",
     "target_facts",
 ]
 
@@ -132,12 +134,12 @@ def adapt(subject: object, *, seed: int = 0) -> JudgedSubject:
     if not is_class and getattr(subject, "kind", None) in kinds and hasattr(subject, "domain"):
         return cast("JudgedSubject", subject)
     for kind in kinds.values():
-        if _takes(kind, subject):
+        if takes(kind, subject):
             return kind.adapter_class().of(subject, seed=seed)
-    raise ArgumentError("subject", _described(subject), _remedy(subject, kinds))
+    raise ArgumentError("subject", described_object(subject), _remedy(subject, kinds))
 
 
-def _takes(kind: Kind, subject: object) -> bool:
+def takes(kind: Kind, subject: object) -> bool:
     """Whether a kind takes an object as it is; a kind that cannot be used takes none."""
     try:
         return kind.takes(subject)
@@ -145,7 +147,7 @@ def _takes(kind: Kind, subject: object) -> bool:
         return False
 
 
-def _described(subject: object) -> str:
+def described_object(subject: object) -> str:
     """Describe an object that is no subject, without its address in memory."""
     name = getattr(subject, "__qualname__", None)
     if isinstance(name, str):

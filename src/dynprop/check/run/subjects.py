@@ -24,12 +24,14 @@ class LoadedSubject:
         origin: the target string.
         options: the options that differ from the adapter's defaults.
         packages: versions of the packages that the target's module uses.
+        places: the folders of its code.
     """
 
     subject: JudgedSubject
     origin: str
     options: Mapping[str, Any] = field(default_factory=dict)  # values are those of the kind's options
     packages: Mapping[str, str] = field(default_factory=dict)
+    places: tuple[str, ...] = ()
 
     def __getattr__(self, name: str) -> Any:
         """Return an attribute of the subject, of any type: laws of its kind use more than the runner does."""

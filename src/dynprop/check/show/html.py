@@ -16,6 +16,7 @@ from dynprop.check.show.render import (
     VERDICT_WORDS,
     domain_text,
     is_hypothesis,
+    lag_text,
     likeliest,
     ratio_text,
     sentence,
@@ -117,6 +118,7 @@ def render_html(report: Report) -> str:
         likely_label="Most likely" if is_hypothesis(likely, report) else "In common",
         sentence=sentence(report),
         domain=domain_text(report),
+        lags=lag_text(report),
         words=VERDICT_WORDS,
         data=Markup(embedded),
     )

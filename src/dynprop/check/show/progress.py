@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
@@ -15,9 +15,11 @@ from dynprop.check.run.events import (
     Event,
     LawFinished,
     LawStarted,
+    Loaded,
     Shrinking,
     SmallerCaseDone,
 )
+from dynprop.check.run.session import chosen_laws
 from dynprop.progress_line import EVERY, ProgressLine
 
 if TYPE_CHECKING:
@@ -38,13 +40,21 @@ class Progress:
         noun: the plural of the things counted.
         file: where to write; default stderr.
         every: seconds between plain lines.
+        only: the laws that run, if not all; a total of 0 is then found when the kind of the target is known.
     """
 
     def __init__(
-        self, total: int = 0, *, noun: str = "laws", file: TextIO | None = None, every: float = EVERY
+        self,
+        total: int = 0,
+        *,
+        noun: str = "laws",
+        file: TextIO | None = None,
+        every: float = EVERY,
+        only: Sequence[str] | None = None,
     ) -> None:
         self._console = Console(file=file or sys.stderr, markup=False, emoji=False, highlight=False)
         self._total = total
+        self._only = only
         self._noun = noun
         self._plain = ProgressLine(self._console.file, every)
         self._law, self._doing, self._cases = "", "starting", 0
@@ -54,6 +64,8 @@ class Progress:
     def __call__(self, event: Event) -> None:
         """Show one event of a check or of a replay."""
         match event:
+            case Loaded(target):
+                self._total = self._total or len(chosen_laws(target.named.kind, self._only))
             case LawStarted(law):
                 self._law, self._doing, self._cases = law, "", 0
             case CasesDone(count):

@@ -19,15 +19,18 @@ from rich.text import Text
 
 from dynprop.check.run.outcome import FAILURES, LawResult
 from dynprop.check.run.report import Report
+from dynprop.check.run.scripts import shown
 from dynprop.check.run.session import Retrial
 from dynprop.contracts.domain import described
 from dynprop.kinds import kind_named, laws_for
 from dynprop.laws.law import Law
 
 __all__ = [
+    "STYLES",
     "VERDICT_WORDS",
     "domain_text",
     "is_hypothesis",
+    "lag_text",
     "likeliest",
     "open_console",
     "print_hanging",
@@ -36,6 +39,7 @@ __all__ = [
     "print_retrials",
     "ratio_text",
     "sentence",
+    "word",
 ]
 
 VERDICT_WORDS = {"not-applicable": "not applicable"}
@@ -54,9 +58,17 @@ DIGITS_PER_LINE = 11
 LONG = 200
 
 
+class _Console(Console):
+    """A console whose reader may go away."""
+
+    def on_broken_pipe(self) -> None:
+        """Pass the exception on; rich would exit with status 1, that of a failing law."""
+        raise BrokenPipeError
+
+
 def open_console(file: TextIO | None = None) -> Console:
     """Return a console that adds nothing to the text: no markup, no emoji, no highlighting."""
-    return Console(file=file or sys.stdout, markup=False, emoji=False, highlight=False)
+    return _Console(file=file or sys.stdout, markup=False, emoji=False, highlight=False)
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
@@ -117,12 +129,12 @@ def ratio_text(result: LawResult) -> str:
 def _print_laws_table(laws: Sequence[LawResult], out: Console) -> None:
     """Print a line per law, then the reasons of those that are not applicable."""
     wide = max([len(r.law) for r in laws], default=3)
-    words = max([len(_word(r.verdict)) for r in laws], default=7)
+    words = max([len(word(r.verdict)) for r in laws], default=7)
     out.print(Text(f"{'law':{wide}}  {'verdict':{words}}  {'decided':>9}  {'error/bound':>11}", "dim"))
     reasons: dict[str, list[str]] = {}
     for result in laws:
         line = Text(f"{result.law:{wide}}  ")
-        line.append(f"{_word(result.verdict)}", STYLES[result.verdict])
+        line.append(f"{word(result.verdict)}", STYLES[result.verdict])
         if result.not_applicable:
             reasons.setdefault(result.note, []).append(result.law.split("/", 1)[1])
             out.print(line, soft_wrap=True)
@@ -152,7 +164,8 @@ def print_hanging(label: Text, text: Text, indent: int, out: Console) -> None:
         out.print(Text.assemble(lead, line), soft_wrap=True)
 
 
-def _word(verdict: str) -> str:
+def word(verdict: str) -> str:
+    """Return a verdict as text shows it."""
     return VERDICT_WORDS.get(verdict, verdict)
 
 
@@ -200,7 +213,7 @@ def _print_failure(result: LawResult, report: Report, printed_causes: set[str], 
         return
     printed_causes.update({cause(result)} - {""})
     out.print()
-    _print_code(example.script, out)
+    _print_code(shown(example.script), out)
 
 
 def _digits(pairs: Sequence[tuple[int, float]]) -> Text:
@@ -225,16 +238,32 @@ def _print_code(code: str, out: Console) -> None:
 
 
 def _print_summary(report: Report, out: Console) -> None:
-    lag, decided = report.effective_lag, report.max_decided_lag
-    if decided is not None:
-        line = Text.assemble("effective lag ", (f"{lag}", "bold" if lag == decided else "bold red"))
-        line.append(f" of {decided} decided")
-        each = report.effective_lags
-        if lag != decided and len(set(each.values())) > 1:
-            line.append(f" ({', '.join(f'{dtype} {value}' for dtype, value in each.items())})")
-        print_hanging(Text(), line, 0, out)
-    verdict = Text.assemble((_word(report.verdict), STYLES[report.verdict]), ": ", sentence(report))
+    line = lag_text(report)
+    if line:
+        whole = report.effective_lag == report.max_decided_lag
+        print_hanging(Text(), Text(line, "" if whole else "bold red"), 0, out)
+    verdict = Text.assemble((word(report.verdict), STYLES[report.verdict]), ": ", sentence(report))
     print_hanging(Text(), verdict, 0, out)
+
+
+def lag_text(report: Report) -> str:
+    """Return how far back gradients are right, and how much of the gradient is left there; "" if unjudged."""
+    lag, decided = report.effective_lag, report.max_decided_lag
+    if lag is None or decided is None:
+        return ""
+    if lag < 0:
+        return f"gradients wrong from lag 0 on ({decided} decided)"
+    each = report.effective_lags
+    text = f"gradients right up to lag {lag} of {decided} decided"
+    if lag != decided and len(set(each.values())) > 1:
+        text += f" ({', '.join(f'{dtype} {value}' for dtype, value in each.items())})"
+    left = report.gradient_left
+    if left is None:
+        return text
+    if left >= 1.5:
+        return f"{text}, where the gradient is {left:.2g} times that at lag 0"
+    share = f"{100 * left:.0f} %" if left >= 0.01 else f"{left:.0e}".replace("e-0", "e-")
+    return f"{text}, where {share} of the gradient is left"
 
 
 def sentence(report: Report) -> str:
@@ -254,7 +283,7 @@ def sentence(report: Report) -> str:
     text = f"{counts['pass']} laws hold on {cases:,} decided cases"
     if counts["pass"] == 1:
         text = f"1 law holds on {cases:,} decided cases"
-    remaining = [f"{counts[v]} {_word(v)}" for v in ("refused", "undecidable", "not-applicable") if counts[v]]
+    remaining = [f"{counts[v]} {word(v)}" for v in ("refused", "undecidable", "not-applicable") if counts[v]]
     return f"{text}; {', '.join(remaining)}" if remaining else text
 
 
@@ -284,9 +313,7 @@ def print_retrials(retrials: Sequence[Retrial], report: Report, console: Console
         line = Text(f"{retrial.law:{wide}}  ")
         line.append(*(("still fails", "bold red") if retrial.failed else ("passes now", "green")))
         if retrial.verdict != "pass":
-            line.append(
-                f"  {_word(retrial.verdict)}{': ' if retrial.message else ''}{retrial.message}", "dim"
-            )
+            line.append(f"  {word(retrial.verdict)}{': ' if retrial.message else ''}{retrial.message}", "dim")
         out.print(line, soft_wrap=True)
     still_failing = sum(r.failed for r in retrials)
     out.print()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from dynprop.arrays import describe
@@ -20,13 +20,19 @@ def is_module(value: object) -> bool:
 
 
 def build(
-    builder: Any, sizes: Mapping[str, int], seed: int, library: Framework, accepts: Callable[[Any], bool]
+    builder: Any,
+    sizes: Mapping[str, int],
+    usual: Mapping[str, int],
+    seed: int,
+    library: Framework,
+    accepts: Callable[[Any], bool],
 ) -> Any:
-    """Call a class or function once, seeded: with the sizes or, where they do not fit, without.
+    """Call a class or function once, seeded.
 
     Args:
         builder: the user's class or function, which may return any object.
-        sizes: keyword arguments of the call.
+        sizes: keyword arguments that the caller asks for, none of which is dropped.
+        usual: further keyword arguments, which are left out where they do not fit.
         seed: seeds the library's global random numbers before the call.
         library: the library whose random numbers the builder draws.
         accepts: whether what was built is a layer.
@@ -39,13 +45,13 @@ def build(
             f"{describe(builder)} is not a layer: kind layer takes a torch module, a class or function that "
             "builds one, or a dynprop.check.Layer"
         )
-    for keywords in (sizes, {}) if _may_take(builder, sizes) else ({},):
+    for keywords in _calls(builder, sizes, usual):
         call = _call_text(builder, keywords)
         library.seed(seed)
         try:
             built = guard(builder)(**keywords)
         except TargetRaisedError as error:
-            if keywords and isinstance(error.cause, TypeError):
+            if len(keywords) > len(sizes) and isinstance(error.cause, TypeError):
                 continue
             raise TargetError(
                 f"kind layer builds its target by {call} (--sizes changes that), which raised {error}; "
@@ -57,6 +63,20 @@ def build(
             f"{call} returned {describe(built)}, expected a torch module or a dynprop.check.Layer"
         )
     return built
+
+
+def _calls(
+    builder: Callable[..., Any], sizes: Mapping[str, int], usual: Mapping[str, int]
+) -> Iterator[Mapping[str, int]]:
+    """Yield the keyword arguments to try; TargetError if the signature takes none that has the sizes."""
+    fitting = [keywords for keywords in ({**usual, **sizes}, sizes) if _may_take(builder, keywords)]
+    if sizes and not fitting:
+        given = ",".join(f"{name}={value}" for name, value in sizes.items())
+        label = getattr(builder, "__qualname__", repr(builder))
+        raise TargetError(
+            f"--sizes {given} does not fit {label}{inspect.signature(builder)}: give the sizes that it takes"
+        )
+    yield from fitting or [{}]
 
 
 def _may_take(builder: Callable[..., Any], keywords: Mapping[str, int]) -> bool:

@@ -125,7 +125,7 @@ class Layer:
         Args:
             target: a Layer, a torch module, or a class or function that builds one of them. It is called
                 once, seeded, as target(input_size=3, hidden_size=8), or target() if that does not fit.
-            sizes: other sizes for that call.
+            sizes: other sizes for that call; without one, input_size of a layer that states none.
             seed: seeds the call.
             **options: fields of Layer that override the declared ones.
 
@@ -148,14 +148,16 @@ class Layer:
         cls, declared: Layer, sizes: Mapping[str, int], seed: int, given: Mapping[str, Any]
     ) -> LayerUnderTest:
         """Build a declared target and settle its defaults."""
-        if declared._forms:
-            return declared._under_test(declared.target, sizes)
         module = declared.target
+        if declared._forms or is_module(module):
+            _require_stated(declared.input_size or getattr(module, "input_size", None), sizes)
+        if declared._forms:
+            return declared._under_test(module, sizes)
         if is_module(module):
             return declared._under_test(copy.deepcopy(module), sizes)
         library = framework_named(declared.framework, declared.device)
         label = getattr(module, "__qualname__", type(module).__name__)
-        built = build(module, {**SIZES, **sizes}, seed, library, _is_built)
+        built = build(module, sizes, SIZES, seed, library, _is_built)
         name = declared.name or label
         if isinstance(built, cls):
             inner = replace(built, **{"name": name, **given})
@@ -203,6 +205,16 @@ class Layer:
             optional=frozenset(dtypes if adapted and self.dtypes is None else ()),
             declared_reference=(self.reference, self.reference_parameters),
         )
+
+
+def _require_stated(input_size: Any, sizes: Mapping[str, int]) -> None:
+    """Raise ArgumentError for sizes of a layer that is built already, and states its own or none."""
+    own = {} if input_size is None else {"input_size": input_size}
+    other = {name: n for name, n in sizes.items() if own.get(name, n if name == "input_size" else None) != n}
+    if other:
+        given = ",".join(f"{name}={n}" for name, n in other.items())
+        text = "none: the target is built already; name a class or function that builds it"
+        raise ArgumentError("sizes", given, text)
 
 
 def is_layer(value: object) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynprop.arrays import describe
 from dynprop.errors import ArgumentError
+from dynprop.extras import needs
 from dynprop.products.initializers.layer_kinds import Layer, scalable_layers
 from dynprop.products.initializers.layer_scales import factor_of, variance_of
 from dynprop.products.weights.scalar import require_number
@@ -84,8 +85,9 @@ def calibrate_(module: nn.Module, sample: Any, variance: float | Mapping[str, fl
         >>> round(float(layer(sample).detach().var(correction=0)), 3)
         4.0
     """
-    import torch
-    from torch.nn.utils.rnn import PackedSequence
+    with needs("calibrate_"):
+        import torch
+        from torch.nn.utils.rnn import PackedSequence
 
     if not isinstance(module, torch.nn.Module):
         raise ArgumentError("module", describe(module), "a torch.nn.Module")

@@ -16,7 +16,8 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-from dynprop.errors import ArgumentError, DynpropError, LedgerError, TargetError
+from dynprop.errors import ArgumentError, DynpropError, LedgerError, MissingExtraError, TargetError
+from dynprop.extras import needs
 from dynprop.progress_line import ProgressLine
 from dynprop.training.analysis.forecast import Listener
 from dynprop.training.show.layout import shared_options
@@ -61,7 +62,8 @@ def write_pages(
             pass
     except OSError as error:
         raise _unwritten(paths, error) from error
-    import matplotlib as mpl
+    with needs("the page of a sweep"):
+        import matplotlib as mpl
 
     from dynprop.training.show.plots import plot_sweep
 
@@ -131,10 +133,8 @@ def show_folder(folder: Path, table: Path | None = None) -> None:
         written = [*write_pages(folder, sweep, trials), *written]
     except LedgerError as error:
         failed.append(error)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "matplotlib":
-            raise
-        failed.append(TargetError("pictures need matplotlib: pip install 'dynprop[plots]'"))
+    except MissingExtraError as error:
+        failed.append(TargetError(str(error)))
     if written:
         print("written: " + ", ".join(str(path) for path in written))
     if failed:

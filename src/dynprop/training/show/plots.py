@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dynprop.extras import needs
 from dynprop.linear.figures import GREY, INK, clean
 from dynprop.training.analysis.forecast import (
     Forecast,
@@ -85,9 +86,10 @@ def plot_sweep(
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-    from matplotlib.lines import Line2D
+    with needs("a figure"):
+        from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
+        from matplotlib.lines import Line2D
 
     profiles = measured_profiles([entry.settings for entry in entries], models, listen=listen)
     forecasts = measured_forecasts(

@@ -6,6 +6,8 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynprop.check.run.outcome import Counterexample, LawResult
+from dynprop.check import check, load_subject
+from dynprop.check.run.outcome import Counterexample, LawResult, gradient_left
 from dynprop.check.run.report import Report, law_result_from_json, law_result_to_json, library_versions
+from dynprop.check.run.scripts import CUT, SHOWN_LINE, shown
 from dynprop.check.show.html import lag_picture, render_html
-from dynprop.check.show.render import open_console, print_report, print_retrials, ratio_text, sentence
+from dynprop.check.show.render import (
+    lag_text,
+    open_console,
+    print_report,
+    print_retrials,
+    ratio_text,
+    sentence,
+)
 from dynprop.errors import ArgumentError
+from dynprop.kinds.scan.gradient import gradient_by_lag, lag_cases
 
+FAKES = Path(__file__).parents[1] / "fake_targets.py"
 Lags = dict[str, tuple[int | None, int]]
 VERDICTS = ("pass", "wrong", "error", "inaccurate", "refused", "undecidable", "not-applicable")
 CONTRACT = ["target", "kind", "verdict", "seed", "effective_lag", "max_decided_lag", "laws", "versions"]
@@ -260,8 +273,54 @@ def test_long_code_is_printed_once_per_cause() -> None:
 
 def test_the_last_lines_are_the_effective_lag_and_the_verdict() -> None:
     text = printed(report_of("pass", lags={"float64": (None, 9), "float32": (4, 7)}))
-    assert text.splitlines()[-2] == "effective lag 3 of 9 decided (float64 9, float32 3)"
+    assert text.splitlines()[-2] == "gradients right up to lag 3 of 9 decided (float64 9, float32 3)"
     assert text.splitlines()[-1] == "pass: 2 laws hold on 4 decided cases"
+
+
+@pytest.mark.parametrize(
+    ("lag", "share", "words"),
+    [
+        (9, 3.2e-9, "gradients right up to lag 9 of 9 decided, where 3e-9 of the gradient is left"),
+        (9, 0.123, "gradients right up to lag 9 of 9 decided, where 12 % of the gradient is left"),
+        (
+            3,
+            250.0,
+            "gradients right up to lag 3 of 9 decided, where the gradient is 2.5e+02 times that at lag 0",
+        ),
+        (-1, 0.0, "gradients wrong from lag 0 on (9 decided)"),
+    ],
+)
+def test_the_effective_lag_is_put_in_words_with_what_is_left_there(
+    lag: int, share: float, words: str
+) -> None:
+    result = result_of("pass", "scan/gradient-by-lag", {"float64": (None if lag == 9 else lag + 1, 9)})
+    result.left = {"float64": (lag, share), "float32": (lag + 1, 7.0)}
+    report = Report("f", "scan", 0, (result,))
+    assert lag_text(report) == words
+    assert Report.from_json(report.to_json()).gradient_left == report.gradient_left
+    assert report.to_json()["effective_lag"] == lag
+
+
+def test_what_is_left_of_a_gradient_comes_from_the_reference_at_that_lag() -> None:
+    subject = load_subject(f"{FAKES}:right", "scan", framework="numpy", max_length=40, dtypes=["float64"])
+    (result,) = check(subject, laws=["gradient-by-lag"], examples=20).laws
+    (lag, share) = result.left["float64"]
+    assert lag == result.effective_lag == result.max_decided_lag
+    case = replace(next(c for c in lag_cases(subject.domain, subject)), gates=np.full((1, 4, 1), 0.5))
+    evidence = gradient_by_lag(subject, replace(case, inputs=np.ones((1, 4, 1)), initial=None))
+    assert [gradient_left(evidence, k) for k in (0, 1, 3, 4, -1)] == [1.0, 0.5, 0.125, None, None]
+    assert share > 0.0
+
+
+def test_long_lines_of_code_are_cut_in_the_middle_and_a_line_says_so() -> None:
+    short, long = "print(f(x))", f"x = [{', '.join(['0.125'] * 1000)}]"
+    assert shown(short) == short
+    first, second, last = shown(f"{long}\n{short}").splitlines()
+    assert (second, last) == (short, CUT)
+    assert len(first) <= SHOWN_LINE
+    assert first.startswith("x = [0.125, ")
+    assert first.endswith(" 0.125]")
+    assert ", ... 0.125" in first
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,27 @@ def test_other_sizes_may_be_asked_for() -> None:
     assert called(layer, inputs(features=5)).shape == (2, 5, 4)
 
 
+def test_sizes_that_are_asked_for_are_honoured_or_refused_with_the_signature() -> None:
+    def build(input_size: int = 16, width: int = 5) -> nn.Module:
+        return nn.GRU(input_size, width)
+
+    layer = running(build, sizes={"input_size": 4, "width": 7})
+    assert isinstance(layer.calls.interface.module, nn.GRU)
+    assert (layer.calls.interface.input_size, layer.calls.interface.module.hidden_size) == (4, 7)
+    with pytest.raises(
+        TargetError, match=r"--sizes hidden_size=7 does not fit .*build\(input_size: 'int' = 16"
+    ):
+        Layer.of(build, sizes={"hidden_size": 7})
+
+
+def test_sizes_of_a_layer_that_is_built_are_refused_unless_it_states_none() -> None:
+    with pytest.raises(ArgumentError, match="sizes: got input_size=5, expected none: the target is built"):
+        Layer.of(nn.GRU(4, 6), sizes={"input_size": 5})
+    assert running(nn.GRU(4, 6), sizes={"input_size": 4}).calls.interface.input_size == 4
+    stateless = Layer(forward=lambda x, state=None: (x, state))
+    assert running(stateless, sizes={"input_size": 5}).calls.interface.input_size == 5
+
+
 def test_a_builder_without_sizes_is_called_without_them() -> None:
     def build() -> nn.Module:
         return nn.RNN(6, 4)

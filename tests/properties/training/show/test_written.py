@@ -110,4 +110,5 @@ def test_without_matplotlib_the_table_is_printed(
     assert main(["train", "--show", str(folder)]) == 2
     out, err = capsys.readouterr()
     assert "latch: orthogonal" in out
-    assert err == "dynprop: pictures need matplotlib: pip install 'dynprop[plots]'\n"
+    missing = "the page of a sweep needs Matplotlib, which is not installed: pip install 'dynprop[plots]'"
+    assert err == f"dynprop: {missing}\n"

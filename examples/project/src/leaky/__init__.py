@@ -1,0 +1,1 @@
+"""Leaky sums, as a scan and as a layer."""

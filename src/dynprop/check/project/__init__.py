@@ -1,0 +1,1 @@
+"""All targets of a project: their declaration in pyproject.toml, and one check of them all."""

@@ -263,7 +263,8 @@ def test_a_scan_by_logarithms_passes_if_it_says_so(law: str) -> None:
     result = judged(law, declared)
     assert result.verdict == "pass", result.counterexample
     silent = replace(declared, arithmetic="product")
-    assert judged(law, silent).verdict == "inaccurate"
+    # Beside the smallest inputs a gradient through logarithms is 0 where a number is due.
+    assert judged(law, silent).verdict == ("wrong" if law == "scan/gradient" else "inaccurate")
 
 
 def test_whole_numbers_are_not_asked_of_logarithms() -> None:

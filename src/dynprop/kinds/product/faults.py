@@ -31,7 +31,7 @@ def flushes_what_is_small(weights: Array) -> Array:
     return products
 
 
-@scalar.fault("product/single-precision-inside", caught_by={"exact": "inaccurate"})
+@scalar.fault("product/single-precision-inside", caught_by={"lengths": "inaccurate", "exact": "wrong"})
 def single_precision_inside(weights: Array) -> Array:
     """Multiplies in float32 and returns the format that it was given."""
     with np.errstate(all="ignore"):
@@ -158,7 +158,7 @@ def entry_by_entry(weights: Array) -> Array:
     return np.cumprod(weights, axis=0)
 
 
-@matrix.fault("product/renormalised", domain=MATRIX, caught_by={"time-reversal": "wrong"})
+@matrix.fault("product/renormalised", domain=MATRIX, caught_by={"exact": "wrong"})
 def renormalised(weights: Array) -> Array:
     """Keeps the norm of the product at 1, as a computation of exponents does, and forgets the scale."""
     products = weights.copy()

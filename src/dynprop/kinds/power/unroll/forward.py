@@ -64,12 +64,16 @@ def exact_states(subject: PowerSubject, case: PowerCase) -> Evidence:
 
 
 def every_length(domain: Domain, subject: PowerSubject) -> Iterator[PowerCase]:
-    """Yield no step, one, odd numbers, powers of two and their neighbours, and the longest."""
+    """Yield no step, one, odd numbers, powers of two and their neighbours, and the longest.
+
+    Longer ones come with a permutation too, whose states have all their digits at any length.
+    """
     lengths = FEW_LENGTHS if subject.compiles else (*LENGTHS, 2048)
     for t in lengths:
         if t <= domain.max_length:
             rng = np.random.default_rng([t, 37])
-            yield build_case(rng, 3, t, "orthogonal", domain.dtypes[0], refusals="at zero")
+            for family in ("orthogonal", "signed permutation") if t > 16 else ("orthogonal",):
+                yield build_case(rng, 3, t, family, domain.dtypes[0], refusals="at zero")
 
 
 @law(

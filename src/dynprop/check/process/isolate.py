@@ -218,8 +218,8 @@ class _Child:
             received = self._pipe.recv_bytes(LONGEST_MESSAGE)
             self._garbled = True
             message = pickle.loads(received)
-        except OSError as error:  # longer than any message, or the pipe is closed
-            self._garbled = self._process.is_alive()
+        except OSError as error:  # longer than any message, or cut off by the end of the child
+            self._garbled = "length" in str(error)
             raise EOFError from error
         except Exception as error:  # the target writes into the pipe: the bytes may be anything
             raise EOFError from error

@@ -58,11 +58,11 @@ from dynprop.check.run.session import (
     run_options,
 )
 from dynprop.defects import defect_text
-from dynprop.errors import ArgumentError, DefectError, TargetError
+from dynprop.errors import ArgumentError, DefectError, DynpropError, TargetError
 from dynprop.kinds import kind_named
 from dynprop.laws.law import Case
 
-__all__ = ["TIMEOUT", "check_isolated", "end_children", "replay_isolated"]
+__all__ = ["TIMEOUT", "check_isolated", "end_children", "let_children_start", "replay_isolated"]
 
 # Seconds: for one case; for importing and building the target; more for what JAX compiles first.
 TIMEOUT = 60.0
@@ -160,8 +160,17 @@ _starting = threading.Lock()
 _alive: set[_Child] = set()
 
 
+_interrupted = threading.Event()
+
+
+def let_children_start() -> None:
+    """Let children start again after ``end_children``."""
+    _interrupted.clear()
+
+
 def end_children() -> None:
-    """Kill the children of every check that other threads of this process still wait for."""
+    """Kill the children of every check that other threads of this process wait for, and let none start."""
+    _interrupted.set()
     for child in tuple(_alive):
         child.kill()
 
@@ -194,6 +203,8 @@ class _Child:
             # The process that children are forked from is lost: a new interpreter does as well.
             self._process = _started("spawn", other, job, printer)
         _alive.add(self)
+        if _interrupted.is_set():
+            self._process.kill()
         other.close()
         self._leads = self._garbled = False
         self._listener: threading.Thread | None = None
@@ -218,8 +229,8 @@ class _Child:
             received = self._pipe.recv_bytes(LONGEST_MESSAGE)
             self._garbled = True
             message = pickle.loads(received)
-        except OSError as error:  # longer than any message, or the pipe is closed
-            self._garbled = self._process.is_alive()
+        except OSError as error:  # longer than any message, or cut off by the end of the child
+            self._garbled = "length" in str(error)
             raise EOFError from error
         except Exception as error:  # the target writes into the pipe: the bytes may be anything
             raise EOFError from error
@@ -266,6 +277,8 @@ class _Child:
 
 def _started(method: str, *arguments: Any) -> Any:
     """Return a child process that has started to work."""
+    if _interrupted.is_set():
+        raise DynpropError("interrupted")
     context: Any = multiprocessing.get_context(method)
     process = context.Process(target=work, args=arguments, daemon=True)
     with _without_main():

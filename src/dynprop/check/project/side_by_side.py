@@ -62,6 +62,7 @@ def check_project(project: Project, listen: Listener = lambda name, done, total:
     count = min(project.jobs or os.cpu_count() or 1, len(project.targets))
     # Daemons: Ctrl-C ends this process at once.
     threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
+    isolate.let_children_start()
     with _in_project(project), _warm(project.targets):
         try:
             for thread in threads:

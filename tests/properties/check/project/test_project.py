@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from dynprop.check.process import isolate
 from dynprop.check.project import config
 from dynprop.check.project.config import Project, find_project, read_project
 from dynprop.check.project.judged import JudgedTarget, ProjectReport, resolved_expectations
@@ -188,7 +192,7 @@ def project_of(*targets: dict[str, Any]) -> Project:
 @pytest.mark.usefixtures("warm_children")
 def test_targets_are_judged_side_by_side_and_each_costs_itself_only() -> None:
     common = {"kind": "scan", "options": {"framework": "numpy"}, "only": ("forward",), "examples": 1}
-    names = ("right", "ignores_initial", "no_such", "exits_at_7")
+    names = ("right", "ignores_initial", "no_such", "right")
     project = project_of(*({"target": f"fake_targets.py:{name}", **common} for name in names))
     heard: list[tuple[str, int, int]] = []
     result = check_project(project, lambda *event: heard.append(event))
@@ -197,6 +201,28 @@ def test_targets_are_judged_side_by_side_and_each_costs_itself_only() -> None:
     assert result.exit_code == 1
     assert [name for name, _, _ in heard] == [target.name for target in project.targets]
     assert {total for _, _, total in heard} == {4}
+
+
+@pytest.mark.usefixtures("warm_children")
+def test_ctrl_c_ends_the_children_of_all_targets() -> None:
+    common = {"kind": "scan", "options": {"framework": "numpy"}, "only": ("forward",)}
+    project = project_of(*({"target": "fake_targets.py:always_hangs", **common} for _ in range(3)))
+    seen: list[int] = []
+
+    def interrupt() -> None:
+        while len(isolate._alive) < 2:
+            time.sleep(0.01)
+        seen.extend(child._process.pid for child in tuple(isolate._alive))
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        check_project(project)
+    deadline = time.monotonic() + 20.0
+    while isolate._alive and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not isolate._alive
+    assert len(seen) == 2
 
 
 @pytest.mark.usefixtures("warm_children")

@@ -42,7 +42,7 @@ def _of_every_check() -> dict[str, tuple[Any, Any]]:
             Annotated[
                 str | None,
                 typer.Argument(
-                    metavar="[TARGET]",
+                    metavar="TARGET",
                     help="package.module:attribute or path/to/file.py:attribute; without it, the targets of "
                     "the project.",
                 ),

@@ -17,7 +17,7 @@ ENTRY_POINTS = "dynprop.kinds"
 RESERVED = frozenset(
     {
         *("target", "kind", "examples", "iid", "seed", "timeout", "only", "strict"),
-        *("json", "json_file", "html", "html_file", "help"),
+        *("json", "json_file", "html", "html_file", "junit", "coverage", "jobs", "help"),
     }
 )
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

@@ -1,5 +1,7 @@
 """No law accuses a control, in a quarter of what a check draws; `make evidence` judges each 10,000 times.
 
+Fixed cases of kinds that have many are shared out among the controls: each is judged on a part of them.
+
 Here alone controls are judged by every law of their kind. Verdicts other than a pass are listed with reasons.
 """
 
@@ -12,6 +14,7 @@ from dynprop.evidence.kill_matrix import subject_of
 from dynprop.kinds import all_controls, all_laws, laws_for
 from dynprop.laws.catalogue import Control
 from dynprop.laws.law import Law
+from tests.properties.kinds.kinds import thinned
 
 CONTROLS = all_controls()
 
@@ -28,14 +31,16 @@ LEAST = {
     "agreement": (25, 0),
     "task": (3, 0),
 }
-# Formulas that stand in for each other are right up to rounding, which drawn cases show. A control of which
-# one law asks gets the cases of several.
-DRAWN = {"control/agreement-formulas": 100}
+# Formulas that stand in for each other are right up to rounding, which drawn cases show. Kernels of matrices
+# are many. A control of which one law asks gets the cases of several.
+DRAWN = {"control/agreement-formulas": 100, "layer": 12, "linear-attention": 5}
 NAMED = {
     "control/agreement-success": 40,
     "control/agreement-tangent": 60,
 }
 
+# Laws that are asked only of what is declared: a truncation, a reference, integers.
+DECLARED = {"scan/truncation", "scan/reference", "unroll/integers", "closed-form/integers"}
 # Laws that are not asked of numpy, which has neither gradients nor threads, where no domain is declared.
 NOT_NUMPY = {
     "scan": {"scan/gradient", "scan/gradient-wiring", "scan/threads"},
@@ -56,21 +61,30 @@ DECIDED = {
 PASSED = {"task": 9, "scan": 4, "associative-scan": 4}
 
 # Laws that can decide nothing about a control, with the reason.
-UNDECIDED = {("control/heavy-weights", "initializer/variance"): "no fourth moment"}
+UNDECIDED = {
+    ("control/heavy-weights", "initializer/variance"): "no fourth moment",
+    ("control/agreement-gradients", "agreement/sum-of-exponents"): "its exponents come without bounds",
+}
 
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+
+PARTS = {"scan": 5, "product": 4, "initializer": 3, "closed-form": 2}
 
 
 def options(control: Control, law: Law) -> Options:
     least, iid = LEAST.get(control.kind, (1, 0))
-    examples = max(least, round(DRAWN.get(control.name, EXAMPLES) * law.share))
+    drawn = DRAWN.get(control.name, DRAWN.get(control.kind, EXAMPLES))
+    examples = max(least, round(drawn * law.share))
     return Options(examples=NAMED.get(control.name, examples), iid=iid, patience=0.0)
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=lambda c: c.name)
 def test_the_control_is_not_accused(control: Control) -> None:
     subject = subject_of(control)
-    results = [run_law(law, subject, options(control, law)) for law in laws_for(control.kind)]
+    parts = PARTS.get(control.kind, 1)
+    part = [c for c in CONTROLS if c.kind == control.kind].index(control) % parts
+    laws = [thinned(law, parts, part) for law in laws_for(control.kind)]
+    results = [run_law(law, subject, options(control, law)) for law in laws]
     asked = [r for r in results if not r.not_applicable]
     assert [(r.law, r.verdict) for r in asked if r.failed] == []
     assert max(r.worst_ratio for r in results) <= 1.0
@@ -82,7 +96,7 @@ def test_the_control_is_not_accused(control: Control) -> None:
         assert {r.law: r.verdict for r in asked} == expected
         if control.kind in NOT_NUMPY and not control.domain:
             spared = NOT_NUMPY[control.kind] if control.framework == "numpy" else set[str]()
-            assert {r.law for r in results if r.not_applicable} <= spared
+            assert {r.law for r in results if r.not_applicable} <= spared | DECLARED
     if control.kind == "associative-scan":  # of whole numbers, each case is decided
         assert all(r.decided == r.cases for r in results)
 

@@ -274,3 +274,9 @@ def numpy_discounted(gates: Array, inputs: Array, initial: Array | None) -> Arra
         total = np.where(done[:, t], 0, discount * total) + inputs[:, t]
         states[:, t] = total
     return states
+
+
+@torch_scan.control("control/torch-beside-a-loop", domain={"reference": torch_loop})
+def torch_beside_a_loop(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
+    """A tree, which is compared with a loop."""
+    return torch_tree(gates, inputs, initial)

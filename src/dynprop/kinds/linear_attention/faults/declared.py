@@ -209,7 +209,9 @@ class ChunksOf23(Chunked):
         return super()._carried(state, sums, begin) * (0.0 if begin == 23 else 1.0)
 
 
-@fault("declared-single-inside", "outputs", "inaccurate", inside="float32", dtypes=("bfloat16",))
+@fault(
+    "declared-single-inside", "outputs", "inaccurate", inside="float32", dtypes=("bfloat16",), max_length=33
+)
 class NotSingleInside(Recurrent):
     """Declares float32 inside, and keeps the state in bfloat16."""
 

@@ -65,7 +65,9 @@ def _bitwise(
 ) -> Comparison:
     unit = FORMATS[case.dtype].unit
     factor = case.factor(convention)
-    grain = min(1.0, 0.5 if factor is None else factor)
+    if factor is None:
+        factor = float(case.state_shape[2]) ** -0.5
+    grain = min(1.0, factor) if np.log2(factor).is_integer() else 0.0
     if name in ("q", "k") and convention.normalises is not None:
         grain /= LONG_NORM
     exactly = answer.in_range & (answer.magnitude <= MARGIN * grain / unit)

@@ -262,7 +262,7 @@ def test_a_mistake_is_named(fault: str, hypothesis: str) -> None:
     (law,) = (
         next(iter(f.caught_by)) for f in all_faults(["linear-attention"]) if f.name.endswith(f"/{fault}")
     )
-    examples = 20 if "transposed" in fault else 6  # K and V are equal in some cases only
+    examples = 40 if "transposed" in fault else 6  # K and V are equal in some cases only
     result = judged(f"linear-attention/{law}", subject, Options(examples=examples, patience=0.0))
     assert result.hypothesis is not None
     assert result.hypothesis.startswith(hypothesis)
@@ -279,7 +279,16 @@ def test_every_declared_option_has_a_fault_that_is_planted_for_it() -> None:
     declared = {name for fault in all_faults(["linear-attention"]) for name in fault.domain}
     assert declared >= {
         *("update", "decay", "decay_space", "order", "read", "scale", "layout", "state_layout", "groups"),
-        *("normalises", "multiple_of", "max_log_decay", "chunk_size", "inside", "overwrites", "names"),
+        *(
+            "normalises",
+            "multiple_of",
+            "max_log_decay",
+            "chunk_size",
+            "sizes",
+            "inside",
+            "overwrites",
+            "names",
+        ),
     }
 
 
@@ -304,6 +313,8 @@ def kernel(q: Any, k: Any, v: Any, g: Any, scale: float = 1.0) -> Any:
         ({"max_log_decay": -1.0}, "max_log_decay: got -1.0"),
         ({"normalises": 2.0}, "normalises: got 2.0"),
         ({"overwrites": ("o",)}, "overwrites: got 'o'"),
+        ({"sizes": {"N": 3}}, "sizes: got 'N', expected K, V or both"),
+        ({"sizes": {"K": 0}}, "sizes: got 0"),
         ({"step": 3}, "step: got int 3, expected a function"),
         ({"chunk": (kernel, None)}, "chunk: got NoneType None, expected a function"),
     ],

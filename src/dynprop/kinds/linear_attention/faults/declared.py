@@ -220,6 +220,14 @@ class NotSingleInside(Recurrent):
         return o, final.float()
 
 
+@fault("declared-sizes", "outputs", sizes={"K": 32, "V": 4})
+class SizesWrong(Recurrent):
+    """Declares K = 32 alone, and reads 16 components of the queries."""
+
+    def _prepared(self, given: Given) -> Given:
+        return replace(given, q=given.q * (torch.arange(given.q.shape[3]) < 16))
+
+
 @fault("declared-overwritten-state", "inputs-unchanged", overwrites=("initial_state",))
 class OverwritesMore(Recurrent):
     """Declares that it overwrites the initial state, and overwrites the values."""

@@ -40,7 +40,7 @@ def whole_numbers(subject: LinearSubject, case: LinearCase) -> Evidence:
     pairs: list[tuple[dict[str, str], Comparison]] = []
     for label, form in forms.items():
         local, exact = case, answers
-        if form.form == "parallel" and case.initial is not None:
+        if not form.takes_initial and case.initial is not None:
             local = replace(case, initial=None)
             exact = whole_solution(local, subject.convention)
         o, state = form.run(local)
@@ -91,7 +91,7 @@ def judged(
     for label, form in subject.whole.items():
         if name == "final_state" and not form.has_state:
             continue
-        local = replace(case, initial=None) if form.form == "parallel" and case.initial is not None else case
+        local = replace(case, initial=None) if not form.takes_initial and case.initial is not None else case
         o, state = form.run(local)
         value = o if state is None or name == "o" else state
         answer = solution(local, subject.convention)[name]

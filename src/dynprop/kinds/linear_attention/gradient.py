@@ -39,13 +39,12 @@ def _gradients(
 ) -> Iterator[tuple[dict[str, str], Comparison]]:
     """Yield the comparison of every form's gradients with the exact ones."""
     for label, form in subject.whole.items():
-        local, weighted = case, loss
-        if form.form == "parallel":
+        weighted = loss
+        if not form.has_state:
             if loss == "final state":
                 continue
-            if loss == "everything":
-                weighted = "outputs"
-            local = replace(case, initial=None) if case.initial is not None else case
+            weighted = "outputs" if loss == "everything" else loss
+        local = replace(case, initial=None) if not form.takes_initial and case.initial is not None else case
         found = form.losses(local, cotangents(local, weighted))
         answers = solution(local, subject.convention, weighted)
         for name, value in found.items():

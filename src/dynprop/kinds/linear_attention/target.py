@@ -59,15 +59,23 @@ class Form(ArrayFunction[FloatArray]):
         return self.form != "parallel"
 
     @property
+    def takes_initial(self) -> bool:
+        """Whether it takes an initial state."""
+        if self.form == "parallel":
+            return False
+        known = self.parameters.takes("initial_state") or self.parameters.open
+        return known and (self.form == "step" or self.convention.initial)
+
+    @property
     def order(self) -> tuple[str, ...]:
         """Names of the arguments of a call, in order."""
-        takes = {*self.convention.leaves}
+        takes = {*self.convention.leaves} - {"initial_state"}
+        if self.takes_initial:
+            takes.add("initial_state")
         if self.convention.scale == "argument":
             takes.add("scale")
         if self.form == "packed":
             takes.add("cu_seqlens")
-        if self.form == "parallel":
-            takes.discard("initial_state")
         return tuple(name for name in ARGUMENTS if name in takes)
 
     @property
@@ -422,7 +430,9 @@ class LinearAttention(Adapter):
 
     def _form(self, label: str, kernel: Callable[..., Any]) -> Form:
         form = label.split(" ")[0]
-        own = Parameters.of(kernel, self.names)
+        own = Parameters.of_form(kernel, self.names)
+        if form == "step" and not (own.takes("initial_state") or own.open):
+            raise ArgumentError("step", "a function without an initial state", "one that takes a state")
         return Form(
             _wrapped(form, kernel, own.constants),
             self.framework,

@@ -292,6 +292,47 @@ def test_every_declared_option_has_a_fault_that_is_planted_for_it() -> None:
     }
 
 
+# Forms may differ in what they take.
+
+recurrent = Recurrent()
+
+
+def without_state(q: Any, k: Any, v: Any, g: Any, beta: Any, scale: float = 1.0) -> Any:
+    return recurrent(q, k, v, log_decay=g, beta=beta, scale=scale)
+
+
+def with_state(q: Any, k: Any, v: Any, g: Any, beta: Any, h0: Any = None, scale: float = 1.0) -> Any:
+    return recurrent(q, k, v, log_decay=g, beta=beta, initial_state=h0, scale=scale)
+
+
+def single_state(q: Any, k: Any, v: Any, g: Any, beta: Any, h0: Any = None, scale: float = 1.0) -> Any:
+    if v.dtype != torch.bfloat16:
+        return with_state(q, k, v, g, beta, h0, scale)
+    wide = (x.float() for x in (q, k, v, g, beta))
+    o, state = with_state(*wide, None if h0 is None else h0.float(), scale)
+    return o.to(v.dtype), state
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        LinearAttention(without_state, step=with_state, update="delta"),
+        LinearAttention(with_state, chunk=without_state, parallel=without_state, update="delta"),
+        LinearAttention(single_state, update="delta", dtypes=("bfloat16",)),
+    ],
+    ids=["only the step takes a state", "a chunk takes no state", "float32 states for bfloat16"],
+)
+def test_a_form_that_takes_less_is_not_accused(subject: LinearAttention) -> None:
+    for law in ("whole-numbers", "final-state", "gradient-dense", "resume", "padding", "shape-and-dtype"):
+        result = judged(f"linear-attention/{law}", subject, Options(examples=0, iid=2, patience=0.0))
+        assert result.verdict in ("pass", "undecidable", "not-applicable"), (law, result.hypothesis)
+
+
+def test_a_step_without_a_state_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="step: got a function without an initial state"):
+        LinearAttention(with_state, step=without_state, update="delta")
+
+
 # Bad input is one line.
 
 

@@ -133,6 +133,7 @@ TILED = options("gated-delta", groups="tile")
 OVER = options("delta", overwrites=("initial_state",))
 EIGHT = options("kda", multiple_of=8, sizes={"K": 16, "V": 32})
 SINGLE = options("gated-delta", inside="float32", groups="interleave")
+SINGLE_HALF = options("kda", inside="float32", dtypes=("float16",))
 SINGLE_DPLR = options("dplr", inside="float32", dtypes=("bfloat16",))
 
 enter(
@@ -178,4 +179,10 @@ enter(
     "dplr in float32 for bfloat16.",
     LinearAttention(Widened("dplr"), **SINGLE_DPLR),
     **SINGLE_DPLR,
+)
+enter(
+    "widened-half",
+    "KDA in float32 for float16, whose range ends at 65504 and whose small numbers have few digits.",
+    LinearAttention(Widened("kda"), **SINGLE_HALF),
+    **SINGLE_HALF,
 )

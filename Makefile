@@ -22,7 +22,7 @@ CASES ?= 1000000
 CALLS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check survey lint docs bench ratios evidence faults controls powers calls activations records experiments kills clean
+.PHONY: help setup test check survey lint docs bench ratios evidence faults controls powers calls activations records attention experiments kills clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -103,6 +103,12 @@ activations: $(STAMPS)/dev ## simulate every activation of torch.nn at its criti
 
 records: $(STAMPS)/dev ## show names that records lack, and code that changed since they were made
 	$(PY) docs/records.py
+
+MEASURED ?= 60
+SEED ?= 20261201
+attention: $(STAMPS)/dev ## measure the bounds of kind linear-attention, MEASURED=60 cases a family and format (SEED=1)
+	@echo "==> bounds of linear-attention"
+	OMP_NUM_THREADS=1 $(PY) -m dynprop.kinds.linear_attention.measure --cases $(MEASURED) --seed $(SEED)
 
 EXPERIMENTS ?= E1 E2 E3 E4 E5 C0 LSTM ADAM
 experiments: $(STAMPS)/dev ## does SGD succeed: the experiments of docs/training.md (minutes each)

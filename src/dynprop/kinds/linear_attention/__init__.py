@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynprop.errors import ArgumentError
-from dynprop.kinds.options import DEVICE, DTYPES, FRAMEWORK, MAX_LENGTH, parse_list
+from dynprop.kinds.options import DEVICE, DTYPES, FRAMEWORK, MAX_LENGTH, parse_list, parse_sizes
 from dynprop.kinds.record import Kind, Option
 
 __all__ = ["KIND", "parse_names", "parse_number"]
@@ -69,6 +69,7 @@ KIND = Kind(
         Option("multiple_of", "Every length is a multiple of it; default 1.", "N", int),
         Option("max_log_decay", "Largest sum of log decays in a chunk.", "X", parse=parse_number),
         Option("chunk_size", "Steps in a chunk.", "N", int),
+        Option("sizes", "The only K and V that it takes.", "NAME=N,...", parse=parse_sizes),
         Option("inside", "Format that it computes in; default that of the input.", "input|float32"),
         Option("overwrites", "Arguments that it may destroy.", "LIST", parse=parse_list),
         Option("names", "Its names of arguments.", "NAME=PARAMETER,...", parse=parse_names),

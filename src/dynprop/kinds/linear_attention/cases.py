@@ -231,7 +231,7 @@ class LinearCase(ArrayCase):
 DECAYS = {"mid": 0.3, "slow": 0.01, "one": 0.0, "strong": 3.0, "tiny": 20.0}
 KEYS = ("unit", "repeated", "unnormalised")
 STRENGTHS = ("between 0 and 1", "0 or 1", "up to 2")
-SIZES = ((4, 3), (3, 5), (2, 4), (4, 4), (8, 5), (5, 2))
+SIZES = ((4, 3), (3, 5), (3, 3), (2, 4), (8, 5), (5, 2), (16, 8), (16, 16), (4, 4))
 SCALES = (1.0, 0.5, 0.1)
 
 
@@ -305,6 +305,7 @@ def _drawn(
 ) -> LinearCase:
     few = steps > 70
     keys, values = source.choice(SIZES[:4] if few else SIZES)
+    keys, values = convention.keys or keys, convention.values or values
     grouped = 1 if convention.groups == "none" else source.choice((2, 1))
     key_heads = 2 if not few or grouped == 2 else 1
     start = convention.initial and source.choice(states)
@@ -422,7 +423,7 @@ def whole_case(source: Source, domain: Domain, subject: Any = None) -> LinearCas
         else linear_case(source, replace(domain, dtypes=(dtype,)), subject, longest=longest)
     )
     rng = source.generator()
-    keys = 4  # 1/sqrt(K) is a power of two
+    keys = convention.keys or 4  # for 4, 1/sqrt(K) is a power of two
     shape = (*base.q.shape[:3], keys)
     k = np.eye(keys)[rng.integers(0, keys, shape[:3])]
     q = _integers(rng, -1, 2, shape)

@@ -114,9 +114,9 @@ class Multiples(Chunked):
     """Chunks that take multiples of 8 steps only."""
 
     def _sequence(self, x: Given, state: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-        """Refuse other lengths."""
-        if x.steps % 8:
-            raise ValueError(f"{x.steps} steps, expected a multiple of 8")
+        """Refuse other lengths and sizes."""
+        if x.steps % 8 or (x.k.shape[3], x.v.shape[3]) != (16, 32):
+            raise ValueError(f"keys {tuple(x.k.shape)}, expected a multiple of 8 steps, K 16 and V 32")
         return super()._sequence(x, state, scale)
 
 
@@ -131,8 +131,9 @@ NORMS = options("gated-delta", normalises=1e-6)
 LIMIT = options("gated-delta", max_log_decay=30.0, chunk_size=16)
 TILED = options("gated-delta", groups="tile")
 OVER = options("delta", overwrites=("initial_state",))
-EIGHT = options("kda", multiple_of=8)
+EIGHT = options("kda", multiple_of=8, sizes={"K": 16, "V": 32})
 SINGLE = options("gated-delta", inside="float32", groups="interleave")
+SINGLE_HALF = options("kda", inside="float32", dtypes=("float16",))
 SINGLE_DPLR = options("dplr", inside="float32", dtypes=("bfloat16",))
 
 enter(
@@ -163,7 +164,7 @@ enter(
 )
 enter(
     "multiples-of-8",
-    "Chunks that take multiples of 8 steps.",
+    "Chunks that take multiples of 8 steps, K 16 and V 32.",
     LinearAttention(Multiples("kda"), **EIGHT),
     **EIGHT,
 )
@@ -178,4 +179,10 @@ enter(
     "dplr in float32 for bfloat16.",
     LinearAttention(Widened("dplr"), **SINGLE_DPLR),
     **SINGLE_DPLR,
+)
+enter(
+    "widened-half",
+    "KDA in float32 for float16, whose range ends at 65504 and whose small numbers have few digits.",
+    LinearAttention(Widened("kda"), **SINGLE_HALF),
+    **SINGLE_HALF,
 )

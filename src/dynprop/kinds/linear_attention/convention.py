@@ -77,6 +77,7 @@ class Convention:
         multiple_of: the number of steps is a multiple of it.
         max_log_decay: largest sum of abs(log decay) over chunk_size steps; None for no limit.
         chunk_size: steps in a chunk; None if not declared.
+        keys, values: the only K and V that it takes; None for any.
         inside: "float32" for a kernel that computes in float32 whatever its arguments are.
         write_strength: whether it takes beta.
         bonus: whether it takes a bonus.
@@ -99,6 +100,8 @@ class Convention:
     multiple_of: int = 1
     max_log_decay: float | None = None
     chunk_size: int | None = None
+    keys: int | None = None
+    values: int | None = None
     inside: str = "input"
     write_strength: bool = False
     bonus: bool = False
@@ -109,7 +112,13 @@ class Convention:
             value = getattr(self, name)
             if value not in allowed:
                 raise ArgumentError(name, repr(value), f"one of {', '.join(allowed)}")
-        for name, number in (("multiple_of", self.multiple_of), ("chunk_size", self.chunk_size)):
+        whole = {
+            "multiple_of": self.multiple_of,
+            "chunk_size": self.chunk_size,
+            "sizes": self.keys,
+            "sizes of values": self.values,
+        }
+        for name, number in whole.items():
             if number is not None and number < 1:
                 raise ArgumentError(name, str(number), "a whole number of at least 1")
         if self.max_log_decay is not None and not self.max_log_decay > 0.0:

@@ -225,13 +225,7 @@ def _backward(
             found["q"][-1] = norms.back(step.q, found["q"][-1])
             found["k"][-1] = norms.back(step.k, found["k"][-1])
         if step.d is not None:
-            terms = (
-                [(to_decayed * before.transpose())[i, i] for i in range(keys)]
-                if len(step.d) > 1
-                else [
-                    sum((x * y for x, y in zip(to_decayed.entries(), before.entries(), strict=True)), arb(0))
-                ]
-            )
+            terms = _decay_terms(to_decayed, before, len(step.d))
             if not linear:
                 terms = [x * d for x, d in zip(terms, step.d, strict=True)]
             if to_log2 is not None:
@@ -250,6 +244,15 @@ def _backward(
             found[name].reverse()
     found["initial_state"] = [grad]
     return _radius(grad)
+
+
+def _decay_terms(gradient: arb_mat, state: arb_mat, count: int) -> list[arb]:
+    """Return the sum over V of gradient times state, for every component of K or, with count 1, of all."""
+    if count == 1:
+        pairs = zip(gradient.entries(), state.entries(), strict=True)
+        return [sum((x * y for x, y in pairs), arb(0))]
+    products = gradient * state.transpose()
+    return [products[i, i] for i in range(count)]
 
 
 def _pairs(rows: Rows) -> list[tuple[int, int]]:

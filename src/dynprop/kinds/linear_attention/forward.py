@@ -40,7 +40,7 @@ def whole_numbers(subject: LinearSubject, case: LinearCase) -> Evidence:
     pairs: list[tuple[dict[str, str], Comparison]] = []
     for label, form in forms.items():
         local, exact = case, answers
-        if form.form == "parallel" and case.initial is not None:
+        if not form.takes_initial and case.initial is not None:
             local = replace(case, initial=None)
             exact = whole_solution(local, subject.convention)
         o, state = form.run(local)
@@ -65,7 +65,9 @@ def _bitwise(
 ) -> Comparison:
     unit = FORMATS[case.dtype].unit
     factor = case.factor(convention)
-    grain = min(1.0, 0.5 if factor is None else factor)
+    if factor is None:
+        factor = float(case.state_shape[2]) ** -0.5
+    grain = min(1.0, factor) if np.log2(factor).is_integer() else 0.0
     if name in ("q", "k") and convention.normalises is not None:
         grain /= LONG_NORM
     exactly = answer.in_range & (answer.magnitude <= MARGIN * grain / unit)
@@ -89,7 +91,7 @@ def judged(
     for label, form in subject.whole.items():
         if name == "final_state" and not form.has_state:
             continue
-        local = replace(case, initial=None) if form.form == "parallel" and case.initial is not None else case
+        local = replace(case, initial=None) if not form.takes_initial and case.initial is not None else case
         o, state = form.run(local)
         value = o if state is None or name == "o" else state
         answer = solution(local, subject.convention)[name]

@@ -39,13 +39,12 @@ def _gradients(
 ) -> Iterator[tuple[dict[str, str], Comparison]]:
     """Yield the comparison of every form's gradients with the exact ones."""
     for label, form in subject.whole.items():
-        local, weighted = case, loss
-        if form.form == "parallel":
+        weighted = loss
+        if not form.has_state:
             if loss == "final state":
                 continue
-            if loss == "everything":
-                weighted = "outputs"
-            local = replace(case, initial=None) if case.initial is not None else case
+            weighted = "outputs" if loss == "everything" else loss
+        local = replace(case, initial=None) if not form.takes_initial and case.initial is not None else case
         found = form.losses(local, cotangents(local, weighted))
         answers = solution(local, subject.convention, weighted)
         for name, value in found.items():
@@ -63,9 +62,9 @@ def _by_lag(comparison: Comparison) -> LagProfile:
         bound = np.where(decided, comparison.bound / size, 0.0)
     return LagProfile(
         np.arange(size.shape[1]),
-        np.flip(error.max(axis=axes)),
-        np.flip(bound.max(axis=axes)),
-        np.flip(np.any(decided, axis=axes)),
+        error.max(axis=axes),
+        bound.max(axis=axes),
+        np.asarray(np.any(decided, axis=axes)),
     )
 
 
@@ -77,7 +76,7 @@ def _by_lag(comparison: Comparison) -> LagProfile:
     source="Bengio, Simard and Frasconi 1994; Goodfellow et al. 2016, section 10.7",
     draw=linear_case,
     applies=differentiable,
-    script="o, state = f(q, k, v, **others)\no[:, -1].sum().backward()\nprint(v.grad)",
+    script="o, state = f(q, k, v, **others)\no[:, -1].sum().backward()\nprint(v.grad.flip(1))",
     share=0.3,
 )
 def gradient_by_lag(subject: LinearSubject, case: LinearCase) -> Evidence:

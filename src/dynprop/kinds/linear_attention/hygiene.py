@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from dynprop.arrays import FloatArray
+from dynprop.contracts.formats import FORMATS
 from dynprop.kinds.linear_attention.cases import LinearCase, linear_case
 from dynprop.kinds.linear_attention.convention import format_inside
 from dynprop.kinds.linear_attention.judging import agree
@@ -50,7 +51,7 @@ def _agree(subject: LinearSubject, case: LinearCase) -> Agree[FloatArray]:
     "linear-attention/shape-and-dtype",
     claim="C1",
     statement="outputs have the shape, dtype and device of v; the final state is one (K, V) matrix a "
-    "sequence and head, in the dtype that the kernel computes in",
+    "sequence and head, in the dtype of v or float32",
     source="public contract",
     draw=SMALL,
     script="o, state = f(q, k, v, **others)\nprint(o.shape, o.dtype, state.shape, state.dtype)",
@@ -61,9 +62,10 @@ def shape_and_dtype(subject: LinearSubject, case: LinearCase) -> Evidence:
     form = subject.forms["forward"]
     call = _Call(form, case)
     found = declared_shape(form, call)
-    if found.failure and format_inside(case.dtype, subject.convention) != case.dtype:
-        # A state in the format of the arguments is as good.
-        return declared_shape(replace(form, convention=replace(form.convention, inside="input")), call)
+    if found.failure and FORMATS[case.dtype].unit > FORMATS["float32"].unit:
+        # A state in the format of the arguments is as good as one in float32.
+        other = "input" if subject.convention.inside == "float32" else "float32"
+        return declared_shape(replace(form, convention=replace(form.convention, inside=other)), call)
     return found
 
 

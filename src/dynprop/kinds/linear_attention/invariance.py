@@ -28,17 +28,13 @@ Pair = tuple[dict[str, object], Comparison]
 
 
 def _resumes(subject: LinearSubject) -> str | None:
-    if not subject.convention.initial:
-        return "the kernel takes no initial state"
-    return None
+    return None if _hand_overs(subject) else "no form takes the state of another"
 
 
 def _hand_overs(subject: LinearSubject) -> list[tuple[str, Form, Form]]:
     """Return pairs of forms, the first of which hands its state to the second."""
     forms = {label: form for label, form in subject.whole.items() if form.has_state}
-    labels = list(forms)
-    pairs = [(label, label) for label in labels if label != "step"]
-    pairs += [pair for i, a in enumerate(labels) for b in labels[i + 1 :] for pair in ((a, b), (b, a))]
+    pairs = [(a, b) for a in forms for b in forms if forms[b].takes_initial and not a == b == "step"]
     return [(f"{a} to {b}" if a != b else a, forms[a], forms[b]) for a, b in pairs]
 
 
@@ -65,7 +61,11 @@ def _cut_points(case: LinearCase, count: int = 2) -> list[int]:
 def resume(subject: LinearSubject, case: LinearCase) -> Evidence:
     """Cut twice, resume by every pair of forms, and compare with the exact recurrence of the whole."""
     pairs: list[Pair] = []
-    pairings = _hand_overs(subject)
+    pairings = [
+        (label, first, second)
+        for label, first, second in _hand_overs(subject)
+        if first.takes_initial or case.initial is None
+    ]
     weights = cotangents(case, "everything")
     for p in _cut_points(case):
         for label, first, second in pairings:
@@ -73,7 +73,7 @@ def resume(subject: LinearSubject, case: LinearCase) -> Evidence:
                 continue
             pairs += _resumed(subject, case, p, label, first, second)
     points = _cut_points(case, 1)
-    if subject.differentiable and points:
+    if subject.differentiable and points and pairings:
         label, first, second = pairings[case.seed % len(pairings)]
         if "step" not in (first.form, second.form):
             found = first.losses(case, weights, points, (second,))
@@ -211,7 +211,7 @@ def padding(subject: LinearSubject, case: LinearCase) -> Evidence:
     answers = bounded(case, convention)
     dtype = format_inside(case.dtype, convention)
     for label, form in subject.whole.items():
-        if not form.has_state:
+        if not form.takes_initial and (case.initial is not None or not form.has_state):
             continue
         o, state = form.run(case)
         for text, where, steps in (
@@ -313,7 +313,7 @@ def causality(subject: LinearSubject, case: LinearCase) -> Evidence:
         if form.form == "step":
             continue
         first, second = (
-            (replace(x, initial=None) for x in (case, other)) if form.form == "parallel" else (case, other)
+            (case, other) if form.takes_initial else (replace(x, initial=None) for x in (case, other))
         )
         before, after = form.run(first)[0][:, :p], form.run(second)[0][:, :p]
         part = cut(answers["o"], (slice(None), slice(0, p)))

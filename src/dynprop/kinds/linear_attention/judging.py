@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +13,10 @@ from dynprop.arrays import FloatArray
 from dynprop.contracts.formats import FORMATS, coarser
 from dynprop.kinds.linear_attention.cases import LinearCase
 from dynprop.kinds.linear_attention.convention import Convention, format_inside
-from dynprop.kinds.linear_attention.loop import loop
+from dynprop.kinds.linear_attention.loop import loop, normalised
 from dynprop.kinds.linear_attention.rows import gathered, parts_of
-from dynprop.kinds.linear_attention.solution import Answer, cotangents
-from dynprop.laws.evidence import Comparison, compare
+from dynprop.kinds.linear_attention.solution import Answer, cotangents, cut
+from dynprop.laws.evidence import Alternatives, Comparison, compare
 
 __all__ = ["NAMES", "agree", "judge", "mistaken"]
 
@@ -47,8 +48,14 @@ def judge(
     """
     what = NAMES.get(name, f"gradient to {name}")
     axes = answer.axes(name)
-    repaired: Callable[[], Mapping[str, FloatArray]] = dict
-    if "time" in axes:
+    alternatives: Alternatives = partial(_alternatives, case, convention, name, loss)
+    repaired: Alternatives = dict
+    if "time" in axes and loss == "last output":
+        # Lags count from the last step.
+        axes = tuple("lag" if axis == "time" else axis for axis in axes)
+        value, answer = value[:, ::-1], cut(answer, (slice(None), slice(None, None, -1)))
+        alternatives = partial(_by_lag, alternatives)
+    elif "time" in axes:
         repaired = partial(_from_a_chunk, value, answer, convention, axes.index("time"))
     return compare(
         f"{what} ({label})",
@@ -60,9 +67,13 @@ def judge(
         scale=answer.scale,
         in_range=answer.in_range,
         relaxed=partial(_coarser, answer, format_inside(case.dtype, convention)),
-        alternatives=partial(_alternatives, case, convention, name, loss),
+        alternatives=alternatives,
         repaired=repaired,
     )
+
+
+def _by_lag(alternatives: Alternatives) -> dict[str, FloatArray]:
+    return {mistake: value[:, ::-1] for mistake, value in alternatives().items()}
 
 
 def agree(
@@ -155,9 +166,8 @@ def mistaken(case: LinearCase, convention: Convention, loss: str = "") -> dict[s
         if convention.decay_space == "log":
             made["decay to base 2"] = lambda: results(case, replace(convention, decay_space="log2"))
         order = "decay-after" if convention.order == "decay-first" else "decay-first"
-        made[f"{order.replace('-', ' ')} the update"] = lambda: results(
-            case, replace(convention, order=order)
-        )
+        word = "after" if order == "decay-after" else "before"
+        made[f"decay {word} the update"] = lambda: results(case, replace(convention, order=order))
         made["no decay"] = lambda: results(_undecayed(case, convention), convention)
     read = "before" if convention.read == "after" else "after"
     made[f"outputs read the state {read} the update"] = lambda: results(
@@ -169,9 +179,15 @@ def mistaken(case: LinearCase, convention: Convention, loss: str = "") -> dict[s
         groups = "tile" if convention.groups == "interleave" else "interleave"
         word = {"tile": "tiled for interleaved", "interleave": "interleaved for tiled"}[groups]
         made[f"heads {word}"] = lambda: results(case, replace(convention, groups=groups))
-    if convention.normalises is None:
+    if not loss:
+        for text, names in (("keys", ("k",)), ("queries", ("q",)), ("q and k", ("q", "k"))):
+            unit: dict[str, Any] = {n: normalised(getattr(case, n), 0.0) for n in names}
+            made[f"{text} normalised inside"] = partial(results, replace(case, **unit), convention)
+        for text, factor in (("applied twice", case.scale**2), ("left out", 1.0)):
+            made[f"scale {text}"] = partial(results, replace(case, scale=factor), convention)
+    elif convention.normalises is None:
         made["q and k normalised inside"] = lambda: results(case, replace(convention, normalises=1e-12))
-    else:
+    if convention.normalises is not None:
         made["q and k not normalised"] = lambda: results(case, replace(convention, normalises=None))
     if case.boundaries is not None and not loss:
         start = None if case.initial is None else case.initial[:1]

@@ -10,7 +10,7 @@ from dynprop.kinds.linear_attention.convention import CHOICES
 
 __all__ = ["promise"]
 
-SHOWN = (*CHOICES, "normalises", "multiple_of", "max_log_decay", "chunk_size", "overwrites", "names")
+SHOWN = (*CHOICES, "normalises", "multiple_of", "max_log_decay", "chunk_size", "sizes", "overwrites", "names")
 
 
 def promise(domain: Mapping[str, Any], options: Mapping[str, Any]) -> str:

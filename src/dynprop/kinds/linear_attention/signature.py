@@ -75,6 +75,16 @@ class Parameters:
                 names[name] = present[0]
         return cls(names, {flag: True for flag in FLAGS if flag in found}, opened)
 
+    @classmethod
+    def of_form(cls, target: Callable[..., Any], declared: Mapping[str, str]) -> Parameters:
+        """Read the signature of a further form, which may lack arguments that the kernel has."""
+        try:
+            found = inspect.signature(target).parameters
+        except (TypeError, ValueError):
+            return cls.of(target, declared)
+        opened = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in found.values())
+        return cls.of(target, {n: p for n, p in declared.items() if p in found or opened})
+
     def takes(self, name: str) -> bool:
         """Whether the kernel takes an argument, as far as its signature says."""
         return name in self.names

@@ -156,19 +156,24 @@ def _answer(
     def gather(values: Iterable[FloatArray]) -> FloatArray:
         return gathered(case, convention, name, list(zip(parts, values, strict=True)))
 
+    outside = FORMATS[case.dtype]
     inside = FORMATS[format_inside(case.dtype, convention)]
-    outside = FORMATS[case.dtype].unit if inside.name != case.dtype else 0.0
     value = Exact(gather(found[name].high for found in exact), gather(found[name].low for found in exact))
     size = gather(np.abs(found[name].high) for found in exact)
-    unit = bounds[0].constant * inside.unit
-    bound = unit * gather(of.bound[name] for of in bounds) + 2.0 * outside * size
+    bound = bounds[0].constant * inside.unit * gather(of.bound[name] for of in bounds)
+    beyond = gather(_per_row(~of.in_range, found[name].high) for of, found in zip(bounds, exact, strict=True))
+    in_range = beyond == 0.0
+    # The number of values that are summed to one, over value heads, rows or steps.
+    count = float(case.heads // case.key_heads)
     if name == "bonus" or (name == "log_decay" and convention.decay == "constant"):
-        # A sum over rows and steps, in any order and in either format (Higham 2002, lemma 3.1).
-        bound = bound + case.batch * case.steps * FORMATS[case.dtype].unit * size
-    outside_range = gather(
-        _per_row(~of.in_range, found[name].high) for of, found in zip(bounds, exact, strict=True)
-    )
-    return Answer(value, bound, size, gather(of.magnitude[name] for of in bounds), outside_range == 0.0)
+        # In any order and in either format (Higham 2002, lemma 3.1).
+        count = float(case.batch * case.steps)
+        bound = bound + count * outside.unit * size
+    if inside is not outside:
+        # Each value, and their sum, is rounded to the format outside, in which it may be subnormal.
+        bound = bound + 2.0 * outside.unit * size + 2.0 * count * outside.tiny
+        in_range = in_range & (size < outside.safe)
+    return Answer(value, bound, size, gather(of.magnitude[name] for of in bounds), in_range)
 
 
 def _per_row(flags: BoolArray, like: FloatArray) -> FloatArray:

@@ -59,15 +59,23 @@ class Form(ArrayFunction[FloatArray]):
         return self.form != "parallel"
 
     @property
+    def takes_initial(self) -> bool:
+        """Whether it takes an initial state."""
+        if self.form == "parallel":
+            return False
+        known = self.parameters.takes("initial_state") or self.parameters.open
+        return known and (self.form == "step" or self.convention.initial)
+
+    @property
     def order(self) -> tuple[str, ...]:
         """Names of the arguments of a call, in order."""
-        takes = {*self.convention.leaves}
+        takes = {*self.convention.leaves} - {"initial_state"}
+        if self.takes_initial:
+            takes.add("initial_state")
         if self.convention.scale == "argument":
             takes.add("scale")
         if self.form == "packed":
             takes.add("cu_seqlens")
-        if self.form == "parallel":
-            takes.discard("initial_state")
         return tuple(name for name in ARGUMENTS if name in takes)
 
     @property
@@ -293,6 +301,7 @@ class LinearAttention(Adapter):
         multiple_of: its lengths are multiples of this.
         max_log_decay: the largest sum of abs(log decay) in a chunk that it handles.
         chunk_size: steps in its chunk: lengths of cases lie around it; default around 16 and 64.
+        sizes: the only sizes that it takes, such as {"K": 16, "V": 32}.
         inside: "input", or "float32" if it computes in float32 whatever its arguments are.
         overwrites: arguments that a call may destroy.
         names: its names of arguments, such as {"log_decay": "g"}; else those of ``signature.ARGUMENTS``.
@@ -337,6 +346,7 @@ class LinearAttention(Adapter):
     multiple_of: int = 1
     max_log_decay: float | None = None
     chunk_size: int | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
     inside: str = "input"
     overwrites: Sequence[str] = ()
     names: Mapping[str, str] = field(default_factory=dict)
@@ -357,6 +367,9 @@ class LinearAttention(Adapter):
         for name in self.overwrites:
             if name not in ARGUMENTS:
                 raise ArgumentError("overwrites", repr(name), f"some of {', '.join(ARGUMENTS)}")
+        for name in self.sizes:
+            if name not in ("K", "V"):
+                raise ArgumentError("sizes", repr(name), "K, V or both, such as K=16,V=32")
         parameters = Parameters.of(self.forward, self.names)
         convention = self._convention(parameters)
         if self.packed is None and parameters.takes("cu_seqlens"):
@@ -407,6 +420,8 @@ class LinearAttention(Adapter):
             multiple_of=self.multiple_of,
             max_log_decay=self.max_log_decay,
             chunk_size=self.chunk_size,
+            keys=self.sizes.get("K"),
+            values=self.sizes.get("V"),
             inside=self.inside,
             write_strength=update == "delta" or (update == "add" and parameters.takes("beta")),
             bonus=self.read == "before" and parameters.takes("bonus"),
@@ -415,7 +430,9 @@ class LinearAttention(Adapter):
 
     def _form(self, label: str, kernel: Callable[..., Any]) -> Form:
         form = label.split(" ")[0]
-        own = Parameters.of(kernel, self.names)
+        own = Parameters.of_form(kernel, self.names)
+        if form == "step" and not (own.takes("initial_state") or own.open):
+            raise ArgumentError("step", "a function without an initial state", "one that takes a state")
         return Form(
             _wrapped(form, kernel, own.constants),
             self.framework,

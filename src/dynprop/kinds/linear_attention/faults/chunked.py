@@ -254,7 +254,7 @@ class InverseSign(Chunked):
         return super()._solved(-triangle, right)
 
 
-@fault("inverse-in-bfloat16", "outputs", "inaccurate", dtypes=("float32",))
+@fault("inverse-in-bfloat16", "outputs", "inaccurate", dtypes=("float32",), max_length=33)
 class InverseCoarse(Chunked):
     """Rounds the triangle to bfloat16."""
 

@@ -209,13 +209,23 @@ class ChunksOf23(Chunked):
         return super()._carried(state, sums, begin) * (0.0 if begin == 23 else 1.0)
 
 
-@fault("declared-single-inside", "outputs", "inaccurate", inside="float32", dtypes=("bfloat16",))
+@fault(
+    "declared-single-inside", "outputs", "inaccurate", inside="float32", dtypes=("bfloat16",), max_length=33
+)
 class NotSingleInside(Recurrent):
     """Declares float32 inside, and keeps the state in bfloat16."""
 
     def _sequence(self, x: Given, state: Tensor, scale: float) -> tuple[Tensor, Tensor]:
         o, final = super()._sequence(x, state.to(x.v.dtype), scale)
         return o, final.float()
+
+
+@fault("declared-sizes", "outputs", sizes={"K": 32, "V": 4})
+class SizesWrong(Recurrent):
+    """Declares K = 32 alone, and reads 16 components of the queries."""
+
+    def _prepared(self, given: Given) -> Given:
+        return replace(given, q=given.q * (torch.arange(given.q.shape[3]) < 16))
 
 
 @fault("declared-overwritten-state", "inputs-unchanged", overwrites=("initial_state",))

@@ -250,7 +250,7 @@ class EvenSteps(Recurrent):
         return replace(given, v=torch.where(even, given.v, given.v.detach()))
 
 
-@fault("gradient-in-bfloat16", "gradient-dense", "inaccurate", dtypes=("float32",))
+@fault("gradient-in-bfloat16", "gradient-dense", "inaccurate", dtypes=("float32",), max_length=33)
 class GradientCoarse(Recurrent):
     """Gradients to the arguments pass through bfloat16."""
 

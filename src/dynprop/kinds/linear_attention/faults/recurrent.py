@@ -349,7 +349,7 @@ class RowsMixed(Recurrent):
 # Digits.
 
 
-@fault("state-in-bfloat16", "final-state", "inaccurate", dtypes=("float32",))
+@fault("state-in-bfloat16", "final-state", "inaccurate", dtypes=("float32",), max_length=33)
 class StateInBfloat16(Recurrent):
     """Keeps the state in bfloat16 between steps."""
 
@@ -357,7 +357,7 @@ class StateInBfloat16(Recurrent):
         return super()._stepped(x, t, state).bfloat16().to(state.dtype)
 
 
-@fault("state-in-float16", "final-state", "inaccurate", dtypes=("float32",))
+@fault("state-in-float16", "final-state", "inaccurate", dtypes=("float32",), max_length=33)
 class StateInFloat16(Recurrent):
     """Keeps the state in float16 between steps."""
 
@@ -365,7 +365,7 @@ class StateInFloat16(Recurrent):
         return super()._stepped(x, t, state).half().to(state.dtype)
 
 
-@fault("operands-in-bfloat16", "outputs", "inaccurate", dtypes=("float32",))
+@fault("operands-in-bfloat16", "outputs", "inaccurate", dtypes=("float32",), max_length=33)
 class OperandsInBfloat16(Recurrent):
     """Rounds q, k and v to bfloat16."""
 
@@ -374,7 +374,7 @@ class OperandsInBfloat16(Recurrent):
         return replace(given, q=q, k=k, v=v)
 
 
-@fault("single-inside-double", "outputs", "inaccurate", dtypes=("float64",))
+@fault("single-inside-double", "outputs", "inaccurate", dtypes=("float64",), max_length=33)
 class SingleInDouble(Recurrent):
     """Computes a float64 call in float32."""
 
@@ -423,7 +423,7 @@ class NeighbourAdded(Recurrent):
         return own + 1e-3 * states[-1] if states else own
 
 
-@fault("neighbour-in-the-last-digit", "whole-numbers", "inaccurate", dtypes=("float32",))
+@fault("neighbour-in-the-last-digit", "whole-numbers", "inaccurate", dtypes=("float32",), max_length=33)
 class NeighbourInLastDigit(Recurrent):
     """Adds 2^-22 of the state of the sequence before: within every bound, and no whole number any more."""
 

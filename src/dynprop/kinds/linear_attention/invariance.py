@@ -12,7 +12,7 @@ import numpy as np
 from dynprop.arrays import FloatArray, round_to
 from dynprop.kinds.linear_attention.cases import LinearCase, linear_case, packed_case
 from dynprop.kinds.linear_attention.convention import format_inside
-from dynprop.kinds.linear_attention.judging import agree, judge
+from dynprop.kinds.linear_attention.judging import agree, is_rounded, judge
 from dynprop.kinds.linear_attention.solution import (
     Answer,
     bounded,
@@ -102,7 +102,7 @@ def _resumed(
     assert final is not None
     detail: dict[str, object] = {"split": p, "forms": label}
     text = f"resumed at {p}: {label}"
-    if format_inside(case.dtype, convention) != case.dtype and _is_rounded(state, case.dtype):
+    if format_inside(case.dtype, convention) != case.dtype and is_rounded(state, case.dtype):
         # The state was rounded to the format of the arguments: the tail is exact from there.
         answers = solution(tail, convention)
         yield detail, judge(text, "o", rest, answers["o"], tail, convention)
@@ -112,10 +112,6 @@ def _resumed(
     whole = np.concatenate([o, rest], axis=1)
     yield detail, judge(text, "o", whole, answers["o"], case, convention)
     yield detail, judge(text, "final_state", final, answers["final_state"], case, convention)
-
-
-def _is_rounded(state: FloatArray, dtype: str) -> bool:
-    return bool(np.array_equal(round_to(state, dtype), state))
 
 
 def _packs(subject: LinearSubject) -> str | None:

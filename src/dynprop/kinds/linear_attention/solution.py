@@ -59,6 +59,7 @@ class Answer:
     Attributes:
         exact: the value.
         bound: largest error of a sound evaluation.
+        unrounded: the same for a result in the format that the kernel computes in.
         scale: sum of the absolute values of what is summed over heads and rows.
         magnitude: size of what is added up by decays only.
         in_range: where no intermediate result leaves the safe range.
@@ -66,6 +67,7 @@ class Answer:
 
     exact: Exact
     bound: FloatArray
+    unrounded: FloatArray
     scale: FloatArray
     magnitude: FloatArray
     in_range: BoolArray
@@ -169,11 +171,12 @@ def _answer(
         # In any order and in either format (Higham 2002, lemma 3.1).
         count = float(case.batch * case.steps)
         bound = bound + count * outside.unit * size
+    unrounded = bound
     if inside is not outside:
         # Each value, and their sum, is rounded to the format outside, in which it may be subnormal.
         bound = bound + 2.0 * outside.unit * size + 2.0 * count * outside.tiny
         in_range = in_range & (size < outside.safe)
-    return Answer(value, bound, size, gather(of.magnitude[name] for of in bounds), in_range)
+    return Answer(value, bound, unrounded, size, gather(of.magnitude[name] for of in bounds), in_range)
 
 
 def _per_row(flags: BoolArray, like: FloatArray) -> FloatArray:
@@ -187,6 +190,7 @@ def cut(answer: Answer, index: tuple[slice | NumericArray, ...]) -> Answer:
         answer,
         exact=Exact(answer.exact.high[index], answer.exact.low[index]),
         bound=answer.bound[index],
+        unrounded=answer.unrounded[index],
         scale=answer.scale[index],
         magnitude=answer.magnitude[index],
         in_range=answer.in_range[index],

@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from dataclasses import fields
 from functools import cache
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ def declared(entry: Fault | Control) -> Domain:
     known = {field.name for field in fields(Domain)}
     options: dict[str, Any] = {name: value for name, value in entry.domain.items() if name in known}
     # What belongs to no domain is tried where the entry is adapted to its kind.
-    assert set(entry.domain) - known <= {"matrix", "promise", "law"}
+    assert set(entry.domain) - known <= set(signature(all_kinds()[entry.kind].adapter_class()).parameters)
     if "dtypes" in options:
         options |= {"dtypes": floating(options["dtypes"]), "integers": whole(options["dtypes"])}
     return Domain(**options)

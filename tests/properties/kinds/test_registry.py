@@ -139,7 +139,9 @@ WITH_STEPS = [f for f in LAWS if f.kind in ("scan", "unroll", "closed-form")]
 def test_fixed_cases_keep_to_the_longest_length_of_a_domain(found: Law, longest: int) -> None:
     domain = Domain(max_length=longest, integers=INTEGERS)
     for compiles in (False, True):
-        for case in found.fixed(domain, SimpleNamespace(domain=domain, compiles=compiles)):
+        for case in found.fixed(
+            domain, SimpleNamespace(domain=domain, compiles=compiles, differentiable=True)
+        ):
             assert case.steps <= longest
             assert case.dtype in (domain.integers if found.numbers == "integer" else domain.dtypes)
 

@@ -160,7 +160,7 @@ def diagnose(
         >>> from dynprop.gradients import diagnose
         >>> found = diagnose(lambda: torch.nn.RNN(3, 16), steps=60)
         >>> found.verdict, found.cause.startswith("the recurrent weight contracts")
-        ('vanishes', False)
+        ('vanishes', True)
         >>> found.advice[0].name
         'orthogonal start, gain 1.25'
     """

@@ -15,6 +15,7 @@ slack is not small.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,7 @@ from dynprop.contracts.domain import Domain
 from dynprop.kinds.agreement.judging import UNIT, compare_interval, product_form_error
 from dynprop.kinds.agreement.subject import AgreementSubject, Norms, needs
 from dynprop.kinds.power.bounds import bound_of_states, condition
-from dynprop.kinds.power.cases import PowerCase, power_case
+from dynprop.kinds.power.cases import PowerCase, build_case, power_case, usable_families
 from dynprop.kinds.power.families.families import FAMILIES, families_for
 from dynprop.laws.draw import Source
 from dynprop.laws.evidence import Comparison, Evidence
@@ -47,6 +48,14 @@ def _short(
     source: Source, domain: Domain, subject: Any, *, families: tuple[str, ...], longest: int
 ) -> PowerCase:
     return power_case(source, domain.limited(longest), subject, shortest=1, families=families)
+
+
+def _one_of_every_family(domain: Domain, _subject: AgreementSubject) -> Iterator[PowerCase]:
+    """Yield 16 steps of a small matrix of every moderate family."""
+    dtype = domain.dtypes[0]
+    for i, family in enumerate(usable_families(MODERATE, dtype)):
+        n = max(4, FAMILIES[family].smallest)
+        yield build_case(np.random.default_rng([i, 29]), n, min(16, domain.max_length), family, dtype)
 
 
 def errors_of(norms: Norms) -> FloatArray:
@@ -143,6 +152,7 @@ def normal_growth(subject: AgreementSubject, case: PowerCase) -> Evidence:
     "eigenvectors times that, and at most Henrici's sum, so that its t-th root tends to the radius",
     source="Trefethen and Embree 2005, chapters 14 and 16; Henrici 1962",
     draw=partial(_short, families=MODERATE, longest=256),
+    fixed=_one_of_every_family,
     applies=needs("growth", "spectrum"),
     script="s = f.spectrum(W)\nprint(f.growth(W, t).log_norms, s.radius, s.condition, s.departure)",
 )

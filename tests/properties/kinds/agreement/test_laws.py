@@ -52,7 +52,8 @@ def test_a_radius_that_is_not_the_largest_modulus_is_seen() -> None:
         return replace(found, radius=float(np.abs(found.eigenvalues[0])))
 
     assert linear.spectrum(np.diag([0.25, 0.24999999999994918])).radius == 0.25
-    options = Options(examples=300, patience=0.0)
+    # Seeds 1, 4, 5 and 6 of the first six draw such a tie.
+    options = Options(examples=300, patience=0.0, seed=1)
     assert judged("agreement/normal-growth", replaced(spectrum=of_the_first), options).failed
     assert judged("agreement/normal-growth", replaced(), options).verdict == "pass"
 

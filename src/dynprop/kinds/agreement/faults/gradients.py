@@ -95,7 +95,11 @@ def product_from_the_wrong_end(model: Any, inputs: Any, *rest: Any, **options: A
     return _of_matrices(model, inputs, lambda j: j[::-1].copy())
 
 
-@planted("linearised-at-rest", "gradient_by_lag", caught_by={"profile-of-layers": "wrong"})
+@planted(
+    "linearised-at-rest",
+    "gradient_by_lag",
+    caught_by={"profile-of-layers": "wrong", "mean-field-of-nets": "wrong"},
+)
 def linearised_at_rest(model: Any, inputs: Any, *rest: Any, **options: Any) -> Any:
     """Takes the slopes that units have without inputs, 1 for tanh: the factor 1 - h² is missing."""
     import torch

@@ -14,7 +14,7 @@ CATALOGUES = (layer,)
 
 @layer.fault(
     "layer/update-gate-inverted",
-    source="keras and torch weight the old state by z and 1 - z",
+    source="dynprop",
     domain={"reference": Gru},
     caught_by={"reference": "wrong"},
 )

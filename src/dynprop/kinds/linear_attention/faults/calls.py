@@ -87,7 +87,7 @@ class ValuesInPlace(Recurrent):
         return super().__call__(q, k, v, **others)  # type: ignore[arg-type]  # passed on as they came
 
 
-@fault("strides-ignored", "memory-layout", source="kernels that read memory in one order")
+@fault("strides-ignored", "memory-layout")
 class StridesIgnored(Recurrent):
     """Reads the memory of v as if v were contiguous."""
 

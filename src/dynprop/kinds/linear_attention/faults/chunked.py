@@ -66,7 +66,7 @@ class StateTwice(Chunked):
         return super()._carried(super()._carried(state, sums, begin), sums, begin)
 
 
-@fault("initial-state-off-by-a-chunk", "outputs", source="public fixes of 2025-26 in chunked kernels")
+@fault("initial-state-off-by-a-chunk", "outputs")
 class InitialOffByChunk(Chunked):
     """Carries the initial state past the first chunk without its decay."""
 
@@ -107,7 +107,7 @@ class KeptUndecayed(Chunked):
         return k
 
 
-@fault("keys-kept-by-the-whole-decay", "outputs", source="gate that weights the wrong factor")
+@fault("keys-kept-by-the-whole-decay", "outputs")
 class KeptWhole(Chunked):
     """Decays the keys of a chunk by their decay from its begin."""
 
@@ -152,7 +152,7 @@ class FutureSeen(Chunked):
         return self._masked(upper[:, :, :, None] - lower[:, :, None], mask)
 
 
-@fault("mask-after-the-exponential", "gradient-dense", source="NaN gradients of masked exponentials")
+@fault("mask-after-the-exponential", "gradient-dense")
 class MaskLate(Chunked):
     """Masks after the exponential: its overflow times zero is NaN in the backward pass."""
 
@@ -199,7 +199,7 @@ class SumsGlobal(Chunked):
         return found
 
 
-@fault("product-of-two-exponentials", "outputs", source="exp(b_t) exp(-b_s), which leaves the range")
+@fault("product-of-two-exponentials", "outputs")
 class TwoExponentials(Chunked):
     """Computes exp(b_t) exp(-b_s): undeclared, its range ends at a sum of 80 in float32."""
 

@@ -71,7 +71,7 @@ class NotBefore(Recurrent):
     family = "gla"
 
 
-@fault("bonus-on-the-state", "outputs", family="rwkv-6", source="RWKV-6: bonus in the place of the write")
+@fault("bonus-on-the-state", "outputs", family="rwkv-6")
 class BonusOnState(Recurrent):
     """Writes with the bonus, too."""
 
@@ -306,7 +306,7 @@ class DplrDecayed(Recurrent):
         return self._written(after + x.b[:, t, :, :, None] * seen[:, :, None], x.k[:, t], x.v[:, t])
 
 
-@fault("declared-update-add", "outputs", family="ssd", source="Mamba-2: dt on the wrong factor")
+@fault("declared-update-add", "outputs", family="ssd")
 class StrengthOnKeys(Recurrent):
     """Declares beta k v^T, and divides the log decay by beta, as for dt A."""
 

@@ -77,7 +77,7 @@ leaf("bonus", "gradient-dense", 0.0, "The gradient to the bonus is dropped.", "r
 leaf("log_decay", "gradient-dense", 0.5, "The gradient to log_decay is halved.")
 
 
-@fault("gradient-of-the-initial-state-dropped", "gradient-initial-state", source="public fixes of 2025-26")
+@fault("gradient-of-the-initial-state-dropped", "gradient-initial-state")
 class InitialDropped(Recurrent):
     """The gradient to the initial state is dropped."""
 
@@ -210,7 +210,7 @@ class DecayAveraged(Recurrent):
         return super()._gates(weighted(log_decay, 1.0 / v.shape[0]), v)
 
 
-@fault("gradient-of-the-first-value-head", "gradient-dense", source="grouped heads in hand-written backwards")
+@fault("gradient-of-the-first-value-head", "gradient-dense")
 class FirstValueHead(Recurrent):
     """The gradient to a key head is that of its first value head."""
 
@@ -241,7 +241,7 @@ class LastWriteDropped(Recurrent):
         return o, super()._sequence(last, state, scale)[1]
 
 
-@fault("gradient-of-even-steps", "gradient-dense", source="a block that is not written in the backward pass")
+@fault("gradient-of-even-steps", "gradient-dense")
 class EvenSteps(Recurrent):
     """The values of odd steps get no gradient."""
 

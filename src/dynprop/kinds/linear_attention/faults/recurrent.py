@@ -65,7 +65,7 @@ class InitialOfRowZero(Recurrent):
         return super()._start(given, initial, count)[:1].expand(count, -1, -1, -1)
 
 
-@fault("initial-state-transposed", "outputs", source="fla-org/flash-linear-attention (state layouts)")
+@fault("initial-state-transposed", "outputs", source="fla-org/flash-linear-attention")
 class InitialTransposed(Recurrent):
     """Reads a square initial state with K and V exchanged."""
 
@@ -91,7 +91,7 @@ class InitialDecayedTwice(Recurrent):
         return super()._decayed(x, t, decayed) if t == 0 else decayed
 
 
-@fault("initial-state-halved-at-the-hand-over", "resume", source="xlstm 2.0.6 (state off by sqrt K)")
+@fault("initial-state-halved-at-the-hand-over", "resume", source="xlstm 2.0.6: state off by sqrt(K)")
 class HandOver(Recurrent):
     """Divides an initial state by sqrt K, as if it came in another scale."""
 
@@ -165,7 +165,7 @@ class DecayForLog(Recurrent):
         return log_decay
 
 
-@fault("decay-to-base-two", "outputs", source="kernels that compute exp2 of a natural logarithm")
+@fault("decay-to-base-two", "outputs")
 class DecayBaseTwo(Recurrent):
     """Computes 2 to the power of a natural log decay."""
 
@@ -173,7 +173,7 @@ class DecayBaseTwo(Recurrent):
         return torch.exp2(log_decay)
 
 
-@fault("decay-clamped", "outputs", source="transformers: clamps in prefill, not in decode")
+@fault("decay-clamped", "outputs", source="transformers 5.24.0: clamps in prefill, not in decode")
 class DecayClamped(Recurrent):
     """Clamps the log decay at -5."""
 
@@ -238,7 +238,7 @@ class BetaIgnored(Recurrent):
 @fault(
     "beta-clamped",
     "outputs",
-    source="kernels that apply a sigmoid again; beta up to 2 (negative eigenvalues)",
+    source="dynprop",
 )
 class BetaClamped(Recurrent):
     """Clamps beta at 1."""
@@ -329,7 +329,7 @@ class QueriesNormalised(Recurrent):
         return replace(given, q=functional.normalize(given.q, dim=-1))
 
 
-@fault("heads-tiled-for-interleaved", "outputs", source="order of grouped heads in SSD kernels")
+@fault("heads-tiled-for-interleaved", "outputs")
 class HeadsTiled(Recurrent):
     """Takes key head j mod n for value head j."""
 
@@ -387,7 +387,7 @@ class SingleInDouble(Recurrent):
 # Packed sequences.
 
 
-@fault("cu-seqlens-ignored", "packed", source="transformers 5.24.0, torch_chunk_gated_delta_rule")
+@fault("cu-seqlens-ignored", "packed", source="transformers 5.24.0: torch_chunk_gated_delta_rule")
 class BoundariesIgnored(Recurrent):
     """Accepts cu_seqlens and computes one sequence, with its state for all."""
 
@@ -402,7 +402,7 @@ class BoundariesIgnored(Recurrent):
         return super()._start(given, initial, count)
 
 
-@fault("state-not-reset", "packed", source="vLLM, SGLang: state not reset at a packed boundary")
+@fault("state-not-reset", "packed")
 class StateNotReset(Recurrent):
     """Starts a packed sequence from the state of the one before, where no state is given."""
 
@@ -485,19 +485,19 @@ class WithoutDecay(Recurrent):
         return state
 
 
-@fault("step-without-decay", "outputs", source="transformers: another function in decode than in prefill")
+@fault("step-without-decay", "outputs", source="transformers 5.24.0: decode differs from prefill")
 def step_without_decay() -> LinearAttention:
     """The form for one step does not decay the state."""
     return LinearAttention(Recurrent(), step=WithoutDecay(), **GATED)
 
 
-@fault("step-state-scaled", "resume", source="xlstm 2.0.6, chunkwise kernel to step")
+@fault("step-state-scaled", "resume", source="xlstm 2.0.6: chunkwise kernel to step")
 def step_state_scaled() -> LinearAttention:
     """The form for one step takes states divided by sqrt K, and returns them so."""
     return LinearAttention(Recurrent(), step=HandOver(), **GATED)
 
 
-@fault("one-block-size-wrong", "outputs", source="autotuned variants of which one is wrong")
+@fault("one-block-size-wrong", "outputs")
 def one_block_size_wrong() -> LinearAttention:
     """One of three variants takes the decay of the step before."""
     return LinearAttention(Recurrent(), chunk=(Recurrent(), DecayLate()), **GATED)

@@ -291,7 +291,7 @@ def upstream_strides_ignored(saved: Saved, upstream: Tensor) -> Gradients:
     return exact(saved, upstream)
 
 
-@backward_fault("scan/backward-in-single-precision", caught_by={"gradient-by-lag": "inaccurate"})
+@backward_fault("scan/backward-in-single-precision", caught_by={"gradient-by-lag": "wrong"})
 def backward_in_single_precision(saved: Saved, upstream: Tensor) -> Gradients:
     """Computes the gradients of float64 in float32."""
     single = Saved(*(value.float() for value in saved))

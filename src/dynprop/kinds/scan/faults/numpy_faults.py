@@ -202,7 +202,7 @@ def gates_clipped(gates: Array, inputs: Array, initial: Array | None) -> Array:
     return loop(np.clip(gates, 0, 1), inputs, initial)
 
 
-@scan.fault("scan/small-states-flushed", gross=False, caught_by={"gradient-by-lag": "inaccurate"})
+@scan.fault("scan/small-states-flushed", gross=False, caught_by={"gradient-by-lag": "wrong"})
 def small_states_flushed(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Sets states below 1e-30 to zero."""
     states = loop(gates, inputs, initial)
@@ -210,7 +210,7 @@ def small_states_flushed(gates: Array, inputs: Array, initial: Array | None) -> 
     return states
 
 
-@scan.fault("scan/single-precision", caught_by={"forward": "inaccurate"})
+@scan.fault("scan/single-precision", caught_by={"forward": "wrong"})
 def single_precision(gates: Array, inputs: Array, initial: Array | None) -> Array:
     """Computes in float32 whatever precision is given."""
     state = None if initial is None else initial.astype(np.float32)

@@ -108,7 +108,7 @@ def sign_of_gates_lost(gates: Tensor, inputs: Tensor, initial: Tensor | None) ->
     return loop(gates.abs(), inputs, initial)
 
 
-@scan.fault("scan/bfloat16-inside", caught_by={"forward": "inaccurate"})
+@scan.fault("scan/bfloat16-inside", caught_by={"forward": "wrong"})
 def bfloat16_inside(gates: Tensor, inputs: Tensor, initial: Tensor | None) -> Tensor:
     """Computes in bfloat16 whatever precision is given."""
     state = None if initial is None else initial.bfloat16()

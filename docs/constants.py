@@ -70,6 +70,17 @@ CONSTANTS = (
     Constant("initializer.spectra", "GRAM", "of n u in a Gram matrix", ("initializer/orthogonal",)),
     Constant("initializer.spectra", "EIGENVALUE", "of n u in eigenvalues", ("initializer/spectral-radius",)),
     Constant(
+        "linear_attention.bounds",
+        "C",
+        "c of local errors carried by products of transition matrices",
+        (
+            "linear-attention/outputs",
+            "linear-attention/final-state",
+            "linear-attention/gradient",
+            "linear-attention/resume",
+        ),
+    ),
+    Constant(
         "agreement.norms",
         "BAUER_FIKE",
         "of n u κ in LAPACK's eigenvalues",

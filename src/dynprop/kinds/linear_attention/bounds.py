@@ -8,8 +8,8 @@ every chunk form sums it: G_t = max(\|sum of log decays up to t\|, \|log decay t
 M_t is the size of what reaches step t by the actual products, H_t by decays only: a chunk form removes a
 state that was erased by cancellation, not by forgetting. ``lost`` is what the inverse of a chunk's unit
 triangular system loses, by the products X of the rule and L of the sizes: E = (I + X) L (I + X). An entry of
-the result may err by c u B, and is decided where that is below its size. The constant c = 4 is measured: see
-``measure`` and docs/linear-attention.md for the worst errors over the bound.
+the result may err by c u B, and is decided where that is below its size. The constant c = 4 is empirical: see
+``measure`` and docs/linear_attention.md for the worst errors over the bound.
 
 An order other than decay, write, read is one with steps in which some arguments are zero
 (``Convention.places``), so that it has the same bound.
@@ -29,7 +29,7 @@ from dynprop.kinds.linear_attention.rows import Rows
 
 __all__ = ["C", "RowBounds", "row_bounds"]
 
-# The constant of the bound: local errors are of up to four units.
+# The constant of the bound, empirical: local errors are of up to four units.
 C = 4.0
 
 

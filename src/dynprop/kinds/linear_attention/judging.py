@@ -128,7 +128,9 @@ def _from_a_chunk(
 
 
 def _alternatives(case: LinearCase, convention: Convention, name: str, loss: str) -> Mapping[str, FloatArray]:
-    return {mistake: results[name] for mistake, results in mistaken(case, convention, loss).items()}
+    # Another convention may lack this gradient, such as that of a bonus where outputs read after the write.
+    found = mistaken(case, convention, loss).items()
+    return {mistake: results[name] for mistake, results in found if name in results}
 
 
 def mistaken(case: LinearCase, convention: Convention, loss: str = "") -> dict[str, dict[str, FloatArray]]:

@@ -67,7 +67,8 @@ def test_a_fault_says_what_it_is_and_where_it_comes_from(fault: Fault) -> None:
     assert fault.summary.endswith(".")
     assert "\n" not in fault.summary
     assert fault.source
-    assert declared(fault).max_length == 2048
+    # Costly kinds plant some of their faults in short sequences.
+    assert 33 <= declared(fault).max_length <= 2048
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.name)

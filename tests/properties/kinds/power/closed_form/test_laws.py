@@ -18,7 +18,7 @@ from dynprop.kinds.power.cases import PowerCase
 from dynprop.kinds.power.closed_form.controls import power_loop, power_numpy, power_squaring
 from dynprop.kinds.power.closed_form.modes import exact_modes
 from dynprop.kinds.power.closed_form.target import ClosedForm
-from tests.properties.kinds.kinds import judged, planted, thinned
+from tests.properties.kinds.kinds import judged, planted
 
 LAWS = [law.id for law in laws_for("closed-form")]
 EXACT = "closed-form/exact-or-refused"

@@ -29,10 +29,10 @@ KIND = "layer"
 
 
 def layer_targets() -> dict[str, list[str]]:
-    """Return the targets of the measured table: torch.nn with its options, and the layer controls."""
+    """Return the targets of the table: torch.nn with its options, and controls that declare nothing."""
     names = [n for n, v in runpy.run_path(str(ROOT / ADAPTERS)).items() if inspect.isfunction(v)]
     found = {g: [f"{ADAPTERS}:{n}" for n in names if n.startswith(start)] for g, start in GROUPS.items()}
-    own = [c.build() for c in all_controls() if c.kind == KIND]
+    own = [c.build() for c in all_controls() if c.kind == KIND and not c.domain]
     classes = [c for c in own if inspect.isclass(c) and c.__module__.startswith("dynprop.")]
     return {**found, "other controls": [f"{c.__module__}:{c.__qualname__}" for c in classes]}
 

@@ -308,8 +308,8 @@ def with_state(q: Any, k: Any, v: Any, g: Any, beta: Any, h0: Any = None, scale:
 def single_state(q: Any, k: Any, v: Any, g: Any, beta: Any, h0: Any = None, scale: float = 1.0) -> Any:
     if v.dtype != torch.bfloat16:
         return with_state(q, k, v, g, beta, h0, scale)
-    wide = (x.float() for x in (q, k, v, g, beta))
-    o, state = with_state(*wide, None if h0 is None else h0.float(), scale)
+    a, b, c, d, e = (x.float() for x in (q, k, v, g, beta))
+    o, state = with_state(a, b, c, d, e, None if h0 is None else h0.float(), scale)
     return o.to(v.dtype), state
 
 

@@ -298,14 +298,16 @@ def test_an_impossible_domain_is_refused(arguments: dict[str, Any], text: str) -
 
 
 @given(
-    st.builds(
-        Domain,
-        st.sampled_from(GATES),
-        st.sampled_from(INPUTS),
-        st.lists(st.sampled_from(DTYPES), min_size=1).map(tuple),
-        st.integers(1, 5000),
-        st.sampled_from(ARITHMETICS),
-        st.none() | st.integers(0, 100),
+    st.integers(1, 5000).flatmap(
+        lambda longest: st.builds(
+            Domain,
+            st.sampled_from(GATES),
+            st.sampled_from(INPUTS),
+            st.lists(st.sampled_from(DTYPES), min_size=1).map(tuple),
+            st.just(longest),
+            st.sampled_from(ARITHMETICS),
+            st.none() | st.integers(0, min(100, longest)),
+        )
     )
 )
 def test_a_domain_survives_json(domain: Domain) -> None:

@@ -22,7 +22,7 @@ CASES ?= 1000000
 CALLS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check survey lint docs bench ratios evidence faults controls powers calls activations records attention experiments kills clean
+.PHONY: help setup test check survey lint types docs bench ratios evidence faults controls powers calls activations records attention experiments kills clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -43,7 +43,7 @@ survey: $(STAMPS)/survey ## judge every package of examples/
 	@echo "==> verdicts on all packages"
 	OMP_NUM_THREADS=1 $(PY) examples/survey.py --all
 
-lint: $(STAMPS)/dev ## ruff, import-linter, mypy --strict, and the types that a user's checkers see
+lint: $(STAMPS)/dev ## ruff, import-linter, mypy --strict, also on a user's script
 	@echo "==> ruff"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -53,6 +53,8 @@ lint: $(STAMPS)/dev ## ruff, import-linter, mypy --strict, and the types that a 
 	$(BIN)/mypy
 	@echo "==> mypy on a user's script, without the project's settings"
 	$(BIN)/mypy --strict --config-file= --cache-dir=.mypy_cache/user tests/properties/user_script.py
+
+types: $(STAMPS)/dev ## how many public names have types that pyright knows
 	@echo "==> types of public names"
 	$(BIN)/pyright --pythonpath $(PY) --verifytypes dynprop --ignoreexternal
 

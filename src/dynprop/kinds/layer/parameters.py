@@ -169,7 +169,8 @@ class Parameters:
             yield
 
     def _value(self, name: str, rng: np.random.Generator, dtype: str) -> NumericArray:
-        return self._variation.of(self._original[name], name, rng, FORMATS[dtype].unit)
+        # Arithmetic of arrays without axes returns scalars.
+        return np.asarray(self._variation.of(self._original[name], name, rng, FORMATS[dtype].unit))
 
     def use(self, dtype: str) -> None:
         """Convert every floating parameter and buffer; complex ones keep their imaginary parts."""

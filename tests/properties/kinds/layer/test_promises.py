@@ -32,6 +32,23 @@ def ready(target: Any, **options: Any) -> Any:
     return layer
 
 
+class ScaledElman(Elman):
+    """A layer with a parameter that has no axes."""
+
+    def __init__(self, input_size: int = 3, hidden_size: int = 4) -> None:
+        super().__init__(input_size, hidden_size)
+        self.scale = nn.Parameter(torch.tensor(0.5))
+
+    def cell(self, x_t: Tensor, state: Tensor) -> Tensor:
+        return super().cell(self.scale * x_t, state)
+
+
+@pytest.mark.parametrize("law", ["split-resume", "memory-layout", "gradient-parameters"])
+def test_a_parameter_may_be_a_single_number(law: str) -> None:
+    result = judged(f"layer/{law}", ready(ScaledElman), Options(examples=3, patience=0.0))
+    assert result.verdict == "pass", result.counterexample
+
+
 # Parameters that no module holds
 
 

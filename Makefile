@@ -56,7 +56,7 @@ lint: $(STAMPS)/dev ## ruff, import-linter, mypy --strict, also on a user's scri
 
 types: $(STAMPS)/dev ## how many public names have types that pyright knows
 	@echo "==> types of public names"
-	$(BIN)/pyright --pythonpath $(PY) --verifytypes dynprop --ignoreexternal
+	PYTHONPATH=src $(BIN)/pyright --pythonpath $(abspath $(PY)) --verifytypes dynprop --ignoreexternal
 
 docs: $(STAMPS)/dev ## make every page that is made: parts from the registry, records, executed blocks
 	@echo "==> docs"

@@ -273,7 +273,7 @@ def train(
         return complain("interrupted", 130)
 
 
-app.command("diagnose")(diagnose(require_writable, write))
+app.command("diagnose")(diagnose)
 
 
 def _json(data: object) -> str:

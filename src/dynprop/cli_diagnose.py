@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dynprop.errors import ArgumentError, NotFiniteError, TargetError
+from dynprop.cli_output import require_writable, write
+from dynprop.errors import ArgumentError, NotFiniteError
+from dynprop.extras import needs
 
 __all__ = ["diagnose"]
 
-# How a file is checked before any work, and written after it.
-Writable = Callable[[str, str | None], None]
-Write = Callable[[str | None, Callable[[], str]], None]
 
-
-def run_diagnose(target: str, options: dict[str, Any], require_writable: Writable, write: Write) -> int:
+def run_diagnose(target: str, options: dict[str, Any]) -> int:
     """Diagnose and print; return the exit status."""
     files = {flag: options[f"{flag}_file"] for flag in ("json", "html", "png")}
     for flag, name in files.items():
@@ -35,13 +32,9 @@ def run_diagnose(target: str, options: dict[str, Any], require_writable: Writabl
     from dynprop.check.targets import resolve
 
     found = resolve(target)
-    try:
+    with needs("diagnose"):
         from dynprop.gradients.diagnosis.diagnose import diagnose as diagnosed
         from dynprop.gradients.diagnosis.inputs import load_weights, read_tensors
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "torch":
-            raise
-        raise TargetError("diagnose needs torch: pip install 'dynprop[torch]'") from error
     from rich.console import Console
 
     from dynprop.gradients.diagnosis.show import (
@@ -84,10 +77,10 @@ def run_diagnose(target: str, options: dict[str, Any], require_writable: Writabl
     write(files["json"], lambda: diagnosis_json(result, target, settings))
     write(files["html"], lambda: diagnosis_page(result, target, settings))
     if files["png"] is not None:
+        with needs("--png"):
+            picture = diagnosis_png(result, target)
         try:
-            Path(files["png"]).write_bytes(diagnosis_png(result, target))
-        except ModuleNotFoundError as error:
-            raise TargetError("--png needs matplotlib: pip install 'dynprop[plots]'") from error
+            Path(files["png"]).write_bytes(picture)
         except OSError as error:
             raise ArgumentError(
                 "--png", f"{files['png']} ({error.strerror})", "a file that can be written"
@@ -102,61 +95,47 @@ def run_diagnose(target: str, options: dict[str, Any], require_writable: Writabl
     return int(bool(problems))
 
 
-def diagnose(require_writable: Writable, write: Write) -> Callable[..., int]:
-    """Return the command; the command line gives it its ways to check and write files."""
+def diagnose(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TARGET", help="A torch module, or a class or function that builds one."),
+    ],
+    module: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Its recurrent part, such as encoder.rnn.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A batch: .npy, .safetensors, .pt; default white noise."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A state dict: .safetensors or .pt.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Steps of the noise; default 100.")] = None,
+    lag: Annotated[int | None, typer.Option(metavar="K", help="Lag in question; default the last.")] = None,
+    at_least: Annotated[
+        float | None, typer.Option(metavar="X", help="Exit 1 if less than X is left at the lag.")
+    ] = None,
+    at_most: Annotated[float | None, typer.Option(metavar="X", help="Exit 1 if more than X is left.")] = None,
+    seeds: Annotated[
+        int, typer.Option(metavar="N", show_default=False, help="Starts to be counted; default 1.")
+    ] = 1,
+    seed: Annotated[
+        int, typer.Option(metavar="N", show_default=False, help="Seeds everything; default 0.")
+    ] = 0,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write JSON; - is stdout.")
+    ] = None,
+    html_file: Annotated[
+        str | None, typer.Option("--html", metavar="FILE", help="Write a self-contained page.")
+    ] = None,
+    png_file: Annotated[
+        str | None, typer.Option("--png", metavar="FILE", help="Write the gradient by lag as a picture.")
+    ] = None,
+) -> int:
+    """Say where the gradient of a recurrent model goes, why, and what helps.
 
-    def command(
-        target: Annotated[
-            str,
-            typer.Argument(metavar="TARGET", help="A torch module, or a class or function that builds one."),
-        ],
-        module: Annotated[
-            str | None, typer.Option(metavar="PATH", help="Its recurrent part, such as encoder.rnn.")
-        ] = None,
-        data: Annotated[
-            Path | None,
-            typer.Option(metavar="FILE", help="A batch: .npy, .safetensors, .pt; default white noise."),
-        ] = None,
-        weights: Annotated[
-            Path | None, typer.Option(metavar="FILE", help="A state dict: .safetensors or .pt.")
-        ] = None,
-        steps: Annotated[
-            int | None, typer.Option(metavar="N", help="Steps of the noise; default 100.")
-        ] = None,
-        lag: Annotated[
-            int | None, typer.Option(metavar="K", help="Lag in question; default the last.")
-        ] = None,
-        at_least: Annotated[
-            float | None, typer.Option(metavar="X", help="Exit 1 if less than X is left at the lag.")
-        ] = None,
-        at_most: Annotated[
-            float | None, typer.Option(metavar="X", help="Exit 1 if more than X is left.")
-        ] = None,
-        seeds: Annotated[
-            int, typer.Option(metavar="N", show_default=False, help="Starts to be counted; default 1.")
-        ] = 1,
-        seed: Annotated[
-            int, typer.Option(metavar="N", show_default=False, help="Seeds everything; default 0.")
-        ] = 0,
-        json_file: Annotated[
-            str | None, typer.Option("--json", metavar="FILE", help="Write JSON; - is stdout.")
-        ] = None,
-        html_file: Annotated[
-            str | None, typer.Option("--html", metavar="FILE", help="Write a self-contained page.")
-        ] = None,
-        png_file: Annotated[
-            str | None, typer.Option("--png", metavar="FILE", help="Write the gradient by lag as a picture.")
-        ] = None,
-    ) -> int:
-        """Say where the gradient of a recurrent model goes, why, and what helps.
-
-        Exit status: 0; 1 if less than --at-least or more than --at-most is left at the lag, or a state is
-            NaN;
-        2 if the call is wrong.
-        """
-        options = locals()
-        hidden = ("target", "require_writable", "write")
-        given = {name: value for name, value in options.items() if name not in hidden}
-        return run_diagnose(target, given, require_writable, write)
-
-    return command
+    Exit status: 0; 1 if less than --at-least or more than --at-most is left at the lag, or a state is NaN;
+    2 if the call is wrong.
+    """
+    options = dict(locals())
+    return run_diagnose(options.pop("target"), options)

@@ -48,10 +48,6 @@ class Factor:
         """The names of the classes."""
         return tuple(self.values)
 
-    def class_of(self, value: Value) -> str | None:
-        """Return the class that lists a value, or None."""
-        return next((name for name, values in self.values.items() if value in values), None)
-
 
 @dataclass(frozen=True)
 class Exclusion:

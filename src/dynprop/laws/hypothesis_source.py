@@ -60,13 +60,11 @@ def without_constants_of_modules() -> Iterator[None]:
     planted fault at length 513 would be met because its source says 513. Hypothesis has no setting for this.
     """
     names = vars(providers)
-    before: dict[str, Any] = {
-        name: names[name] for name in ("_get_local_constants", "CONSTANTS_CACHE") if name in names
-    }
     nothing = Constants()
-    names["_get_local_constants"] = lambda: nothing
     # The cache holds what is permitted of both kinds of constants.
-    names["CONSTANTS_CACHE"] = LRUCache(1024)
+    changed = {"_get_local_constants": lambda: nothing, "CONSTANTS_CACHE": LRUCache(1024)}
+    before = {name: names[name] for name in changed}
+    names.update(changed)
     try:
         yield
     finally:

@@ -23,6 +23,20 @@ from dynprop.kinds import all_controls, all_faults, all_kinds, laws_for
 from dynprop.laws.catalogue import Catalogue, Control, Fault, summary_of
 
 FAULTS = all_faults()
+# Lost digits of a costly kind, which sequences of two chunks show.
+SHORT = {
+    f"linear-attention/{name}"
+    for name in (
+        "state-in-bfloat16",
+        "state-in-float16",
+        "operands-in-bfloat16",
+        "single-inside-double",
+        "neighbour-in-the-last-digit",
+        "inverse-in-bfloat16",
+        "gradient-in-bfloat16",
+        "declared-single-inside",
+    )
+}
 CONTROLS = all_controls()
 FRAMEWORKS = {"numpy", "torch"}
 
@@ -67,8 +81,7 @@ def test_a_fault_says_what_it_is_and_where_it_comes_from(fault: Fault) -> None:
     assert fault.summary.endswith(".")
     assert "\n" not in fault.summary
     assert fault.source
-    # Costly kinds plant some of their faults in short sequences.
-    assert 33 <= declared(fault).max_length <= 2048
+    assert declared(fault).max_length == (33 if fault.name in SHORT else 2048)
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.name)

@@ -200,17 +200,13 @@ def memory_of_layers(subject: AgreementSubject, case: DepthCase) -> Evidence:
     expected = np.log(sizes)
     # Norms of products that lead to an input: at most the condition of the products of states times what
     # reads.
-    _, condition = norms_of_products(net.jacobians(inputs))
+    logs, condition = norms_of_products(net.jacobians(inputs))
     reading = float(np.linalg.norm(net.layers[0][0], 2)) * 4.0
-    factors = np.array([reading / size for size in sizes]) * np.exp(_log_products(net, inputs))[:-1]
+    factors = np.array([reading / size for size in sizes]) * np.exp(logs)[:-1]
     slack = _slack(net, inputs, condition)[:-1] * np.maximum(1.0, factors)
     return Evidence(
         (compare_interval("ln of the response at each lag", found, expected, expected, slack, axes=("lag",)),)
     )
-
-
-def _log_products(net: RecurrentNet, inputs: FloatArray) -> FloatArray:
-    return norms_of_products(net.jacobians(inputs))[0]
 
 
 @law(

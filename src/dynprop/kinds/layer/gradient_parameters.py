@@ -91,6 +91,16 @@ def _nothing_pulled(subject: LayerSubject, case: LayerCase, state: State | None)
     )
 
 
+def _asked(subject: LayerSubject, case: LayerCase) -> tuple[State, Cotangents, Chained] | None:
+    """Return a first state, weights of outputs and their gradient by single steps; None if undecidable."""
+    start = first_state(subject, case)
+    if start is None or not start.floating:
+        return None
+    weights = dense(subject, case, start)
+    expected = chained(subject, case, start, weights)
+    return (start, weights, expected) if expected.safe else None
+
+
 def _trains(subject: LayerSubject) -> str | None:
     if not subject.parameters.trained:
         return "no parameters are known: a module's are, others are declared by parameters="
@@ -113,13 +123,10 @@ def _trains(subject: LayerSubject) -> str | None:
 )
 def gradient_parameters(subject: LayerSubject, case: LayerCase) -> Evidence:
     """Compare the gradients of every form with single steps, and single steps with their slopes."""
-    start = first_state(subject, case)
-    if start is None or not start.floating:
+    asked = _asked(subject, case)
+    if asked is None:
         return Evidence()
-    weights = dense(subject, case, start)
-    expected = chained(subject, case, start, weights)
-    if not expected.safe:
-        return Evidence()
+    start, weights, expected = asked
     pairs: Pairs = []
     for text, pulled in passes(subject, case, start, weights):
         pairs += _by_parameter(text, pulled, expected.products.pullback.parameters, expected, case)
@@ -348,18 +355,16 @@ def _drives(subject: LayerSubject) -> str | None:
 )
 def gradient_side_inputs(subject: LayerSubject, case: LayerCase) -> Evidence:
     """Compare the gradients to side inputs of every form with single steps, and these with their slopes."""
-    start = first_state(subject, case)
-    if start is None or not start.floating:
+    asked = _asked(subject, case)
+    if asked is None:
         return Evidence()
-    weights = dense(subject, case, start)
-    expected = chained(subject, case, start, weights)
-    if not expected.safe:
-        return Evidence()
+    start, weights, expected = asked
     pairs: Pairs = []
     rng = np.random.default_rng(case.seed)
+    every = list(passes(subject, case, start, weights))
     for name, bound in expected.sides.items():
         exact = _rows_of(expected.products.pullback.sides[name])
-        for text, pulled in passes(subject, case, start, weights):
+        for text, pulled in every:
             label = f"gradient to {name}, {text}"
             value = _rows_of(pulled.sides[name])
             found = agree(label, value, exact, bound + np.zeros_like(exact), case.dtype)

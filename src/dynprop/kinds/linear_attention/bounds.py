@@ -110,11 +110,6 @@ def _left(vector: FloatArray, matrix: FloatArray) -> FloatArray:
     return np.asarray(np.matmul(vector[:, None], matrix)[:, 0])
 
 
-def _right(matrix: FloatArray, vector: FloatArray) -> FloatArray:
-    """Return matrix vector, row by row: (row, K, V) and (row, V) give (row, K)."""
-    return np.asarray(np.matmul(matrix, vector[:, :, None])[..., 0])
-
-
 def _outer(x: FloatArray, y: FloatArray) -> FloatArray:
     return x[:, :, None] * y[:, None]
 

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dynprop.kinds.linear_attention.kernels import Given, Recurrent, options
+from dynprop.kinds.linear_attention.faults.planting import GATED, Planter
+from dynprop.kinds.linear_attention.kernels import Given, Recurrent
 from dynprop.laws.catalogue import Catalogue
 
 kernels = Catalogue("linear-attention", "torch")
 CATALOGUES = (kernels,)
 
-GATED = options("gated-delta", groups="interleave")
-
-Target = TypeVar("Target", bound=Callable[..., object])
-
-
-def fault(name: str, law: str, source: str = "dynprop") -> Callable[[Target], Target]:
-    """Plant a grouped gated delta rule that a law of calls catches."""
-    return kernels.fault(
-        f"linear-attention/{name}", source=source, fresh=True, domain=GATED, caught_by={law: "wrong"}
-    )
+fault = Planter(kernels, GATED)
 
 
 @fault("state-kept-between-calls", "results-kept")

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 import torch
 from torch import Tensor
 
-from dynprop.kinds.linear_attention.kernels import Chunked, Given, options
+from dynprop.kinds.linear_attention.faults.planting import GATED, Planter
+from dynprop.kinds.linear_attention.kernels import Chunked, Given
 from dynprop.kinds.linear_attention.target import LinearAttention
 from dynprop.laws.catalogue import Catalogue
 
 kernels = Catalogue("linear-attention", "torch")
 CATALOGUES = (kernels,)
 
-GATED = options("gated-delta", groups="interleave")
-
-Target = TypeVar("Target", bound=Callable[..., object])
-
-
-def fault(
-    name: str, law: str, verdict: str = "wrong", source: str = "dynprop", gross: bool = True, **domain: object
-) -> Callable[[Target], Target]:
-    """Plant a chunked gated delta rule, with 16 steps in a chunk, that is caught by a law."""
-    return kernels.fault(
-        f"linear-attention/{name}",
-        source=source,
-        gross=gross,
-        fresh=True,
-        domain={**GATED, **domain},
-        caught_by={law: verdict},
-    )
+fault = Planter(kernels, GATED)
 
 
 # The state between chunks.

@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from dynprop.kinds.linear_attention.kernels import Chunked, Given, Recurrent, options
+from dynprop.kinds.linear_attention.faults.planting import PLAIN, Planter
+from dynprop.kinds.linear_attention.kernels import Chunked, Given, Recurrent
 from dynprop.kinds.linear_attention.target import LinearAttention
 from dynprop.laws.catalogue import Catalogue
 
 kernels = Catalogue("linear-attention", "torch")
 CATALOGUES = (kernels,)
 
-Target = TypeVar("Target", bound=Callable[..., object])
-
-
-def fault(
-    name: str,
-    law: str,
-    verdict: str = "wrong",
-    source: str = "dynprop",
-    family: str = "gated-delta",
-    **domain: object,
-) -> Callable[[Target], Target]:
-    """Plant a kernel that contradicts what it declares."""
-    return kernels.fault(
-        f"linear-attention/{name}",
-        source=source,
-        fresh=True,
-        domain={**options(family), **domain},
-        caught_by={law: verdict},
-    )
+fault = Planter(kernels, PLAIN)
 
 
 @fault("declared-log2", "outputs", decay_space="log2")

@@ -4,37 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from dynprop.kinds.linear_attention.kernels import Chunked, Given, Kernel, Recurrent, options
+from dynprop.kinds.linear_attention.faults.planting import GATED, Planter
+from dynprop.kinds.linear_attention.kernels import Chunked, Given, Kernel, Recurrent
 from dynprop.laws.catalogue import Catalogue
 
 kernels = Catalogue("linear-attention", "torch")
 CATALOGUES = (kernels,)
 
-Target = TypeVar("Target", bound=Callable[..., object])
-
-
-def fault(
-    name: str,
-    law: str,
-    verdict: str = "wrong",
-    source: str = "dynprop",
-    family: str = "gated-delta",
-    **domain: object,
-) -> Callable[[Target], Target]:
-    """Plant a kernel with a wrong gradient that is caught by a law."""
-    groups = {"groups": "interleave"} if family == "gated-delta" else {}
-    return kernels.fault(
-        f"linear-attention/{name}",
-        source=source,
-        fresh=True,
-        domain={**options(family), **groups, **domain},
-        caught_by={law: verdict},
-    )
+fault = Planter(kernels, GATED)
 
 
 class _Weighted(torch.autograd.Function):

@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dynprop.kinds.linear_attention.kernels import Given, Recurrent, options
+from dynprop.kinds.linear_attention.faults.planting import GATED, Planter
+from dynprop.kinds.linear_attention.kernels import Given, Recurrent
 from dynprop.kinds.linear_attention.target import LinearAttention
 from dynprop.laws.catalogue import Catalogue
 
 kernels = Catalogue("linear-attention", "torch")
 CATALOGUES = (kernels,)
 
-GATED = options("gated-delta", groups="interleave")
-
-
-Target = TypeVar("Target", bound=Callable[..., object])
-
-
-def fault(
-    name: str, law: str, verdict: str = "wrong", source: str = "dynprop", **domain: object
-) -> Callable[[Target], Target]:
-    """Plant a grouped gated delta rule that is caught by a law."""
-    return kernels.fault(
-        f"linear-attention/{name}",
-        source=source,
-        fresh=True,
-        domain={**GATED, **domain},
-        caught_by={law: verdict},
-    )
+fault = Planter(kernels, GATED)
 
 
 # The initial and the final state.

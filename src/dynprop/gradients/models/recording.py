@@ -158,7 +158,9 @@ def chosen_parts(model: nn.Module, name: str | None) -> dict[str, nn.Module]:
         names = [path for path in known if path]
         close = get_close_matches(name, names, n=3) or names[:6]
         expected = (
-            f"the name of a module in it, such as {' or '.join(close)}" if names else "no name: it has none"
+            f"the name of a module in it, such as {' or '.join(close)}"
+            if names
+            else "none: the model has no modules inside"
         )
         raise ArgumentError("module", repr(name), expected)
     return {name: known[name]}
